@@ -1,0 +1,1 @@
+"""What Greenlight knows and does. Runs without Streamlit and without HTTP."""

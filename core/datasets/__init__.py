@@ -1,0 +1,1 @@
+"""Datasets: reading, checking, profiling and keeping them."""

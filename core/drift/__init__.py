@@ -1,0 +1,1 @@
+"""Drift: has the world moved away from the training data?"""

@@ -1,0 +1,1 @@
+"""Jobs: work that outlives the click that started it."""

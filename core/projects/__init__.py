@@ -1,0 +1,1 @@
+"""Projects: what is predicted, from which columns, and what is good enough."""

@@ -1,0 +1,1 @@
+"""Registry: versions, their stages and their files."""

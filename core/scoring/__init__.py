@@ -1,0 +1,1 @@
+"""Scoring: from rows to predictions, and the log of them."""

@@ -1,0 +1,1 @@
+"""Training: candidates, fits, metrics, selection."""
