@@ -1,0 +1,138 @@
+"""The spine: every change of state is an act.
+
+An act checks the role, does its work and appends its audit event in ONE immediate transaction, and is
+idempotent by a request key. What is refused or fails is audited too, in a transaction of its own after
+the work was rolled back.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlite_utils import Database
+
+from core import audit, roles
+from core.errors import GreenlightError, Refused
+from core.home import Home
+from core.times import stamp, utc_now
+from storage import accounts as accounts_store
+from storage import audit as audit_store
+from storage.connection import writing
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, and through which door (page, cli, api, schedule)."""
+
+    name: str
+    via: str = "page"
+    os_user: str = ""
+
+
+def cli_actor(name: str) -> Actor:
+    """The command line trusts whoever can read the files, and writes down who that was."""
+    return Actor(name, via="cli", os_user=getpass.getuser())
+
+
+@dataclass(frozen=True)
+class Tx:
+    """What the work of an act is given: the open transaction, the checked account, the time."""
+
+    db: Database
+    actor: Actor
+    role: str
+    now: datetime
+    at: str
+    correlation_id: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """What the work of an act returns. ``result`` must be plain JSON data: it is kept with the request key."""
+
+    result: dict[str, Any] = field(default_factory=dict)
+    before: Any = None
+    after: Any = None
+    subject: str = ""
+    approver: str = ""
+
+
+def perform(
+    home: Home,
+    actor: Actor,
+    action: str,
+    work: Callable[[Tx], Done],
+    *,
+    permission: str | None = None,
+    project: str = "",
+    subject: str = "",
+    reason: str = "",
+    key: str | None = None,
+    trigger: str = "person",
+    correlation_id: str | None = None,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Do one act and return its result.
+
+    Parameters
+    ----------
+    action : str
+        What the audit calls it.
+    permission : str, optional
+        The row of the role table that governs it, if it is not called like the action.
+    key : str, optional
+        Request key: the same key again (same actor, same action) returns the first result and does nothing.
+
+    Raises
+    ------
+    Refused
+        The account does not exist, is closed, or its role may not; or the work refused.
+    """
+    now = now or utc_now()
+    event = {
+        "at": stamp(now), "actor": actor.name, "role": "", "via": actor.via, "os_user": actor.os_user, "action": action,
+        "project": project, "subject": subject, "trigger": trigger, "reason": reason, "approver": "", "error": "",
+        "before": None, "after": None, "correlation_id": correlation_id or secrets.token_hex(8),
+    }
+    try:
+        with writing(home.db) as db:
+            account = accounts_store.find_account(db, actor.name)
+            event["role"] = account["role"] if account else ""
+            if account is None or not account["active"]:
+                raise Refused(f"There is no active account {actor.name!r}; ask an administrator to add it.")
+            check_role(account["role"], permission or action)
+            if key is not None and (seen := audit_store.find_request_key(db, key)) is not None:
+                if (seen["actor"], seen["action"]) != (actor.name, action):
+                    raise Refused("This request key was used for something else; reload the page and try again.")
+                replay: dict[str, Any] = json.loads(seen["result"])
+                return replay
+            done = work(Tx(db, actor, account["role"], now, event["at"], event["correlation_id"]))
+            event.update(before=done.before, after=done.after, subject=done.subject or subject, approver=done.approver)
+            if key is not None:
+                audit_store.insert_request_key(
+                    db, key=key, actor=actor.name, action=action, result=json.dumps(done.result), at=event["at"]
+                )
+            seq, digest = audit.append(db, audit.Event(outcome="done", **event))
+    except Exception as error:
+        refused = isinstance(error, GreenlightError)
+        event["error"] = str(error) if refused else f"{type(error).__name__}: {error}"[:500]
+        with writing(home.db) as db:
+            seq, digest = audit.append(db, audit.Event(outcome="refused" if refused else "failed", **event))
+        audit.note_head(home, seq, digest)
+        raise
+    audit.note_head(home, seq, digest)
+    return done.result
+
+
+def check_role(role: str, permission: str) -> None:
+    """Raise Refused, naming who may, unless the role is allowed."""
+    if not roles.may(role, permission):
+        may = " or ".join(roles.who_may(permission))
+        what = permission.replace("_", " ")
+        raise Refused(f"A {roles.ROLE_TITLES.get(role, role)} may not {what}; ask a {may}.")

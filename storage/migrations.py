@@ -1,0 +1,273 @@
+"""The schema, as a list of steps. Migrations create tables; nothing else does."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+from sqlite_utils import Database, Migrations
+
+from storage.connection import connect
+
+acts = Migrations("greenlight")
+log = Migrations("predictions")
+
+STAGES = ("training", "validation", "approved", "production", "archived")
+
+# Which stage may follow which; production comes back from archived only by a rollback (checked in core).
+TRANSITIONS = (
+    ("training", "validation"),
+    ("training", "archived"),
+    ("validation", "approved"),
+    ("validation", "archived"),
+    ("approved", "validation"),
+    ("approved", "production"),
+    ("approved", "archived"),
+    ("production", "archived"),
+    ("archived", "production"),
+)
+
+
+def migrate(path: Path) -> None:
+    """Bring greenlight.db to the current schema."""
+    _apply(path, acts)
+
+
+def migrate_predictions(path: Path) -> None:
+    """Bring predictions.db to the current schema."""
+    _apply(path, log)
+
+
+def _apply(path: Path, migrations: Migrations) -> None:
+    # two processes may start at once; the lock makes the second wait and find nothing to do
+    with path.with_suffix(".migrate.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        database = connect(path)
+        try:
+            if migrations.pending(database):
+                migrations.apply(database)
+        finally:
+            database.conn.close()
+
+
+def _run(db: Database, script: str) -> None:
+    # not executescript: that would commit the migration's own transaction
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if line.rstrip().endswith(";;"):
+            db.conn.execute(statement.rstrip()[:-1])
+            statement = ""
+    if statement.strip():
+        raise ValueError("A migration statement must end with ';;'.")
+
+
+@acts()
+def m001_accounts(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE accounts (
+    name TEXT PRIMARY KEY, role TEXT NOT NULL, password_hash TEXT, active INTEGER NOT NULL DEFAULT 1,
+    demo INTEGER NOT NULL DEFAULT 0, created_at TEXT NOT NULL, created_by TEXT NOT NULL,
+    reset_hash TEXT, reset_expires_at TEXT
+) STRICT;;
+CREATE TABLE sessions (
+    token_hash TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts(name), created_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL, revoked_at TEXT, address TEXT NOT NULL
+) STRICT;;
+CREATE INDEX sessions_by_account ON sessions(account);;
+CREATE TABLE sign_in_attempts (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, address TEXT NOT NULL, at TEXT NOT NULL
+) STRICT;;
+CREATE INDEX sign_in_attempts_by_name ON sign_in_attempts(name, at);;
+CREATE INDEX sign_in_attempts_by_address ON sign_in_attempts(address, at);;
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;;
+""",
+    )
+
+
+@acts()
+def m002_audit(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY, prev_hash TEXT NOT NULL UNIQUE, hash TEXT NOT NULL UNIQUE, body TEXT NOT NULL,
+    at TEXT GENERATED ALWAYS AS (json_extract(body, '$.at')) VIRTUAL,
+    actor TEXT GENERATED ALWAYS AS (json_extract(body, '$.actor')) VIRTUAL,
+    action TEXT GENERATED ALWAYS AS (json_extract(body, '$.action')) VIRTUAL,
+    project TEXT GENERATED ALWAYS AS (json_extract(body, '$.project')) VIRTUAL,
+    outcome TEXT GENERATED ALWAYS AS (json_extract(body, '$.outcome')) VIRTUAL,
+    correlation_id TEXT GENERATED ALWAYS AS (json_extract(body, '$.correlation_id')) VIRTUAL
+) STRICT;;
+CREATE INDEX audit_by_at ON audit(at);;
+CREATE INDEX audit_by_actor ON audit(actor);;
+CREATE INDEX audit_by_action ON audit(action);;
+CREATE INDEX audit_by_project ON audit(project);;
+CREATE INDEX audit_by_correlation ON audit(correlation_id);;
+CREATE TRIGGER audit_refuses_update BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;;
+CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;;
+CREATE VIRTUAL TABLE audit_fts USING fts5(body, content='audit', content_rowid='seq');;
+CREATE TRIGGER audit_is_indexed AFTER INSERT ON audit
+BEGIN INSERT INTO audit_fts(rowid, body) VALUES (new.seq, new.body); END;;
+CREATE TABLE request_keys (
+    key TEXT PRIMARY KEY, actor TEXT NOT NULL, action TEXT NOT NULL, result TEXT NOT NULL, at TEXT NOT NULL
+) STRICT;;
+""",
+    )
+
+
+@acts()
+def m003_projects_and_data(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE projects (
+    name TEXT PRIMARY KEY, title TEXT NOT NULL, task TEXT NOT NULL, definition_sha TEXT NOT NULL,
+    created_at TEXT NOT NULL, created_by TEXT NOT NULL, archived_at TEXT, demo INTEGER NOT NULL DEFAULT 0
+) STRICT;;
+CREATE TABLE definitions (
+    sha256 TEXT NOT NULL, project TEXT NOT NULL REFERENCES projects(name) DEFERRABLE INITIALLY DEFERRED,
+    body TEXT NOT NULL, at TEXT NOT NULL, by TEXT NOT NULL, PRIMARY KEY (project, sha256)
+) STRICT;;
+CREATE TABLE datasets (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name), version INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, rows INTEGER NOT NULL, columns INTEGER NOT NULL, file_name TEXT NOT NULL,
+    source TEXT NOT NULL, label_provenance TEXT NOT NULL, created_by TEXT NOT NULL, created_at TEXT NOT NULL,
+    definition_sha TEXT NOT NULL, profile TEXT NOT NULL, validation TEXT NOT NULL, comparison TEXT,
+    UNIQUE (project, sha256), UNIQUE (project, version)
+) STRICT;;
+""",
+    )
+
+
+@acts()
+def m004_jobs_and_runs(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, kind TEXT NOT NULL, params TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued','running','done','failed','cancelled','interrupted')),
+    created_by TEXT NOT NULL, created_at TEXT NOT NULL, started_at TEXT, heartbeat_at TEXT, finished_at TEXT,
+    pid INTEGER, done REAL NOT NULL DEFAULT 0, total REAL NOT NULL DEFAULT 0, note TEXT NOT NULL DEFAULT '',
+    seconds_left REAL, outcome TEXT, error TEXT, cancel_by TEXT, rerun_of INTEGER REFERENCES jobs(id),
+    owner TEXT NOT NULL DEFAULT 'supervisor', correlation_id TEXT NOT NULL
+) STRICT;;
+CREATE INDEX jobs_by_state ON jobs(state);;
+CREATE INDEX jobs_by_project ON jobs(project, id);;
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name),
+    dataset_id INTEGER NOT NULL REFERENCES datasets(id), job_id INTEGER REFERENCES jobs(id),
+    definition_sha TEXT NOT NULL, settings TEXT NOT NULL, started_by TEXT NOT NULL, started_at TEXT NOT NULL,
+    finished_at TEXT NOT NULL, choice TEXT, environment TEXT NOT NULL
+) STRICT;;
+CREATE UNIQUE INDEX runs_one_per_job ON runs(job_id) WHERE job_id IS NOT NULL;;
+CREATE INDEX runs_by_project ON runs(project, id);;
+CREATE TABLE candidates (
+    id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs(id), name TEXT NOT NULL, params TEXT NOT NULL,
+    summary TEXT NOT NULL, detail TEXT NOT NULL, artifact TEXT, sha256 TEXT, hmac TEXT, error TEXT,
+    UNIQUE (run_id, name)
+) STRICT;;
+""",
+    )
+
+
+@acts()
+def m005_registry(db: Database) -> None:
+    allowed = " OR ".join(f"(old.stage='{a}' AND new.stage='{b}')" for a, b in TRANSITIONS)
+    stages = ",".join(f"'{s}'" for s in STAGES)
+    _run(
+        db,
+        f"""
+CREATE TABLE versions (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name), version TEXT NOT NULL,
+    candidate_id INTEGER NOT NULL REFERENCES candidates(id), dataset_id INTEGER NOT NULL REFERENCES datasets(id),
+    definition_sha TEXT NOT NULL, stage TEXT NOT NULL CHECK (stage IN ({stages})), stage_reason TEXT NOT NULL DEFAULT '',
+    threshold REAL, sha256 TEXT NOT NULL, trained_by TEXT NOT NULL, registered_by TEXT NOT NULL,
+    registered_at TEXT NOT NULL, summary TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '',
+    UNIQUE (project, version)
+) STRICT;;
+CREATE UNIQUE INDEX one_production_version_per_project ON versions(project) WHERE stage = 'production';;
+CREATE TRIGGER versions_follow_the_stages BEFORE UPDATE OF stage ON versions
+WHEN old.stage <> new.stage AND NOT ({allowed})
+BEGIN SELECT RAISE(ABORT, 'this change of stage is not allowed'); END;;
+CREATE TRIGGER versions_keep_what_was_approved BEFORE UPDATE OF sha256, project, version, threshold, candidate_id ON versions
+WHEN old.sha256 <> new.sha256 OR old.project <> new.project OR old.version <> new.version
+     OR old.threshold IS NOT new.threshold OR old.candidate_id <> new.candidate_id
+BEGIN SELECT RAISE(ABORT, 'a registered version does not change'); END;;
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name), kind TEXT NOT NULL,
+    version_id INTEGER NOT NULL REFERENCES versions(id), artifact_sha256 TEXT NOT NULL, threshold REAL,
+    definition_sha TEXT NOT NULL, evidence TEXT NOT NULL, live_version_id INTEGER REFERENCES versions(id),
+    requested_by TEXT NOT NULL, reason TEXT NOT NULL, requested_at TEXT NOT NULL, expires_at TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending','approved','rejected','withdrawn','expired','lapsed','used')),
+    decided_by TEXT, decided_at TEXT, decision_reason TEXT, despite_gates INTEGER NOT NULL DEFAULT 0,
+    lapses_at TEXT, used_at TEXT
+) STRICT;;
+CREATE UNIQUE INDEX one_open_request_per_version ON requests(version_id) WHERE state IN ('pending','approved');;
+CREATE INDEX requests_by_project ON requests(project, id);;
+CREATE TABLE deployments (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name),
+    version_id INTEGER NOT NULL REFERENCES versions(id), kind TEXT NOT NULL CHECK (kind IN ('deploy','rollback')),
+    live_from TEXT NOT NULL, live_until TEXT, deployed_by TEXT NOT NULL, ended_by TEXT,
+    request_id INTEGER REFERENCES requests(id), reason TEXT NOT NULL
+) STRICT;;
+CREATE UNIQUE INDEX one_live_deployment_per_project ON deployments(project) WHERE live_until IS NULL;;
+""",
+    )
+
+
+@acts()
+def m006_watching(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE profiles (
+    version_id INTEGER PRIMARY KEY REFERENCES versions(id), bins TEXT NOT NULL, reference TEXT NOT NULL
+) STRICT;;
+CREATE TABLE drift_checks (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name),
+    version_id INTEGER REFERENCES versions(id), at TEXT NOT NULL, by TEXT NOT NULL, reference TEXT NOT NULL,
+    current TEXT NOT NULL, overall REAL, band TEXT NOT NULL, result TEXT NOT NULL, alert TEXT NOT NULL,
+    quality TEXT, evidently TEXT, evidently_error TEXT, report TEXT, job_id INTEGER REFERENCES jobs(id)
+) STRICT;;
+CREATE INDEX drift_checks_by_project ON drift_checks(project, id);;
+CREATE TABLE clock_checks (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name), at TEXT NOT NULL,
+    next_at TEXT NOT NULL, due INTEGER NOT NULL, answer TEXT NOT NULL
+) STRICT;;
+CREATE INDEX clock_checks_by_project ON clock_checks(project, id);;
+""",
+    )
+
+
+@log()
+def p001_log(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE groups (
+    uid TEXT PRIMARY KEY, project TEXT NOT NULL, version TEXT NOT NULL, request_id TEXT NOT NULL, at TEXT NOT NULL,
+    rows INTEGER NOT NULL, problem_rows INTEGER NOT NULL, caller TEXT NOT NULL, source TEXT NOT NULL,
+    latency_ms REAL, payload BLOB NOT NULL
+) STRICT;;
+CREATE INDEX groups_by_time ON groups(project, at);;
+CREATE INDEX groups_by_request ON groups(request_id);;
+CREATE TABLE rollups (
+    project TEXT NOT NULL, version TEXT NOT NULL, hour TEXT NOT NULL, label TEXT NOT NULL,
+    rows INTEGER NOT NULL, problem_rows INTEGER NOT NULL,
+    PRIMARY KEY (project, hour, version, label)
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE labels (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, prediction_id TEXT NOT NULL, label TEXT NOT NULL,
+    predicted TEXT NOT NULL, score REAL, version TEXT NOT NULL, predicted_at TEXT NOT NULL, labelled_at TEXT NOT NULL,
+    by TEXT NOT NULL, source TEXT NOT NULL, superseded INTEGER NOT NULL DEFAULT 0
+) STRICT;;
+CREATE UNIQUE INDEX one_current_label ON labels(project, prediction_id) WHERE superseded = 0;;
+CREATE INDEX labels_by_time ON labels(project, predicted_at);;
+""",
+    )
