@@ -133,6 +133,5 @@ def perform(
 def check_role(role: str, permission: str) -> None:
     """Raise Refused, naming who may, unless the role is allowed."""
     if not roles.may(role, permission):
-        may = " or ".join(roles.who_may(permission))
         what = permission.replace("_", " ")
-        raise Refused(f"A {roles.ROLE_TITLES.get(role, role)} may not {what}; ask a {may}.")
+        raise Refused(f"The role {roles.ROLE_TITLES.get(role, role)} may not {what}; who may: {', '.join(roles.who_may(permission))}.")

@@ -1,0 +1,235 @@
+"""Dataset versions: immutable, named by the hash of their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core import acts
+from core.acts import Actor, Done, Tx
+from core.errors import BadInput, NotFound, Refused
+from core.home import Home
+from core.projects.definition import Definition, check_name
+from core.projects.projects import get_definition, get_project
+from storage import datasets as store
+from storage.connection import reading
+
+if TYPE_CHECKING:
+    from core.datasets.prepare import Prepared
+    from core.datasets.validation import Report
+
+# Who made the labels. Those that a model made are refused for training: a model would learn from itself.
+PROVENANCES = ("recorded", "person", "rule", "synthetic", "model", "none")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset version.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the bytes as they came; the same bytes again are the same version.
+    validation : dict
+        The report made when it was added (core.datasets.validation.Report.to_dict).
+    comparison : dict or None
+        Drift result against the version before it; None for the first.
+    """
+
+    id: int
+    project: str
+    version: int
+    sha256: str
+    rows: int
+    columns: int
+    file_name: str
+    source: str
+    label_provenance: str
+    created_by: str
+    created_at: str
+    definition_sha: str
+    profile: dict[str, Any]
+    validation: dict[str, Any]
+    comparison: dict[str, Any] | None
+
+
+def list_datasets(home: Home, project: str) -> list[Dataset]:
+    """Newest first."""
+    return [Dataset(**r) for r in store.list_datasets(reading(home.db), project)]
+
+
+def get_dataset(home: Home, dataset_id: int) -> Dataset:
+    row = store.find_dataset(reading(home.db), dataset_id)
+    if row is None:
+        raise NotFound(f"There is no dataset {dataset_id}.")
+    return Dataset(**row)
+
+
+def get_version(home: Home, project: str, version: int | None = None) -> Dataset:
+    """A project's dataset by version number, or its newest."""
+    if version is None:
+        newest = list_datasets(home, project)
+        if not newest:
+            raise NotFound(f"Project {project} has no data yet; upload a table on the Data page or with `train {project} --data FILE`.")
+        return newest[0]
+    row = store.find_version(reading(home.db), project, version)
+    if row is None:
+        raise NotFound(f"Project {project} has no dataset version {version}.")
+    return Dataset(**row)
+
+
+def data_path(home: Home, dataset: Dataset) -> Path:
+    """Where the bytes of a dataset version lie, exactly as they came."""
+    return home.datasets / check_name(dataset.project) / dataset.sha256 / ("data" + Path(dataset.file_name).suffix.lower())
+
+
+def add_dataset(
+    home: Home, actor: Actor, project: str, data: bytes | Path, *, file_name: str, source: str = "upload",
+    label_provenance: str = "recorded", key: str | None = None, correlation_id: str | None = None, now: datetime | None = None,
+) -> dict[str, Any]:
+    """Read, check, profile and keep a table as a new dataset version of ``project``.
+
+    A table with validation errors is kept too, with its report: it can be looked at, not trained on.
+
+    Returns
+    -------
+    dict
+        id, version, rows, fresh (False: these bytes were there already), ok (no validation error).
+
+    Raises
+    ------
+    BadInput
+        The table cannot be read, or lacks the target or a feature.
+    """
+    from core.datasets.prepare import prepare
+    from core.datasets.profile import profile
+    from core.datasets.read import read_table
+    from core.datasets.validation import validate
+
+    get_project(home, project)
+    if label_provenance not in PROVENANCES:
+        raise BadInput(f"Label provenance {label_provenance!r} is unknown; choose one of {', '.join(PROVENANCES)}.")
+    content = data.read_bytes() if isinstance(data, Path) else data
+    sha = hashlib.sha256(content).hexdigest()
+    existing = store.find_by_hash(reading(home.db), project, sha)
+    values: dict[str, Any] = {}
+    if existing is None:
+        definition = get_definition(home, project)
+        table = read_table(content, file_name=file_name)
+        prepared = prepare(table.frame, definition, purpose="training")
+        before = list_datasets(home, project)
+        comparison = _compare_with(home, before[0], prepared, definition) if before else None
+        report = validate(prepared, definition, purpose="training", comparison=_columns_of(comparison))
+        values = {
+            "project": project, "sha256": sha, "rows": len(table.frame), "columns": len(table.frame.columns),
+            "file_name": Path(file_name).name[:200], "source": source, "label_provenance": label_provenance,
+            "definition_sha": definition.sha256, "profile": profile(prepared, definition),
+            "validation": report.to_dict(), "comparison": comparison,
+        }
+        folder = home.datasets / check_name(project) / sha
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / ("data" + Path(file_name).suffix.lower())
+        if not target.exists():
+            fresh = target.with_suffix(".part")
+            fresh.write_bytes(content)
+            fresh.replace(target)
+
+    def work(tx: Tx) -> Done:
+        seen = store.find_by_hash(tx.db, project, sha)
+        if seen is not None:
+            result = {"id": seen["id"], "version": seen["version"], "rows": seen["rows"], "fresh": False, "ok": seen["validation"]["ok"]}
+            return Done(result, after={"version": seen["version"], "already_there": True}, subject=f"dataset {seen['version']}")
+        version = store.next_version(tx.db, project)
+        new = store.insert_dataset(tx.db, {**values, "version": version, "created_by": actor.name, "created_at": tx.at})
+        result = {"id": new, "version": version, "rows": values["rows"], "fresh": True, "ok": values["validation"]["ok"]}
+        after = {"version": version, "sha256": sha, "rows": values["rows"], "label_provenance": label_provenance,
+                 "validation_ok": values["validation"]["ok"]}
+        return Done(result, after=after, subject=f"dataset {version}")
+
+    return acts.perform(
+        home, actor, "add_dataset", work, permission="upload_data", project=project, key=key, correlation_id=correlation_id, now=now
+    )
+
+
+def load(home: Home, dataset: Dataset, definition: Definition | None = None) -> Prepared:
+    """A dataset version through the one feature path, ready for training."""
+    from core.datasets.prepare import prepare
+    from core.datasets.read import read_table
+
+    path = data_path(home, dataset)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"The file of dataset {dataset.version} of {dataset.project} is gone from {path.parent}; restore it from a backup.") from None
+    if hashlib.sha256(content).hexdigest() != dataset.sha256:
+        raise Refused(f"The file of dataset {dataset.version} of {dataset.project} was changed since it was added; restore it from a backup.")
+    definition = definition or get_definition(home, dataset.project, dataset.definition_sha)
+    return prepare(read_table(content, file_name=dataset.file_name, max_bytes=None).frame, definition, purpose="training")
+
+
+def check_for_training(home: Home, dataset: Dataset, definition: Definition) -> tuple[Prepared, Report]:
+    """Validate once more before training; raise if the data must not be trained on.
+
+    Raises
+    ------
+    Refused
+        Labels made by a model, or validation errors (the first one is named).
+    """
+    from core.datasets.validation import validate
+
+    if dataset.label_provenance == "model":
+        raise Refused(
+            f"The labels of dataset {dataset.version} were made by a model; training on them would teach a model its own mistakes. "
+            "Use labels that a person or a record made."
+        )
+    prepared = load(home, dataset, definition)
+    report = validate(prepared, definition, purpose="training", comparison=_columns_of(dataset.comparison))
+    if not report.ok:
+        errors = [f for f in report.findings if f.level == "error"]
+        more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+        raise Refused(f"Dataset {dataset.version} of {dataset.project} cannot be trained on: {errors[0].text}{more} {errors[0].cure}".strip())
+    return prepared, report
+
+
+def export_dataset(home: Home, actor: Actor, dataset: Dataset, *, key: str | None = None, now: datetime | None = None) -> bytes:
+    """The dataset as CSV in the project's own columns (features, key, group, target), safe to open in a spreadsheet."""
+    import io
+
+    from core.datasets.prepare import as_table
+    from core.datasets.write import write_csv
+
+    definition = get_definition(home, dataset.project, dataset.definition_sha)
+
+    def work(tx: Tx) -> Done:
+        return Done(after={"rows": dataset.rows}, subject=f"dataset {dataset.version}")
+
+    acts.perform(home, actor, "export_dataset", work, project=dataset.project, key=key, now=now)
+    buffer = io.BytesIO()
+    write_csv(buffer, as_table(load(home, dataset, definition), definition))
+    return buffer.getvalue()
+
+
+def _compare_with(home: Home, before: Dataset, prepared: Prepared, definition: Definition) -> dict[str, Any] | None:
+    """Drift result of the new rows against an earlier version's, or None where the schema changed meanwhile."""
+    from core.drift.bins import count, make_bins
+    from core.drift.compute import compare
+
+    if before.definition_sha != definition.sha256:
+        return None
+    earlier = load(home, before, definition)
+    bins = make_bins(earlier.features, definition)
+    result = compare(count(bins, earlier.features), count(bins, prepared.features), thresholds=definition.thresholds)
+    return {"against": before.version, **result.to_dict()}
+
+
+def compare_versions(home: Home, older: Dataset, newer: Dataset) -> dict[str, Any] | None:
+    """The difference between any two versions as a drift result; None where their schemas differ."""
+    definition = get_definition(home, newer.project, newer.definition_sha)
+    return _compare_with(home, older, load(home, newer, definition), definition)
+
+
+def _columns_of(comparison: dict[str, Any] | None) -> list[tuple[str, float | None, str]]:
+    return [(c["column"], c["score"], c["status"]) for c in comparison["columns"]] if comparison else []

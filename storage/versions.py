@@ -1,0 +1,138 @@
+"""Model versions, release requests, and who was live when."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlite_utils import Database
+
+_JSON = ("summary", "evidence")
+
+
+def insert_version(db: Database, values: dict[str, Any]) -> int:
+    return _insert(db, "versions", values)
+
+
+def find_version(db: Database, project: str, version: str) -> dict[str, Any] | None:
+    return _row(db.conn.execute("SELECT * FROM versions WHERE project = ? AND version = ?", (project, version)).fetchone())
+
+
+def find_version_by_id(db: Database, version_id: int) -> dict[str, Any] | None:
+    return _row(db.conn.execute("SELECT * FROM versions WHERE id = ?", (version_id,)).fetchone())
+
+
+def find_live(db: Database, project: str) -> dict[str, Any] | None:
+    return _row(db.conn.execute("SELECT * FROM versions WHERE project = ? AND stage = 'production'", (project,)).fetchone())
+
+
+def list_versions(db: Database, project: str) -> list[dict[str, Any]]:
+    """Newest first."""
+    return _rows(db.conn.execute("SELECT * FROM versions WHERE project = ? ORDER BY id DESC", (project,)))
+
+
+def set_stage(db: Database, version_id: int, stage: str, reason: str) -> None:
+    db.conn.execute("UPDATE versions SET stage = ?, stage_reason = ? WHERE id = ?", (stage, reason, version_id))
+
+
+def insert_profile(db: Database, version_id: int, bins: str, reference: str) -> None:
+    db.conn.execute("INSERT INTO profiles VALUES (?,?,?)", (version_id, bins, reference))
+
+
+def find_profile(db: Database, version_id: int) -> tuple[str, str] | None:
+    """(bins JSON, reference profile JSON) made at training, or None."""
+    row = db.conn.execute("SELECT bins, reference FROM profiles WHERE version_id = ?", (version_id,)).fetchone()
+    return (row["bins"], row["reference"]) if row else None
+
+
+# Requests
+
+
+def insert_request(db: Database, values: dict[str, Any]) -> int:
+    return _insert(db, "requests", values)
+
+
+def find_request(db: Database, request_id: int) -> dict[str, Any] | None:
+    return _row(db.conn.execute("SELECT * FROM requests WHERE id = ?", (request_id,)).fetchone())
+
+
+def find_open_request(db: Database, version_id: int) -> dict[str, Any] | None:
+    """The pending or approved request of a version."""
+    return _row(
+        db.conn.execute("SELECT * FROM requests WHERE version_id = ? AND state IN ('pending','approved')", (version_id,)).fetchone()
+    )
+
+
+def list_requests(
+    db: Database, *, project: str | None = None, states: tuple[str, ...] = (), version_id: int | None = None, limit: int = 200
+) -> list[dict[str, Any]]:
+    """Newest first."""
+    where, values = ["1=1"], []
+    if project is not None:
+        where.append("project = ?")
+        values.append(project)
+    if version_id is not None:
+        where.append("version_id = ?")
+        values.append(version_id)
+    if states:
+        where.append(f"state IN ({', '.join('?' * len(states))})")
+        values.extend(states)
+    sql = f"SELECT * FROM requests WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constant fragments
+    return _rows(db.conn.execute(sql, (*values, limit)))
+
+
+def update_request(db: Database, request_id: int, **values: Any) -> None:
+    columns = ", ".join(f"{c} = ?" for c in values)
+    db.conn.execute(f"UPDATE requests SET {columns} WHERE id = ?", (*values.values(), request_id))  # noqa: S608
+
+
+# Deployments
+
+
+def insert_deployment(
+    db: Database, *, project: str, version_id: int, kind: str, at: str, by: str, request_id: int | None, reason: str
+) -> int:
+    cursor = db.conn.execute(
+        """INSERT INTO deployments(project, version_id, kind, live_from, deployed_by, request_id, reason)
+           VALUES (?,?,?,?,?,?,?)""",
+        (project, version_id, kind, at, by, request_id, reason),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def end_deployment(db: Database, project: str, *, at: str, by: str) -> None:
+    db.conn.execute(
+        "UPDATE deployments SET live_until = ?, ended_by = ? WHERE project = ? AND live_until IS NULL", (at, by, project)
+    )
+
+
+def list_deployments(db: Database, project: str) -> list[dict[str, Any]]:
+    """Who was live when, newest first, with the version's name."""
+    return _rows(
+        db.conn.execute(
+            """SELECT d.*, v.version FROM deployments d JOIN versions v ON v.id = d.version_id
+               WHERE d.project = ? ORDER BY d.id DESC""",
+            (project,),
+        )
+    )
+
+
+def was_live(db: Database, version_id: int) -> bool:
+    return db.conn.execute("SELECT 1 FROM deployments WHERE version_id = ? LIMIT 1", (version_id,)).fetchone() is not None
+
+
+def _insert(db: Database, table: str, values: dict[str, Any]) -> int:
+    values = {k: json.dumps(v) if k in _JSON and v is not None else v for k, v in values.items()}
+    columns, marks = ", ".join(values), ", ".join("?" * len(values))
+    cursor = db.conn.execute(f"INSERT INTO {table}({columns}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
+    return int(cursor.lastrowid or 0)
+
+
+def _row(row: Any) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {k: json.loads(row[k]) if k in _JSON and row[k] is not None else row[k] for k in row.keys()}  # noqa: SIM118
+
+
+def _rows(rows: Any) -> list[dict[str, Any]]:
+    return [r for row in rows if (r := _row(row)) is not None]
