@@ -1,0 +1,188 @@
+"""What is live: deploy, roll back, undeploy, and who was live when.
+
+The gate is here, in the act, not in a button: a deployment needs an approval that names this very artifact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from core import acts
+from core.acts import Actor, Done, Tx
+from core.approvals import note_expired
+from core.errors import NotFound, Refused
+from core.home import Home
+from core.times import utc_now
+from storage import versions as store
+from storage.connection import reading
+
+
+@dataclass(frozen=True)
+class LiveVersion:
+    project: str
+    version: str
+    version_id: int
+    live_from: str
+    deployed_by: str
+    summary: dict[str, Any]
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One span of time in which a version was live; ``live_until`` None means now."""
+
+    id: int
+    project: str
+    version_id: int
+    version: str
+    kind: str
+    live_from: str
+    live_until: str | None
+    deployed_by: str
+    ended_by: str | None
+    request_id: int | None
+    reason: str
+
+
+def find_live(home: Home, project: str) -> LiveVersion | None:
+    """The live version of a project, or None."""
+    db = reading(home.db)
+    row = store.find_live(db, project)
+    if row is None:
+        return None
+    span = next(d for d in store.list_deployments(db, project) if d["live_until"] is None)
+    return LiveVersion(project, row["version"], row["id"], span["live_from"], span["deployed_by"], row["summary"], row["threshold"])
+
+
+def list_deployments(home: Home, project: str) -> list[Deployment]:
+    """Who was live when, newest first."""
+    return [Deployment(**r) for r in store.list_deployments(reading(home.db), project)]
+
+
+def deploy(
+    home: Home, actor: Actor, project: str, version: str, *, reason: str = "", key: str | None = None, now: datetime | None = None
+) -> dict[str, Any]:
+    """Make an approved version live; it answers from the next prediction on.
+
+    Raises
+    ------
+    Refused
+        No unused approval for exactly this artifact, threshold and definition; or its files or golden answers are not right.
+    """
+    now = now or utc_now()
+    note_expired(home, now=now)
+    checked = _checked_sha(home, project, version, "approved")
+
+    def work(tx: Tx) -> Done:
+        row = store.find_version(tx.db, project, version)
+        if row is None:
+            raise NotFound(f"Project {project} has no version {version[:40]!r}.")
+        request = store.find_open_request(tx.db, row["id"])
+        if request is None or request["state"] != "approved":
+            waiting = f"; request {request['id']} is waiting for a decision" if request else ""
+            raise Refused(f"Version {version} of {project} has no approval that could be used (stage {row['stage']}){waiting}.")
+        if (request["artifact_sha256"], request["threshold"], request["definition_sha"]) != (
+            row["sha256"], row["threshold"], row["definition_sha"]
+        ):
+            raise Refused(f"Version {version} is no longer what request {request['id']} was approved for; file a new request.")
+        if checked != row["sha256"]:
+            raise Refused(f"Version {version} of {project} could not be checked before going live; try again.")
+        before = _switch(tx, row, "deploy", request["id"], reason or request["reason"])
+        store.update_request(tx.db, request["id"], state="used", used_at=tx.at)
+        return _done(project, version, before, request["decided_by"])
+
+    return acts.perform(home, actor, "deploy", work, project=project, subject=f"version {version}", reason=reason, key=key, now=now)
+
+
+def find_rollback_target(home: Home, project: str) -> str | None:
+    """The version that was live before the present one (or last, if none is live now)."""
+    live = store.find_live(reading(home.db), project)
+    for span in store.list_deployments(reading(home.db), project):
+        if live is None or span["version_id"] != live["id"]:
+            return str(span["version"])
+    return None
+
+
+def rollback(
+    home: Home, actor: Actor, project: str, *, to: str | None = None, reason: str = "", key: str | None = None,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Switch the pointer back to a version that was live before (the one before, unless named)."""
+    now = now or utc_now()
+    target = to or find_rollback_target(home, project)
+    checked = _checked_sha(home, project, target, "archived") if target else None
+
+    def work(tx: Tx) -> Done:
+        if target is None:
+            raise Refused(f"Project {project} has no earlier version to go back to.")
+        row = store.find_version(tx.db, project, target)
+        if row is None:
+            raise NotFound(f"Project {project} has no version {target[:40]!r}.")
+        live = store.find_live(tx.db, project)
+        if live is not None and live["id"] == row["id"]:
+            raise Refused(f"Version {target} is live already.")
+        if not store.was_live(tx.db, row["id"]):
+            raise Refused(f"Version {target} was never live; it needs a release request, an approval and a deployment.")
+        if row["stage"] != "archived" or checked != row["sha256"]:
+            raise Refused(f"Version {target} cannot be rolled back to from stage {row['stage']}.")
+        before = _switch(tx, row, "rollback", None, reason)
+        return _done(project, target, before, "")
+
+    return acts.perform(
+        home, actor, "rollback", work, project=project, subject=f"version {target or 'none'}", reason=reason, key=key, now=now
+    )
+
+
+def undeploy(
+    home: Home, actor: Actor, project: str, *, reason: str = "", key: str | None = None, now: datetime | None = None
+) -> dict[str, Any]:
+    """Take the live version out of service; afterwards nothing answers until a deployment or a rollback."""
+
+    def work(tx: Tx) -> Done:
+        live = store.find_live(tx.db, project)
+        if live is None:
+            raise Refused(f"Project {project} has no live version to take out of service.")
+        store.end_deployment(tx.db, project, at=tx.at, by=actor.name)
+        store.set_stage(tx.db, live["id"], "archived", f"undeployed by {actor.name}" + (f": {reason}" if reason else ""))
+        return Done(
+            {"project": project, "version": None, "before": live["version"]}, {"live": live["version"]}, {"live": None},
+            f"version {live['version']}",
+        )
+
+    return acts.perform(home, actor, "undeploy", work, permission="deploy", project=project, reason=reason, key=key, now=now)
+
+
+def _switch(tx: Tx, row: dict[str, Any], kind: str, request_id: int | None, reason: str) -> str | None:
+    """Archive what is live and put ``row`` in its place; returns the version that was live before."""
+    live = store.find_live(tx.db, row["project"])
+    if live is not None:
+        how = "superseded by" if kind == "deploy" else "rolled back to"
+        store.end_deployment(tx.db, row["project"], at=tx.at, by=tx.actor.name)
+        store.set_stage(tx.db, live["id"], "archived", f"{how} {row['version']}")
+    store.set_stage(tx.db, row["id"], "production", f"{kind} by {tx.actor.name}")
+    store.insert_deployment(
+        tx.db, project=row["project"], version_id=row["id"], kind=kind, at=tx.at, by=tx.actor.name, request_id=request_id, reason=reason
+    )
+    return live["version"] if live else None
+
+
+def _done(project: str, version: str, before: str | None, approver: str) -> Done:
+    result = {"project": project, "version": version, "before": before}
+    return Done(result, {"live": before}, {"live": version}, f"version {version}", approver=approver)
+
+
+def _checked_sha(home: Home, project: str, version: str | None, stage: str) -> str | None:
+    """Before the transaction, because it takes time: files unchanged, golden answers equal. The act checks that it was
+    this artifact. What is in another stage is not opened; the act will say why it is refused."""
+    from core.registry.golden import check_golden
+    from core.scoring.scorer import open_scorer
+
+    row = store.find_version(reading(home.db), project, version) if version else None
+    if row is None or row["stage"] != stage:
+        return None
+    scorer = open_scorer(home, row)
+    check_golden(home, scorer)
+    return scorer.sha256
