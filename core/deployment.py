@@ -88,6 +88,8 @@ def deploy(
             row["sha256"], row["threshold"], row["definition_sha"]
         ):
             raise Refused(f"Version {version} is no longer what request {request['id']} was approved for; file a new request.")
+        if isinstance(checked, Refused):
+            raise checked
         if checked != row["sha256"]:
             raise Refused(f"Version {version} of {project} could not be checked before going live; try again.")
         before = _switch(tx, row, "deploy", request["id"], reason or request["reason"])
@@ -126,6 +128,8 @@ def rollback(
             raise Refused(f"Version {target} is live already.")
         if not store.was_live(tx.db, row["id"]):
             raise Refused(f"Version {target} was never live; it needs a release request, an approval and a deployment.")
+        if isinstance(checked, Refused):
+            raise checked
         if row["stage"] != "archived" or checked != row["sha256"]:
             raise Refused(f"Version {target} cannot be rolled back to from stage {row['stage']}.")
         before = _switch(tx, row, "rollback", None, reason)
@@ -174,15 +178,18 @@ def _done(project: str, version: str, before: str | None, approver: str) -> Done
     return Done(result, {"live": before}, {"live": version}, f"version {version}", approver=approver)
 
 
-def _checked_sha(home: Home, project: str, version: str | None, stage: str) -> str | None:
+def _checked_sha(home: Home, project: str, version: str | None, stage: str) -> str | Refused | None:
     """Before the transaction, because it takes time: files unchanged, golden answers equal. The act checks that it was
-    this artifact. What is in another stage is not opened; the act will say why it is refused."""
+    this artifact, and raises (and audits) what was found. What is in another stage is not opened; the act says why."""
     from core.registry.golden import check_golden
     from core.scoring.scorer import open_scorer
 
     row = store.find_version(reading(home.db), project, version) if version else None
     if row is None or row["stage"] != stage:
         return None
-    scorer = open_scorer(home, row)
-    check_golden(home, scorer)
+    try:
+        scorer = open_scorer(home, row)
+        check_golden(home, scorer)
+    except Refused as refusal:
+        return refusal
     return scorer.sha256
