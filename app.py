@@ -1,0 +1,45 @@
+"""The ASGI app: console, sign-in, jobs and clock in one process. Run it with ``streamlit run app.py``."""
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+from core import accounts
+from core.jobs.supervisor import Supervisor
+from core.settings import Settings
+from pages import door, forms
+from pages.parts import report_error
+
+settings = Settings.from_environment()
+home = settings.open_home()
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
+    if accounts.needs_first_start(home):
+        code = accounts.first_start_code(home)
+        print(f"\n  First start: open the console and make the first account with the code  {code}\n", flush=True)
+    supervisor = Supervisor(home)
+    supervisor.start()
+    # The first scoring needs scikit-learn, whose import takes seconds: after the first paint, not before.
+    warming = threading.Timer(8.0, __import__, ["sklearn.pipeline"])
+    warming.daemon = True
+    warming.start()
+    try:
+        yield {"home": home}
+    finally:
+        warming.cancel()
+        supervisor.stop()
+
+
+app = st.App(
+    "pages/frame.py",
+    routes=forms.routes(home, demo=settings.demo, secure_cookies=settings.secure_cookies),
+    lifespan=lifespan,
+    middleware=[Middleware(door.Door, home=home, hosts=frozenset(settings.allowed_hosts))],
+    on_script_error=report_error,
+)

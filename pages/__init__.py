@@ -1,0 +1,1 @@
+"""For people: the frame, and one thin file per page; no SQL, no statistics, no rules."""

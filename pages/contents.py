@@ -1,0 +1,41 @@
+"""The table of contents: which pages exist, in which group, and which action of the roles table opens each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GROUPS = ("Now", "Build", "Release", "Watch", "Account for it")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the console.
+
+    Attributes
+    ----------
+    url : str
+        Its path below the root; also the name of the module ``pages.<url>`` that has ``show(context)``.
+    action : str
+        The action of the roles table that a visitor must be allowed; "" means everybody who is signed in.
+    icon : str
+        A Material symbol.
+    """
+
+    url: str
+    title: str
+    group: str
+    icon: str
+    action: str = ""
+    default: bool = False
+
+    @property
+    def module(self) -> str:
+        return f"pages.{self.url}"
+
+
+PAGES = (Page("home", "Home", "Now", ":material/home:", default=True),)
+
+
+def known_paths() -> frozenset[str]:
+    """The paths that answer with the console; anything else below the root is not found."""
+    return frozenset({"/", *(f"/{page.url}" for page in PAGES)})

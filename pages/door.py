@@ -1,0 +1,200 @@
+"""The door: one middleware, outermost, that denies by default."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import quote, urlsplit
+
+from anyio import to_thread
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core import accounts
+from core.home import Home
+from core.times import utc_now
+from pages import contents
+from pages.forms import COOKIE, HEALTH, LONGEST_PATH, LOOPBACK_HOSTS, UNSAFE, safe_next, show
+
+OPEN_PATHS = frozenset({HEALTH, "/sign-in", "/sign-out", "/first-start", "/reset"})
+FORM_PATHS = frozenset({*OPEN_PATHS, "/password"})
+API_PATHS = ("/api", "/metrics")
+# What a program may bring instead of a cookie. The API itself checks it; here only its absence is decided.
+API_CREDENTIALS = ("x-api-key", "x-greenlight-signature")
+# Parts of Streamlit that a person's browser never needs here: closed even to those who are signed in.
+CLOSED_PATHS = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/script-health-check", "/auth", "/oauth2callback")
+STREAMLIT_PATHS = ("/_stcore", "/static", "/media", "/component")
+STREAMLIT_FILES = frozenset({"/favicon.png", "/manifest.json", "/index.html"})
+
+_LONGEST_SEGMENT = 200
+# Scripts and styles are Streamlit's own business; but nothing is fetched from, or sent to, any other site,
+# so that a picture in somebody's note cannot tell who reads it.
+_CONSOLE_POLICY = (
+    "img-src 'self' data: blob:; connect-src 'self'; font-src 'self' data:; media-src 'self' data: blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+_UNSAFE_RAW = re.compile(rb"%(2f|5c|25|00)|\\", re.IGNORECASE)
+
+
+class Door:
+    """Decide about every request and every WebSocket before anything else sees it.
+
+    Parameters
+    ----------
+    app : ASGIApp
+    home : Home
+    hosts : set of str
+        Host names, besides the loopback ones, that this installation answers to. Any other Host header
+        is refused, so that a foreign page cannot reach it through a name of its own (DNS rebinding).
+    clock : callable
+        Returns the present time in UTC.
+    """
+
+    def __init__(
+        self, app: ASGIApp, home: Home, hosts: frozenset[str] = frozenset(), clock: Callable[[], datetime] | None = None
+    ) -> None:
+        self.app, self.home, self.hosts = app, home, LOOPBACK_HOSTS | hosts
+        self.clock = clock or utc_now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, headers = scope["path"], Headers(scope=scope)
+        send = _with_security_headers(send)
+        refusal = self._check_request(scope, headers)
+        if refusal is None and path not in OPEN_PATHS:
+            account = await self._find_account(scope)
+            scope.setdefault("state", {})["account"] = account
+            refusal = _check_session(scope, headers, account)
+        await (refusal or self.app)(scope, receive, send)
+
+    def _check_request(self, scope: Scope, headers: Headers) -> Response | None:
+        path, raw = scope["path"], scope.get("raw_path") or b""
+        if path == HEALTH:  # probes come by address, under any name
+            return None
+        if not self._knows_host(headers):
+            return _refuse(scope, 400, "This address is not one of this installation's: add its name to GREENLIGHT_HOSTS.")
+        if _is_unsafe_path(path, raw):
+            return _refuse(scope, 400, "This path cannot be read: it has a part that is not a plain name.")
+        if len(path) > LONGEST_PATH or any(len(part) > _LONGEST_SEGMENT for part in path.split("/")):
+            return _refuse(scope, 404, "There is nothing here under so long a name.")
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not _is_same_origin(headers):
+            return _refuse(scope, 403, "This request came from another site; open Greenlight itself and try again.")
+        return None
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        allowed = self._knows_host(headers) and _is_same_origin(headers) and not _is_unsafe_path(scope["path"], b"")
+        if not allowed or await self._find_account(scope) is None:
+            # A close before the handshake is accepted reaches the client as HTTP 403.
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await self.app(scope, self._watch(scope, receive), send)
+
+    def _watch(self, scope: Scope, receive: Receive) -> Receive:
+        """Once the session is over, let nothing through but a bare rerun: the frame then shows the way to sign in.
+
+        Without this a callback or a fragment would still run once, before or without the frame's own check.
+        """
+
+        async def receive_watched() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive" and await self._find_account(scope) is None:
+                return {"type": "websocket.receive", "bytes": _bare_rerun()}
+            return message
+
+        return receive_watched
+
+    async def _find_account(self, scope: Scope) -> accounts.Account | None:
+        token = HTTPConnection(scope).cookies.get(COOKIE)
+        if not token:
+            return None
+        return await to_thread.run_sync(lambda: accounts.find_session(self.home, token, now=self.clock()))
+
+    def _knows_host(self, headers: Headers) -> bool:
+        try:
+            name = urlsplit(f"//{headers.get('host', '')}").hostname
+        except ValueError:
+            return False
+        return bool(name) and (name in self.hosts or str(name).startswith("127."))
+
+
+def _check_session(scope: Scope, headers: Headers, account: accounts.Account | None) -> Response | None:
+    path = scope["path"]
+    if _is_below(path, CLOSED_PATHS):
+        return _refuse(scope, 404 if account else 401, "There is nothing here.")
+    if _is_below(path, API_PATHS):
+        if account or any(headers.get(name) for name in API_CREDENTIALS):
+            return None
+        return _refuse(scope, 401, "Sign in, or send an API key in the header X-API-Key.")
+    if account is None:
+        if scope["method"] in ("GET", "HEAD") and not _is_below(path, STREAMLIT_PATHS) and path not in STREAMLIT_FILES:
+            query = scope.get("query_string", b"").decode("latin-1")
+            wanted = safe_next(path + (f"?{query}" if query else ""))
+            return RedirectResponse("/sign-in" if wanted == "/" else f"/sign-in?next={quote(wanted, safe='')}", 303)
+        return _refuse(scope, 401, "Sign in first.")
+    known = path in contents.known_paths() or path in FORM_PATHS or path in STREAMLIT_FILES or _is_below(path, STREAMLIT_PATHS)
+    # The front end looks for its server below a deep link too (/data/_stcore/health); it must hear a plain no.
+    return None if known else _refuse(scope, 404, "There is no page here.")
+
+
+def _is_below(path: str, roots: tuple[str, ...]) -> bool:
+    return any(path == root or path.startswith(root + "/") for root in roots)
+
+
+def _is_unsafe_path(path: str, raw: bytes) -> bool:
+    return bool(_UNSAFE_RAW.search(raw) or UNSAFE.search(path)) or "//" in path or ".." in path.split("/")
+
+
+def _is_same_origin(headers: Headers) -> bool:
+    """Compare Origin with Host; programs that are no browsers send no Origin, and bring no cookie by themselves."""
+    origin = headers.get("origin")
+    if origin is not None:
+        scheme, _, netloc = origin.partition("://")
+        return scheme in ("http", "https") and netloc.lower() == headers.get("host", "").lower()
+    return headers.get("sec-fetch-site") in (None, "same-origin", "none")
+
+
+def _with_security_headers(send: Send) -> Send:
+    async def send_secured(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["X-Content-Type-Options"] = "nosniff"
+            # Not "no-referrer": with it browsers send "Origin: null", and the check of forms would refuse them all.
+            headers["Referrer-Policy"] = "same-origin"
+            headers["X-Frame-Options"] = "SAMEORIGIN"
+            headers.setdefault("Content-Security-Policy", _CONSOLE_POLICY)
+        await send(message)
+
+    return send_secured
+
+
+def _refuse(scope: Scope, status: int, sentence: str) -> Response:
+    """problem+json for programs, a small page for people."""
+    titles = {400: "Bad request", 401: "Not signed in", 403: "Refused", 404: "Not found"}
+    if _is_below(scope["path"], API_PATHS):
+        body = {"type": "about:blank", "title": titles[status], "status": status, "detail": sentence}
+        headers = {"WWW-Authenticate": "ApiKey"} if status == 401 else {}
+        return Response(json.dumps(body), status, headers, "application/problem+json")
+    if status == 401:
+        return PlainTextResponse(sentence, status)
+    return show("refused.html", status, title=titles[status], sentence=sentence)
+
+
+def _bare_rerun() -> bytes:
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+
+    message = BackMsg()
+    message.rerun_script.SetInParent()
+    return message.SerializeToString()

@@ -1,0 +1,246 @@
+"""The forms at the door: sign in and out, the first start, passwords.
+
+Plain HTML that works without JavaScript and loads nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from core import accounts
+from core.errors import BadInput, GreenlightError
+from core.home import Home
+from core.times import utc_now
+from pages import contents
+
+COOKIE = "greenlight_session"
+HEALTH = "/healthz"
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+LONGEST_PATH = 1000
+UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+
+_LARGEST_FORM = 20_000
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(default=True, default_for_string=True),
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_FORM_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def safe_next(value: str | None) -> str:
+    """Return ``value`` if it is a path (and query) of this site; else the root."""
+    if not value or not value.startswith("/") or value.startswith("//") or len(value) > LONGEST_PATH or UNSAFE.search(value):
+        return "/"
+    parts = urlsplit(value)
+    return value if not parts.scheme and not parts.netloc and parts.path in contents.known_paths() else "/"
+
+
+def show(template: str, status: int, **values: Any) -> Response:
+    """One of the pages in templates/, never kept by the browser."""
+    page = _TEMPLATES.get_template(template).render(**values)
+    return HTMLResponse(page, status, {"Content-Security-Policy": _FORM_POLICY, "Cache-Control": "no-store"})
+
+
+def routes(
+    home: Home, *, demo: bool = False, secure_cookies: bool = False, clock: Callable[[], datetime] | None = None
+) -> list[Route]:
+    """The routes that are open to everybody, and the password page for those who are signed in.
+
+    Parameters
+    ----------
+    home : Home
+    demo : bool
+        Show one button for each demo account. Whether one may be used is decided in core.accounts.
+    secure_cookies : bool
+        Mark the cookie Secure even where the request looks like plain HTTP (behind a proxy that ends TLS).
+    clock : callable
+        Returns the present time in UTC.
+    """
+    forms = Forms(home, demo, secure_cookies, clock or utc_now)
+    return [
+        Route(HEALTH, forms.health, methods=["GET"]),
+        Route("/sign-in", forms.show_sign_in, methods=["GET"]),
+        Route("/sign-in", forms.sign_in, methods=["POST"]),
+        Route("/sign-out", forms.show_sign_out, methods=["GET"]),
+        Route("/sign-out", forms.sign_out, methods=["POST"]),
+        Route("/first-start", forms.show_first_start, methods=["GET"]),
+        Route("/first-start", forms.first_start, methods=["POST"]),
+        Route("/reset", forms.show_reset, methods=["GET"]),
+        Route("/reset", forms.reset, methods=["POST"]),
+        Route("/password", forms.show_password, methods=["GET"]),
+        Route("/password", forms.change_password, methods=["POST"]),
+    ]
+
+
+class Forms:
+    """The handlers of :func:`routes`, which share the Home and the clock."""
+
+    def __init__(self, home: Home, demo: bool, secure_cookies: bool, clock: Callable[[], datetime]) -> None:
+        self.home, self.demo, self.secure_cookies, self.clock = home, demo, secure_cookies, clock
+
+    async def health(self, request: Request) -> Response:
+        return Response('{"status":"ok"}', media_type="application/json", headers={"Cache-Control": "no-store"})
+
+    async def show_sign_in(self, request: Request) -> Response:
+        if await run_in_threadpool(accounts.needs_first_start, self.home):
+            return RedirectResponse("/first-start", 303)
+        return await self._sign_in_page(200, next=safe_next(request.query_params.get("next")))
+
+    async def sign_in(self, request: Request) -> Response:
+        form = await _read_form(request)
+        wanted, persona = safe_next(form.get("next")), form.get("persona")
+        try:
+            if persona:
+                token = await run_in_threadpool(
+                    accounts.sign_in_persona, self.home, persona, address=_address(request), demo_mode=self.demo, now=self.clock()
+                )
+            else:
+                token = await run_in_threadpool(
+                    accounts.sign_in, self.home, form.get("name", ""), form.get("password", ""),
+                    address=_address(request), now=self.clock(),
+                )  # fmt: skip
+        except GreenlightError as error:
+            status = await _status_of(error, 403 if persona else 401)
+            page = await self._sign_in_page(status, next=wanted, name=form.get("name", ""), error=error)
+            return _with_retry_after(page, error)
+        await self._forget(request)
+        return self._enter(request, wanted, token)
+
+    async def show_sign_out(self, request: Request) -> Response:
+        return show("sign_out.html", 200)
+
+    async def sign_out(self, request: Request) -> Response:
+        await self._forget(request)
+        answer = RedirectResponse("/sign-in", 303)
+        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
+        return answer
+
+    async def show_first_start(self, request: Request) -> Response:
+        if not await run_in_threadpool(accounts.needs_first_start, self.home):
+            return RedirectResponse("/sign-in", 303)
+        return show("first_start.html", 200)
+
+    async def first_start(self, request: Request) -> Response:
+        form = await _read_form(request)
+        try:
+            _check_repeated(form)
+            token = await run_in_threadpool(
+                accounts.create_first_admin, self.home, form.get("code", "").strip(), form.get("name", "").strip(),
+                form.get("password", ""), address=_address(request), now=self.clock(),
+            )  # fmt: skip
+        except GreenlightError as error:
+            page = show("first_start.html", await _status_of(error, 400), error=error, name=form.get("name", ""))
+            return _with_retry_after(page, error)
+        return self._enter(request, "/", token)
+
+    async def show_reset(self, request: Request) -> Response:
+        return show("reset.html", 200)
+
+    async def reset(self, request: Request) -> Response:
+        form = await _read_form(request)
+        try:
+            _check_repeated(form)
+            await run_in_threadpool(
+                accounts.use_reset_code, self.home, form.get("name", "").strip(), form.get("code", "").strip(),
+                form.get("password", ""), address=_address(request), now=self.clock(),
+            )  # fmt: skip
+        except GreenlightError as error:
+            page = show("reset.html", await _status_of(error, 400), error=error, name=form.get("name", ""))
+            return _with_retry_after(page, error)
+        return await self._sign_in_page(200, next="/", notice="Your new password is set. Sign in with it.")
+
+    async def show_password(self, request: Request) -> Response:
+        return show("password.html", 200, name=request.state.account.name)
+
+    async def change_password(self, request: Request) -> Response:
+        form, account = await _read_form(request), request.state.account
+        try:
+            _check_repeated(form)
+            await run_in_threadpool(
+                accounts.change_password, self.home, accounts.Actor(account.name), form.get("old", ""),
+                form.get("password", ""), now=self.clock(),
+            )  # fmt: skip
+        except GreenlightError as error:
+            return show("password.html", await _status_of(error, 400), error=error, name=account.name)
+        await self._forget(request)
+        page = await self._sign_in_page(200, next="/", notice="Your password is changed. Sign in with the new one.")
+        page.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
+        return page
+
+    async def _sign_in_page(self, status: int, **values: Any) -> Response:
+        personas = await run_in_threadpool(self._list_personas) if self.demo else ()
+        return show("sign_in.html", status, personas=personas, **values)
+
+    def _list_personas(self) -> list[tuple[str, str]]:
+        present = {a.name: a for a in accounts.list_accounts(self.home) if a.demo and a.active}
+        return [(name, present[name].role_title) for name, _ in accounts.DEMO_ACCOUNTS if name in present]
+
+    def _enter(self, request: Request, where: str, token: str) -> Response:
+        answer = RedirectResponse(where, 303)
+        secure = self.secure_cookies or request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
+        answer.set_cookie(COOKIE, token, path="/", httponly=True, samesite="lax", secure=secure)
+        return answer
+
+    async def _forget(self, request: Request) -> None:
+        """End the session that the browser came with, so that no old cookie outlives a sign-in or a sign-out."""
+        token = request.cookies.get(COOKIE)
+        if token:
+            await run_in_threadpool(accounts.sign_out, self.home, token, now=self.clock())
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    """The text fields of a small form; files and repeated fields are not expected and are dropped."""
+    size = request.headers.get("content-length", "")
+    if not size.isdigit() or int(size) > _LARGEST_FORM:
+        return {}
+    async with request.form(max_files=0, max_fields=20) as form:
+        return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+def _check_repeated(form: dict[str, str]) -> None:
+    if form.get("password", "") != form.get("repeated", ""):
+        raise BadInput("The two passwords differ; type the new one twice.")
+
+
+def _address(request: Request) -> str:
+    """Where the browser is. Behind a proxy on this machine: the last address, the one that the proxy itself added.
+
+    Without that the whole world would look like loopback, which opens the demo's buttons. A header that comes
+    from any other machine is not believed: a new one for every attempt would get round the limit of attempts.
+    """
+    peer = request.client.host if request.client else "unknown"
+    if peer in LOOPBACK_HOSTS and ("x-forwarded-for" in request.headers or "forwarded" in request.headers):
+        return "proxy:" + request.headers.get("x-forwarded-for", "unknown").split(",")[-1].strip()[:64]
+    return peer
+
+
+async def _status_of(error: GreenlightError, otherwise: int) -> int:
+    """The HTTP status of a refused form. A wrong secret is answered slowly, without holding a thread meanwhile."""
+    if isinstance(error, accounts.TooManyAttempts):
+        return 429
+    if isinstance(error, accounts.SignInRefused):
+        await asyncio.sleep(error.delay)
+        return 401
+    return otherwise
+
+
+def _with_retry_after(page: Response, error: GreenlightError) -> Response:
+    if isinstance(error, accounts.TooManyAttempts):
+        page.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return page
