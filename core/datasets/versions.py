@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ class Dataset:
     validation : dict
         The report made when it was added (core.datasets.validation.Report.to_dict).
     comparison : dict or None
-        Drift result against the version before it; None for the first.
+        ``against`` (a version) and ``result`` (see core.drift.compute.result_from_json); None for the first.
     """
 
     id: int
@@ -215,14 +216,14 @@ def export_dataset(home: Home, actor: Actor, dataset: Dataset, *, key: str | Non
 def _compare_with(home: Home, before: Dataset, prepared: Prepared, definition: Definition) -> dict[str, Any] | None:
     """Drift result of the new rows against an earlier version's, or None where the schema changed meanwhile."""
     from core.drift.bins import count, make_bins
-    from core.drift.compute import compare
+    from core.drift.compute import compare, result_to_json
 
     if before.definition_sha != definition.sha256:
         return None
     earlier = load(home, before, definition)
     bins = make_bins(earlier.features, definition)
-    result = compare(count(bins, earlier.features), count(bins, prepared.features), thresholds=definition.thresholds)
-    return {"against": before.version, **result.to_dict()}
+    result = compare(count(bins, earlier.features), count(bins, prepared.features), bins=bins, thresholds=definition.thresholds)
+    return {"against": before.version, "result": json.loads(result_to_json(result))}
 
 
 def compare_versions(home: Home, older: Dataset, newer: Dataset) -> dict[str, Any] | None:
@@ -232,4 +233,4 @@ def compare_versions(home: Home, older: Dataset, newer: Dataset) -> dict[str, An
 
 
 def _columns_of(comparison: dict[str, Any] | None) -> list[tuple[str, float | None, str]]:
-    return [(c["column"], c["score"], c["status"]) for c in comparison["columns"]] if comparison else []
+    return [(c["name"], c["score"], c["status"]) for c in comparison["result"]["columns"]] if comparison else []

@@ -100,6 +100,16 @@ def _find(home: Home, project: str, prediction_id: str, groups: dict[str, Any]) 
     }
 
 
+def labels_by_prediction(
+    home: Home, project: str, *, since: datetime | None = None, until: datetime | None = None
+) -> dict[str, str]:
+    """prediction_id -> current label, for predictions of a period."""
+    rows = store.list_labelled(
+        reading(home.predictions_db), project, since=stamp(since) if since else "", until=stamp(until) if until else "9999"
+    )
+    return {r["prediction_id"]: r["label"] for r in rows}
+
+
 def live_quality(home: Home, project: str, *, now: datetime, days: int = 30, version: str | None = None) -> dict[str, Any] | None:
     """How good the predictions of the last ``days`` days were, where labels came back; None without labels.
 

@@ -1,0 +1,131 @@
+"""The clock: one thin check in process. Is a retraining due, by time or by new labelled rows?
+
+APScheduler is only the clock; the table of checks is the truth. The check answers, it does not act.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.approvals import note_expired
+from core.home import Home
+from core.projects.projects import get_definition, list_projects
+from core.scoring.labels import count_labels_since
+from core.times import parse, stamp, utc_now
+from storage import drift as store
+from storage import versions as versions_store
+from storage.connection import reading, writing
+
+log = logging.getLogger("greenlight.clock")
+
+EVERY = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """One reason to retrain, with its measured value beside its threshold; ``fired`` None is unknown."""
+
+    name: str
+    value: float | None
+    threshold: float
+    unit: str
+    fired: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class RetrainCheck:
+    project: str
+    at: str
+    next_at: str
+    due: bool
+    sentence: str
+    triggers: tuple[Trigger, ...]
+
+
+def check_retraining(home: Home, project: str, *, now: datetime) -> RetrainCheck:
+    """Measure every trigger for one project; reads only."""
+    limits = get_definition(home, project).thresholds
+    db = reading(home.db)
+    versions = versions_store.list_versions(db, project)
+    version = versions_store.find_live(db, project) or (versions[0] if versions else None)
+    next_at = stamp(now + EVERY)
+    if version is None:
+        return RetrainCheck(project, stamp(now), next_at, False, "No version has been trained yet, so nothing can be due.", ())
+    what = f"version {version['version']}"
+    days = (now - parse(version["registered_at"])).total_seconds() / 86_400
+    labels = count_labels_since(home, project, version["registered_at"])
+    by_time = days >= limits.retrain_days
+    by_labels = labels >= limits.retrain_new_labels
+    triggers = (
+        Trigger("time since training", round(days, 2), limits.retrain_days, "days", by_time,
+                f"{what} is {days:.1f} days old; due from {limits.retrain_days} days."),
+        Trigger("new labelled rows", labels, limits.retrain_new_labels, "rows", by_labels,
+                f"{labels} labels arrived since {what}; due from {limits.retrain_new_labels}."),
+    )
+    fired = [t for t in triggers if t.fired]
+    sentence = " ".join(t.sentence for t in fired) if fired else f"No retraining is due: {triggers[0].sentence} {triggers[1].sentence}"
+    return RetrainCheck(project, stamp(now), next_at, bool(fired), sentence, triggers)
+
+
+def tick(home: Home, *, now: datetime) -> list[RetrainCheck]:
+    """Check every project whose last check is an hour old, and write the answers down."""
+    note_expired(home, now=now)
+    done = []
+    for project in list_projects(home):
+        last = store.find_last_clock_check(reading(home.db), project.name)
+        if last is not None and parse(last["next_at"]) > now:
+            continue
+        check = check_retraining(home, project.name, now=now)
+        with writing(home.db) as db:
+            newest = store.find_last_clock_check(db, project.name)
+            if newest is not None and parse(newest["next_at"]) > now:
+                continue  # another process was first
+            store.insert_clock_check(db, project=project.name, at=check.at, next_at=check.next_at, due=check.due, answer=_plain(check))
+        done.append(check)
+    return done
+
+
+def find_last_check(home: Home, project: str) -> RetrainCheck | None:
+    """The last written answer, or None before the first."""
+    row = store.find_last_clock_check(reading(home.db), project)
+    if row is None:
+        return None
+    answer = row["answer"]
+    return RetrainCheck(
+        project, row["at"], row["next_at"], bool(row["due"]), answer["sentence"], tuple(Trigger(**t) for t in answer["triggers"])
+    )
+
+
+def _plain(check: RetrainCheck) -> dict[str, Any]:
+    return {"sentence": check.sentence, "triggers": [dict(t.__dict__) for t in check.triggers]}
+
+
+class Clock:
+    """APScheduler in process; started and stopped with the console."""
+
+    def __init__(self, home: Home, *, every_seconds: float = 60.0) -> None:
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        self.home = home
+        self._scheduler = BackgroundScheduler(timezone="UTC")
+        # a run that is late still counts (the default drops it after one second), and two never overlap
+        self._scheduler.add_job(
+            self._tick, "interval", seconds=every_seconds, coalesce=True, max_instances=1, misfire_grace_time=6 * 3600,
+            next_run_time=utc_now(),
+        )
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        self._scheduler.shutdown(wait=True)
+
+    def _tick(self) -> None:
+        try:
+            tick(self.home, now=utc_now())
+        except Exception:  # the boundary of the clock: a bad tick must not end all later ones
+            log.exception("a tick of the clock failed")

@@ -1,0 +1,71 @@
+"""Drift checks as they were made."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlite_utils import Database
+
+_JSON = ("reference", "current", "result", "alert", "quality", "evidently")
+
+
+def insert_check(db: Database, values: dict[str, Any]) -> int:
+    values = {k: json.dumps(v) if k in _JSON and v is not None else v for k, v in values.items()}
+    columns, marks = ", ".join(values), ", ".join("?" * len(values))
+    cursor = db.conn.execute(f"INSERT INTO drift_checks({columns}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
+    return int(cursor.lastrowid or 0)
+
+
+def set_evidently(db: Database, check_id: int, *, verdict: dict[str, Any] | None, error: str | None, report: str | None) -> None:
+    db.conn.execute(
+        "UPDATE drift_checks SET evidently = ?, evidently_error = ?, report = ? WHERE id = ?",
+        (json.dumps(verdict) if verdict is not None else None, error, report, check_id),
+    )
+
+
+def set_job(db: Database, check_id: int, job_id: int) -> None:
+    db.conn.execute("UPDATE drift_checks SET job_id = ? WHERE id = ?", (job_id, check_id))
+
+
+def find_check(db: Database, check_id: int) -> dict[str, Any] | None:
+    return _row(db.conn.execute("SELECT * FROM drift_checks WHERE id = ?", (check_id,)).fetchone())
+
+
+def find_latest(db: Database, project: str, version_id: int | None = None) -> dict[str, Any] | None:
+    """The newest check of a project (against one version)."""
+    if version_id is None:
+        sql, values = "SELECT * FROM drift_checks WHERE project = ? ORDER BY id DESC LIMIT 1", (project,)
+    else:
+        sql = "SELECT * FROM drift_checks WHERE project = ? AND version_id = ? ORDER BY id DESC LIMIT 1"
+        values = (project, version_id)  # type: ignore[assignment]
+    return _row(db.conn.execute(sql, values).fetchone())
+
+
+def list_checks(db: Database, project: str, limit: int = 50) -> list[dict[str, Any]]:
+    """Newest first, without the detail of the columns."""
+    rows = db.conn.execute(
+        """SELECT id, project, version_id, at, by, reference, current, overall, band, alert, report, job_id, evidently_error
+           FROM drift_checks WHERE project = ? ORDER BY id DESC LIMIT ?""",
+        (project, limit),
+    )
+    return [r for row in rows if (r := _row(row)) is not None]
+
+
+def _row(row: Any) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {k: json.loads(row[k]) if k in _JSON and row[k] is not None else row[k] for k in row.keys()}  # noqa: SIM118
+
+
+def insert_clock_check(db: Database, *, project: str, at: str, next_at: str, due: bool, answer: dict[str, Any]) -> int:
+    cursor = db.conn.execute(
+        "INSERT INTO clock_checks(project, at, next_at, due, answer) VALUES (?,?,?,?,?)",
+        (project, at, next_at, int(due), json.dumps(answer)),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def find_last_clock_check(db: Database, project: str) -> dict[str, Any] | None:
+    row = db.conn.execute("SELECT * FROM clock_checks WHERE project = ? ORDER BY id DESC LIMIT 1", (project,)).fetchone()
+    return {**dict(row), "answer": json.loads(row["answer"])} if row else None
