@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +126,7 @@ def run_check(
     """
     from core.drift.bins import count, make_bins
     from core.drift.compute import compare, result_to_json
-    from core.drift.verdict import judge, verdict_to_dict
+    from core.drift.verdict import judge
 
     definition = get_definition(home, project)
     db = reading(home.db)
@@ -152,7 +152,7 @@ def run_check(
             {
                 "project": project, "version_id": version["id"] if version else None, "at": tx.at, "by": actor.name,
                 "reference": before.label, "current": after.label, "overall": result.overall, "band": result.status,
-                "result": json.loads(text), "alert": verdict_to_dict(alert), "quality": quality,
+                "result": json.loads(text), "alert": asdict(alert), "quality": quality,
             },
         )
         job_id = None

@@ -1,0 +1,87 @@
+"""Training as a job: validation, sweep, choice, and one transaction that keeps it all."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from core import acts
+from core.acts import Actor, Done, Tx
+from core.datasets import versions as datasets
+from core.projects.projects import get_definition
+from core.registry.artifacts import sign
+from core.times import stamp, utc_now
+from core.training.runs import summarise
+from storage import runs as store
+
+if TYPE_CHECKING:
+    from core.jobs.worker import JobContext
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """The handler: returns {"run", "choice", "sentence"}."""
+    from core.settings import Settings
+    from core.training.executor import LocalExecutor
+    from core.training.selection import choose
+    from core.training.sweep import run_sweep
+
+    home, job = context.home, context.job
+    params = job.params
+    definition = get_definition(home, job.project, params["definition_sha"])
+    dataset = datasets.get_dataset(home, params["dataset_id"])
+    context.progress(0, 0, "validating the data")
+    prepared, report = datasets.check_for_training(home, dataset, definition)
+    folder = home.runs / f"job_{job.id}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+    def progress(done: int, total: int, candidate: str, fold: int | None, seconds_left: float | None) -> None:
+        where = "final fit" if fold is None else f"fold {fold + 1} of {params['folds']}"
+        context.progress(done, total, f"{candidate}, {where}", seconds_left)
+
+    try:
+        sweep = run_sweep(
+            prepared.features, prepared.target, prepared.group, definition,
+            candidates=[(name, values) for name, values in params["candidates"]],
+            executor=LocalExecutor(Settings.from_environment().workers or None, folder=home.work), artifact_dir=folder,
+            folds=params["folds"], holdout=params["holdout"], seed=params["seed"], progress=progress,
+            check_cancelled=context._cancelled.is_set,
+        )
+        context.check_cancelled()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # half a run is no run
+        raise
+    choice = choose(sweep, definition)
+    baseline = next((r for r in sweep.results if r.candidate == "dummy"), None)
+
+    def work(tx: Tx) -> Done:
+        run_id = store.insert_run(
+            tx.db,
+            {
+                "project": job.project, "dataset_id": dataset.id, "job_id": job.id, "definition_sha": definition.sha256,
+                "settings": {
+                    **{k: params[k] for k in ("candidates", "folds", "holdout", "seed")}, "folder": folder.name,
+                    "seconds": sweep.seconds, "warnings": [*sweep.warnings, *(f.text for f in report.findings if f.level == "warning")],
+                },
+                "started_by": job.created_by, "started_at": job.started_at or job.created_at, "finished_at": stamp(utc_now()),
+                "choice": asdict(choice) if choice is not None else None, "environment": sweep.environment,
+            },
+        )
+        for result in sweep.results:
+            content = (folder / result.artifact).read_bytes() if result.artifact else None
+            sha, mac = sign(home, content) if content is not None else (None, None)
+            store.insert_candidate(
+                tx.db,
+                {
+                    "run_id": run_id, "name": result.name, "params": result.params, "detail": {},
+                    "summary": summarise(result, baseline, definition.metric), "artifact": result.artifact or None,
+                    "sha256": sha, "hmac": mac, "error": result.error,
+                },
+            )
+        outcome = {"run": run_id, "choice": choice.name if choice else None, "sentence": choice.sentence if choice else None}
+        return Done(outcome, after={**outcome, "job": job.id}, subject=f"run {run_id}")
+
+    return acts.perform(
+        home, Actor(job.created_by), "train", work, project=job.project, correlation_id=job.correlation_id, subject=f"job {job.id}"
+    )

@@ -1,0 +1,173 @@
+"""Training runs: started as jobs, kept with every candidate that was tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core import acts
+from core.acts import Actor, Done, Tx
+from core.datasets import versions as datasets
+from core.errors import NotFound, Refused
+from core.home import Home
+from core.jobs import jobs
+from core.projects.projects import get_definition, get_project
+from core.training.catalogue import check_params, default_candidates, get_candidate, is_applicable
+from storage import runs as store
+from storage.connection import reading
+
+if TYPE_CHECKING:
+    from core.training.results import CandidateResult, SweepResult
+
+FOLDS, HOLDOUT, SEED = 5, 0.2, 42
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished training.
+
+    Attributes
+    ----------
+    settings : dict
+        candidates, folds, holdout, seed, folder.
+    choice : dict or None
+        The automatic choice (core.training.selection.Choice as plain data); None when nothing beat nothing.
+    """
+
+    id: int
+    project: str
+    dataset_id: int
+    job_id: int | None
+    definition_sha: str
+    settings: dict[str, Any]
+    started_by: str
+    started_at: str
+    finished_at: str
+    choice: dict[str, Any] | None
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainedCandidate:
+    """One candidate of a run, without its curves; ``summary`` as :func:`summarise` makes it."""
+
+    id: int
+    run_id: int
+    name: str
+    params: dict[str, Any]
+    summary: dict[str, Any]
+    artifact: str | None
+    sha256: str | None
+    hmac: str | None
+    error: str | None
+
+
+def start_training(
+    home: Home, actor: Actor, project: str, *, dataset_version: int | None = None,
+    candidates: list[tuple[str, dict[str, Any]]] | None = None, folds: int = FOLDS, holdout: float = HOLDOUT, seed: int = SEED,
+    owner: str = "supervisor", key: str | None = None, now: datetime | None = None,
+) -> dict[str, Any]:
+    """Put a training on the list of jobs; returns {"id": job}.
+
+    Raises
+    ------
+    Refused
+        The dataset has validation errors or labels that a model made; the project is archived.
+    BadInput
+        An unknown candidate or hyperparameter.
+    """
+    if get_project(home, project).archived:
+        raise Refused(f"Project {project} is archived; restore it before training.")
+    definition = get_definition(home, project)
+    dataset = datasets.get_version(home, project, dataset_version)
+    chosen = candidates or [(name, {}) for name in default_candidates(definition)]
+    for name, params in chosen:
+        check_params(get_candidate(name), params, definition.task)
+        if not is_applicable(get_candidate(name), definition):
+            raise Refused(f"Candidate {name} cannot be used for project {project}: it needs columns that the project does not have.")
+    params = {
+        "dataset_id": dataset.id, "candidates": [[n, p] for n, p in chosen], "folds": folds, "holdout": holdout, "seed": seed,
+        "definition_sha": definition.sha256,
+    }
+
+    def work(tx: Tx) -> Done:
+        datasets.check_for_training(home, dataset, definition)
+        job_id = jobs.enqueue(tx, project=project, kind="train", params=params, owner=owner)
+        after = {"job": job_id, "dataset": dataset.version, "candidates": [n for n, _ in chosen], "seed": seed, "folds": folds}
+        return Done({"id": job_id}, after=after, subject=f"job {job_id}")
+
+    return acts.perform(home, actor, "start_training", work, permission="train", project=project, key=key, now=now)
+
+
+def list_runs(home: Home, project: str, limit: int = 50) -> list[Run]:
+    """Newest first."""
+    return [Run(**r) for r in store.list_runs(reading(home.db), project, limit)]
+
+
+def get_run(home: Home, run_id: int) -> Run:
+    row = store.find_run(reading(home.db), run_id)
+    if row is None:
+        raise NotFound(f"There is no run {run_id}.")
+    return Run(**row)
+
+
+def find_run_of_job(home: Home, job_id: int) -> Run | None:
+    row = store.find_run_of_job(reading(home.db), job_id)
+    return Run(**row) if row else None
+
+
+def list_candidates(home: Home, run_id: int) -> list[TrainedCandidate]:
+    return [TrainedCandidate(**r) for r in store.list_candidates(reading(home.db), run_id)]
+
+
+def get_candidate_row(home: Home, candidate_id: int) -> TrainedCandidate:
+    row = store.find_candidate(reading(home.db), candidate_id)
+    if row is None:
+        raise NotFound(f"There is no candidate {candidate_id}.")
+    row.pop("detail")
+    return TrainedCandidate(**row)
+
+
+def run_folder(home: Home, run: Run) -> Path:
+    return home.runs / str(run.settings["folder"])
+
+
+def get_sweep(home: Home, run: Run) -> SweepResult:
+    """Everything that the run found out, curves and kept predictions included (cached: a run never changes)."""
+    return _load_sweep(run_folder(home, run), home, run.project, run.definition_sha)
+
+
+@lru_cache(maxsize=16)
+def _load_sweep(folder: Path, home: Home, project: str, definition_sha: str) -> SweepResult:
+    from core.training.results import load_sweep
+
+    return load_sweep(folder, get_definition(home, project, definition_sha))
+
+
+def summarise(result: CandidateResult, baseline: CandidateResult | None, metric: str) -> dict[str, Any]:
+    """The light part of a result that lists and cards show: scalars, intervals, per class, importances, the baseline beside."""
+
+    def scalars(values: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in values.items() if isinstance(v, (int, float)) or v is None}
+
+    summary: dict[str, Any] = {
+        "title": result.title, "candidate": result.candidate, "metric": metric, "is_baseline": result.baseline,
+        "cv": {m: {"mean": v.get("mean"), "std": v.get("std")} for m, v in result.cv.items()},
+        "holdout": scalars(result.holdout),
+        "intervals": {m: [i.low, i.high] for m, i in result.holdout_intervals.items()},
+        "oof_intervals": {m: [i.low, i.high] for m, i in result.out_of_fold_intervals.items()},
+        "per_class": result.holdout.get("per_class"),
+        "confusion": result.holdout.get("confusion"),
+        "importances": {i.column: {"mean": i.mean, "std": i.std} for i in result.importances},
+        "fit_seconds": result.fit_seconds, "predict_ms_row": result.predict_ms_row, "predict_ms_1000": result.predict_ms_1000,
+        "simplicity": result.simplicity, "needs": result.needs, "error": result.error,
+    }
+    if baseline is not None:
+        summary["baseline"] = {
+            "title": baseline.title, "holdout": scalars(baseline.holdout),
+            "cv": {m: {"mean": v.get("mean"), "std": v.get("std")} for m, v in baseline.cv.items()},
+        }
+    return summary
