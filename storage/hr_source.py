@@ -73,11 +73,11 @@ def read_source(path: str | Path) -> dict[str, list[dict[str, Any]]]:
                 raise BadInput(f"The HR database {path.name} has no table {table}; connect the database of the HR system.")
             absent = [column for column in wanted if column not in present]
             if absent:
-                raise BadInput(f"Table {table} of {path.name} has no column {absent[0]!r}; add it to the table or to a view of that name.")
+                raise BadInput(f"Table {table} of {path.name} has no column {absent[0]!r}; add the column to the table.")
             tables[table] = [dict(row) for row in connection.execute(select(table))]
         return tables
     except sqlite3.DatabaseError as error:
-        raise BadInput(f"{path.name} cannot be read as a SQLite database ({error}); choose the HR system's database file.") from error
+        raise BadInput(f"{path.name} cannot be read as a SQLite database ({error}); choose the HR system's file.") from error
     finally:
         connection.close()
 

@@ -36,12 +36,35 @@ Source = Mapping[str, Sequence[Mapping[str, Any]]]
 
 LEVELS = ("LOW", "MEDIUM", "HIGH")
 COLUMNS = (
-    "role_skill", "job_role_name", "skill_name", "skill_category", "job_department", "trend_score", "internal_usage",
-    "training_requests", "scarcity_index", "hiring_difficulty", "avg_salary_k", "economic_indicator",
-    "future_need_level", "label_provenance",
-)  # fmt: skip
+    "role_skill",
+    "job_role_name",
+    "skill_name",
+    "skill_category",
+    "job_department",
+    "trend_score",
+    "internal_usage",
+    "training_requests",
+    "scarcity_index",
+    "hiring_difficulty",
+    "avg_salary_k",
+    "economic_indicator",
+    "future_need_level",
+    "label_provenance",
+)
 TECHNICAL = "technique"
-SENIOR = ("senior", "lead", "head", "manager", "director", "chief", "principal", "architect", "responsable", "directeur", "directrice")
+SENIOR = (
+    "senior",
+    "lead",
+    "head",
+    "manager",
+    "director",
+    "chief",
+    "principal",
+    "architect",
+    "responsable",
+    "directeur",
+    "directrice",
+)
 SCARCE_DEPARTMENTS = ("it", "tech", "data")
 BASE_SALARY_K = {"rh": 40.0, "marketing": 43.0, "finance": 47.0, "it": 48.0, "tech": 50.0, "data": 55.0}
 OTHER_SALARY_K = 45.0
@@ -89,22 +112,24 @@ def build_dataset(source: Source, *, as_of: date) -> pd.DataFrame:
     usage = _usage(source, pairs)
     scarcity = scarcity_index(usage, technical, department.isin(SCARCE_DEPARTMENTS).astype(float))
     labels = _latest_judgements(source, pairs, as_of)
-    built = pd.DataFrame({
-        "role_skill": pairs["label_role"] + " | " + pairs["label_skill"],
-        "job_role_name": pairs["name_role"],
-        "skill_name": pairs["name_skill"],
-        "skill_category": pairs["category"],
-        "job_department": pairs["department"],
-        "trend_score": _trend(source, pairs, department, as_of),
-        "internal_usage": usage,
-        "training_requests": _requests(source, pairs, as_of),
-        "scarcity_index": scarcity,
-        "hiring_difficulty": hiring_difficulty(scarcity, technical, senior),
-        "avg_salary_k": average_salary_k(department, senior, technical),
-        "economic_indicator": department.map(_economy(source, as_of)),
-        "future_need_level": labels["level"],
-        "label_provenance": labels["provenance"],
-    })  # fmt: skip
+    built = pd.DataFrame(
+        {
+            "role_skill": pairs["label_role"] + " | " + pairs["label_skill"],
+            "job_role_name": pairs["name_role"],
+            "skill_name": pairs["name_skill"],
+            "skill_category": pairs["category"],
+            "job_department": pairs["department"],
+            "trend_score": _trend(source, pairs, department, as_of),
+            "internal_usage": usage,
+            "training_requests": _requests(source, pairs, as_of),
+            "scarcity_index": scarcity,
+            "hiring_difficulty": hiring_difficulty(scarcity, technical, senior),
+            "avg_salary_k": average_salary_k(department, senior, technical),
+            "economic_indicator": department.map(_economy(source, as_of)),
+            "future_need_level": labels["level"],
+            "label_provenance": labels["provenance"],
+        }
+    )
     numbers = built.select_dtypes("number").columns
     built[numbers] = built[numbers].astype(float).round(4)
     return built[list(COLUMNS)]
@@ -144,6 +169,18 @@ def _frame(source: Source, table: str) -> pd.DataFrame:
     return pd.DataFrame(list(source.get(table, ())), columns=list(tables.READ[table]))
 
 
+def _numbered(frame: pd.DataFrame, table: str, *columns: str) -> pd.DataFrame:
+    """The frame with these columns as floats; SQLite itself would keep a word in a number's place."""
+    for column in columns:
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        unreadable = frame[numbers.isna() & frame[column].notna()]
+        if not unreadable.empty:
+            row = unreadable.iloc[0]
+            raise BadInput(f"{table}, id {row['id']}: {column} {str(row[column])[:40]!r} is not a number; correct it there.")
+        frame = frame.assign(**{column: numbers.astype(float)})
+    return frame
+
+
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
     """Add a name that is unique: two roles of one name are told apart by their id."""
     repeated = frame["name"].duplicated(keep=False)
@@ -152,10 +189,11 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _trend(source: Source, pairs: pd.DataFrame, department: pd.Series, as_of: date) -> pd.Series:
     trends = _frame(source, tables.MARKET_TREND)
-    trends = trends.assign(sector=trends["sector"].map(_plain), year=pd.to_numeric(trends["year"]))
+    trends = trends.assign(sector=trends["sector"].map(_plain))
+    trends = _numbered(trends, tables.MARKET_TREND, "year", "trend_score")
     trends = trends[trends["year"] <= as_of.year]
     trends = trends[trends["year"] == trends.groupby("sector")["year"].transform("max")]
-    latest = trends.assign(trend_score=pd.to_numeric(trends["trend_score"])).groupby("sector")["trend_score"].mean().to_dict()
+    latest = trends.groupby("sector")["trend_score"].mean().to_dict()
     score = pairs["name_skill"].map(_plain).map(latest)
     score = score.fillna(department.map(latest)).fillna(pairs["category"].map(_plain).map(latest))
     return score.astype(float).fillna(TREND_UNKNOWN)
@@ -184,13 +222,15 @@ def _requests(source: Source, pairs: pd.DataFrame, as_of: date) -> pd.Series:
 def _economy(source: Source, as_of: date) -> dict[str, float]:
     """Sector -> mean of its latest reports, each scaled within its own indicator over all sectors and years."""
     reports = _frame(source, tables.ECONOMIC_REPORT)
-    reports = reports.assign(sector=reports["sector"].map(_plain), year=pd.to_numeric(reports["year"]), value=pd.to_numeric(reports["value"]))
+    reports = reports.assign(sector=reports["sector"].map(_plain))
+    reports = _numbered(reports, tables.ECONOMIC_REPORT, "year", "value")
     reports = reports[reports["year"] <= as_of.year]
     of_indicator = reports.groupby("indicator")["value"]
     least, greatest = of_indicator.transform("min"), of_indicator.transform("max")
     reports = reports.assign(scaled=(reports["value"] - least) / (greatest - least).replace(0, np.nan))
     latest = reports[reports["year"] == reports.groupby(["sector", "indicator"])["year"].transform("max")]
-    return latest.groupby("sector")["scaled"].mean().dropna().to_dict()
+    means = latest.groupby("sector")["scaled"].mean().dropna()
+    return {str(sector): float(mean) for sector, mean in means.items()}
 
 
 def _latest_judgements(source: Source, pairs: pd.DataFrame, as_of: date) -> pd.DataFrame:

@@ -105,16 +105,24 @@ def _make_people(rng: np.random.Generator, roles: Rows, skills: Rows, shift: flo
     for role in roles:
         rates = []
         for skill in skills:
-            usual = 0.62 if skill["name"] in CORE_SKILLS[role["department"]] else 0.30 if skill["category"] == "Soft Skill" else 0.12
+            usual = 0.30 if skill["category"] == "Soft Skill" else 0.12
+            if skill["name"] in CORE_SKILLS[role["department"]]:
+                usual = 0.62
             lost = 0.6 * shift if skill["category"] == "Technique" else 0.0
             rates.append(float(np.clip(usual + rng.normal(0, 0.20), 0.02, 0.95)) * (1 - lost))
         for _ in range(int(rng.integers(8, 26))):
             number = len(employees) + 1
             name = f"{FIRST_NAMES[rng.integers(len(FIRST_NAMES))]} {LAST_NAMES[rng.integers(len(LAST_NAMES))]}"
-            employees.append({
-                "id": number, "name": name, "email": f"person{number}@example.org", "department": role["department"],
-                "position": role["name"], "job_role_id": role["id"],
-            })  # fmt: skip
+            employees.append(
+                {
+                    "id": number,
+                    "name": name,
+                    "email": f"person{number}@example.org",
+                    "department": role["department"],
+                    "position": role["name"],
+                    "job_role_id": role["id"],
+                }
+            )
             has = rng.random(len(skills)) < rates
             links += [{"employee_id": number, "skill_id": skill["id"]} for skill, held in zip(skills, has, strict=True) if held]
     return employees, links
@@ -130,10 +138,17 @@ def _make_trends(rng: np.random.Generator, skills: Rows, shift: float) -> Rows:
         risen = 0.25 * shift if category == "Technique" else 0.0
         for year in YEARS:
             score = level + slope * (year - YEARS[-1]) + rng.normal(0, 0.02) + risen
-            rows.append({
-                "id": len(rows) + 1, "title": f"{sector} in {year} (synthetic)", "source_name": "Invented Market Watch", "year": year,
-                "sector": sector, "trend_score": round(float(np.clip(score, 0, 1)), 3), "description": "synthetic",
-            })  # fmt: skip
+            rows.append(
+                {
+                    "id": len(rows) + 1,
+                    "title": f"{sector} in {year} (synthetic)",
+                    "source_name": "Invented Market Watch",
+                    "year": year,
+                    "sector": sector,
+                    "trend_score": round(float(np.clip(score, 0, 1)), 3),
+                    "description": "synthetic",
+                }
+            )
     return rows
 
 
@@ -147,10 +162,17 @@ def _make_reports(rng: np.random.Generator) -> Rows:
                 ("Sector growth (percent)", growth + rng.normal(0, 0.5)),
                 ("Investment (million euro)", invested * (1 + rng.normal(0, 0.08))),
             ):
-                rows.append({
-                    "id": len(rows) + 1, "title": f"{sector} economy {year} (synthetic)", "source_name": "Invented Institute", "year": year,
-                    "indicator": indicator, "value": round(float(value), 2), "sector": sector,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "id": len(rows) + 1,
+                        "title": f"{sector} economy {year} (synthetic)",
+                        "source_name": "Invented Institute",
+                        "year": year,
+                        "indicator": indicator,
+                        "value": round(float(value), 2),
+                        "sector": sector,
+                    }
+                )
     return rows
 
 
@@ -158,10 +180,14 @@ def _make_requests(rng: np.random.Generator, skills: Rows, employees: Rows, shif
     rows: Rows = []
     for skill in skills:
         for _ in range(int(rng.integers(2, 96) * (1 + 0.5 * shift))):
-            rows.append({
-                "id": len(rows) + 1, "employee_id": int(rng.integers(len(employees))) + 1, "skill_id": skill["id"],
-                "requested_on": (AS_OF - timedelta(days=int(rng.integers(0, 360)))).isoformat(),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "id": len(rows) + 1,
+                    "employee_id": int(rng.integers(len(employees))) + 1,
+                    "skill_id": skill["id"],
+                    "requested_on": (AS_OF - timedelta(days=int(rng.integers(0, 360)))).isoformat(),
+                }
+            )
     return rows
 
 
@@ -176,10 +202,18 @@ def _make_judgements(rng: np.random.Generator, source: dict[str, Rows]) -> Rows:
         if left_out:
             continue
         level = "HIGH" if felt >= HIGH_FROM else "MEDIUM" if felt >= MEDIUM_FROM else "LOW"
-        rows.append({
-            "id": len(rows) + 1, "job_role_id": role, "skill_id": skill, "level": level, "horizon_years": 5,
-            "judged_on": (AS_OF - timedelta(days=int(rng.integers(1, 90)))).isoformat(), "judged_by": planner, "provenance": PROVENANCE,
-        })  # fmt: skip
+        rows.append(
+            {
+                "id": len(rows) + 1,
+                "job_role_id": role,
+                "skill_id": skill,
+                "level": level,
+                "horizon_years": 5,
+                "judged_on": (AS_OF - timedelta(days=int(rng.integers(1, 90)))).isoformat(),
+                "judged_by": planner,
+                "provenance": PROVENANCE,
+            }
+        )
     return rows
 
 
@@ -187,9 +221,15 @@ def _make_recommendations(rng: np.random.Generator, judgements: Rows) -> Rows:
     """What an earlier model would have left behind: close to the labels, so it must never become a feature."""
     rows: Rows = []
     for judgement in judgements[::4]:
-        rows.append({
-            "id": len(rows) + 1, "job_role_id": judgement["job_role_id"], "skill_id": judgement["skill_id"], "horizon_years": 5,
-            "priority_level": judgement["level"], "recommended_action": ("TRAINING", "HIRING", "RESKILL")[rng.integers(3)],
-            "budget_hint": float(5 * rng.integers(1, 20)),
-        })  # fmt: skip
+        rows.append(
+            {
+                "id": len(rows) + 1,
+                "job_role_id": judgement["job_role_id"],
+                "skill_id": judgement["skill_id"],
+                "horizon_years": 5,
+                "priority_level": judgement["level"],
+                "recommended_action": ("TRAINING", "HIRING", "RESKILL")[rng.integers(3)],
+                "budget_hint": float(5 * rng.integers(1, 20)),
+            }
+        )
     return rows

@@ -26,11 +26,30 @@ NOISE = 0.45
 GRADES_FROM = (0.9, 1.7, 2.4, 3.2)  # of the visitor's score: grade 1, 2, 3 and 4
 
 CATALOGUE_COLUMNS = (
-    "recipe_id", "title", "cuisine", "course", "difficulty", "vegetarian", "minutes", "ingredient_count", "calories", "rating", "rating_count",
-)  # fmt: skip
+    "recipe_id",
+    "title",
+    "cuisine",
+    "course",
+    "difficulty",
+    "vegetarian",
+    "minutes",
+    "ingredient_count",
+    "calories",
+    "rating",
+    "rating_count",
+)
 COLUMNS = (
-    "pair_id", "query_id", "query", "recipe_id", "title", "similarity", "quick_asked", "vegetarian_asked", *CATALOGUE_COLUMNS[2:], "relevance",
-)  # fmt: skip
+    "pair_id",
+    "query_id",
+    "query",
+    "recipe_id",
+    "title",
+    "similarity",
+    "quick_asked",
+    "vegetarian_asked",
+    *CATALOGUE_COLUMNS[2:],
+    "relevance",
+)
 
 
 def make_catalogue(seed: int = 42) -> pd.DataFrame:
@@ -43,12 +62,21 @@ def make_catalogue(seed: int = 42) -> pd.DataFrame:
         dish, course, usual_minutes = DISHES[rng.integers(len(DISHES))]
         cuisine = CUISINES[rng.integers(len(CUISINES))]
         ingredients = int(rng.integers(4, 16))
-        rows.append((
-            f"r{number:03d}", f"{cuisine} {main} {dish} with {first} and {second}", cuisine, course,
-            DIFFICULTIES[min(2, int(ingredients / 16 * 3 + rng.random()))], str(vegetarian),
-            int(round(usual_minutes * rng.uniform(0.6, 1.6) / 5) * 5), ingredients, int(rng.normal(420 if vegetarian else 560, 90)),
-            round(float(np.clip(rng.normal(3.9, 0.6), 1, 5)), 1), int(rng.lognormal(3.5, 1.2)),
-        ))  # fmt: skip
+        rows.append(
+            (
+                f"r{number:03d}",
+                f"{cuisine} {main} {dish} with {first} and {second}",
+                cuisine,
+                course,
+                DIFFICULTIES[min(2, int(ingredients / 16 * 3 + rng.random()))],
+                str(vegetarian),
+                int(round(usual_minutes * rng.uniform(0.6, 1.6) / 5) * 5),
+                ingredients,
+                int(rng.normal(420 if vegetarian else 560, 90)),
+                round(float(np.clip(rng.normal(3.9, 0.6), 1, 5)), 1),
+                int(rng.lognormal(3.5, 1.2)),
+            )
+        )
     return pd.DataFrame(rows, columns=list(CATALOGUE_COLUMNS))
 
 
@@ -84,9 +112,17 @@ def make_ranking(seed: int = 42, *, queries: int = QUERIES, first_query: int = 1
         best = np.argsort(-scores, kind="stable")[:6]
         others = rng.choice(np.setdiff1d(np.arange(CATALOGUE), best), CANDIDATES - len(best), replace=False)
         chosen = rng.permutation(np.concatenate([best, others]))
-        rows = catalogue.iloc[chosen].reset_index(drop=True).assign(
-            query_id=f"q{number:03d}", query=query, similarity=scores[chosen], quick_asked=str(quick), vegetarian_asked=str(vegetarian),
-        )  # fmt: skip
+        rows = (
+            catalogue.iloc[chosen]
+            .reset_index(drop=True)
+            .assign(
+                query_id=f"q{number:03d}",
+                query=query,
+                similarity=scores[chosen],
+                quick_asked=str(quick),
+                vegetarian_asked=str(vegetarian),
+            )
+        )
         rows["pair_id"] = rows["query_id"] + "-" + rows["recipe_id"]
         rows["relevance"] = np.searchsorted(GRADES_FROM, _liking(rows) + rng.normal(0, NOISE, CANDIDATES), side="right")
         parts.append(rows[list(COLUMNS)])
@@ -113,5 +149,5 @@ def _liking(rows: pd.DataFrame) -> np.ndarray:
     """The visitor's score before noise."""
     too_slow = rows["quick_asked"].eq("True") & rows["minutes"].gt(30)
     has_meat = rows["vegetarian_asked"].eq("True") & rows["vegetarian"].eq("False")
-    liking = 4.0 * rows["similarity"] + 0.5 * (rows["rating"] - 3.9) + 0.15 * np.log1p(rows["rating_count"]) - 0.8 * too_slow - 1.0 * has_meat
-    return liking.to_numpy(dtype=float)
+    liking = 4.0 * rows["similarity"] + 0.5 * (rows["rating"] - 3.9) + 0.15 * np.log1p(rows["rating_count"])
+    return (liking - 0.8 * too_slow - 1.0 * has_meat).to_numpy(dtype=float)
