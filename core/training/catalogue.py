@@ -170,7 +170,8 @@ def is_applicable(candidate: Candidate, definition: Definition) -> bool:
 
 def default_candidates(definition: Definition) -> list[str]:
     """Names that a first training of the project tries: the baselines and a few of different nature."""
-    wanted = ("dummy", "rules_engine", "logistic_regression", "ridge", "random_forest", "hist_gradient_boosting")
+    wanted: tuple[str, ...] = ("dummy", "rules_engine", "logistic_regression", "ridge", "random_forest",
+                               "hist_gradient_boosting")  # fmt: skip
     if definition.is_classifier:
         wanted = tuple(n for n in wanted if n != "ridge")
     return [n for n in wanted if is_applicable(get_candidate(n), definition)]
@@ -267,7 +268,7 @@ def _mlp(task: str, params: dict[str, Any], seed: int) -> Any:
     kind = MLPClassifier if task in CLASSES else MLPRegressor
     return kind(
         hidden_layer_sizes=(params["hidden_units"],), alpha=params["alpha"], max_iter=params["max_iter"],
-        early_stopping=True, n_iter_no_change=15, random_state=seed,
+        random_state=seed,
     )  # fmt: skip
 
 
@@ -403,7 +404,7 @@ _CATALOGUE: tuple[Candidate, ...] = (
         "One hidden layer; smooth relations in large tables. Needs scaled numbers, hard to read.",
         cost=30.0, simplicity=11, make=_mlp, scaled=True,
         params=(Param("hidden_units", "Hidden units", "int", 64, 1, 1024), Param("alpha", "Penalty", "float", 0.0001, 0.0, 100.0),
-                Param("max_iter", "Passes at most", "int", 300, 10, 5000)),
+                Param("max_iter", "Passes at most", "int", 200, 10, 5000)),
     ),
     Candidate(
         "voting", "Voting", CLASSES + VALUES,

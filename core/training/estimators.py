@@ -54,7 +54,7 @@ class EncodedClassifier(ClassifierMixin, BaseEstimator):
         self.estimator = estimator
 
     def fit(self, X: Any, y: Any) -> EncodedClassifier:
-        self.classes_, codes = np.unique(np.asarray(y, dtype=object), return_inverse=True)
+        self.classes_, codes = np.unique(y, return_inverse=True)
         self.estimator_ = clone(self.estimator).fit(X, codes)
         self.n_features_in_ = X.shape[1]
         return self

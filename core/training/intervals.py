@@ -77,7 +77,9 @@ def metric_intervals(definition: Definition, answers: Answers, *, seed: int, res
     return {name: _interval(values, resamples) for name, values in drawn.items()}
 
 
-def paired_difference(definition: Definition, first: Answers, second: Answers, *, seed: int, resamples: int = RESAMPLES) -> Interval:
+def paired_difference(
+    definition: Definition, first: Answers, second: Answers, *, seed: int, resamples: int = RESAMPLES
+) -> Interval:
     """Return the interval of metric(first) - metric(second) on the same rows, in the project's metric.
 
     Both candidates are resampled together (for classes: cells of true class x first answer x second answer), so
@@ -197,7 +199,7 @@ def _area_draws(positive: np.ndarray, score: np.ndarray, rng: np.random.Generato
 
 
 def _parts(definition: Definition, answers: Answers) -> np.ndarray:
-    """Sums that decide every metric: n, squared error, absolute error, y, y^2; per group also ndcg, ndcg@10, mrr and their counts."""
+    """Sums that decide every metric: n, error^2, |error|, y, y^2; for a group also ndcg, ndcg@10, mrr and whether defined."""
     truth, answer = np.asarray(answers.target, dtype=float), np.asarray(answers.prediction, dtype=float)
     # Centred, because a resample's spread is a difference of two sums and loses digits far from 0.
     centred, error = truth - truth.mean(), answer - truth

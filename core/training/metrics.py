@@ -142,8 +142,8 @@ def classification_metrics(
     -------
     dict
         The names of ``CLASSIFICATION``; rows; tp, fp, tn, fn (binary); per_class; confusion; curves;
-        undefined: name -> why it has no value. ``log_loss`` is natural (probabilities clipped at 2.2e-16, as scikit-learn does), ``brier``
-        the mean squared error of P(positive), or summed over the classes (0..2) for multiclass.
+        undefined: name -> why it has no value. ``log_loss`` is natural (probabilities clipped at 2.2e-16,
+        as scikit-learn does), ``brier`` the mean squared error of P(positive), or summed over the classes (0..2) for multiclass.
     """
     matrix = confusion_matrix(y_true, y_pred, classes)
     undefined: dict[str, str] = {}

@@ -1,0 +1,274 @@
+"""A list of independent tasks given to one small executor; results come back as they are ready.
+
+An executor has one method, ``run(work, tasks, shared, cancelled)``. ``work(shared, task)`` is a module-level
+function; ``shared`` is what every task reads and is handed over once per worker, not once per task. The order of
+``tasks`` is the order in which they are started, so give the long ones first. A cluster's executor (map the tasks
+with retries, yield futures as completed) can stand beside the two here.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import pickle
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from mmap import ACCESS_COPY, mmap
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.errors import Cancelled, GreenlightError
+
+Work = Callable[[Any, Any], Any]
+Cancelled_ = Callable[[], bool]
+
+THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# Imported once, before workers are forked from the server: they share these pages.
+PRELOAD = [
+    "pandas", "threadpoolctl", "sklearn.compose", "sklearn.ensemble", "sklearn.impute", "sklearn.linear_model",
+    "sklearn.dummy", "sklearn.pipeline", "sklearn.calibration", "sklearn.model_selection", "core.training.tasks",
+]  # fmt: skip
+POLL_SECONDS = 0.2
+ATTEMPTS = 2
+
+
+class WorkerLost(GreenlightError):
+    """A worker process was killed twice over the same task."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one task: its value, or the one-line error that its work raised."""
+
+    index: int
+    value: Any = None
+    error: str | None = None
+
+
+class Executor(Protocol):
+    """Runs independent tasks; see the module's text."""
+
+    workers: int
+
+    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: Cancelled_ | None = None) -> Iterator[Outcome]:
+        """Yield one outcome per task as they finish; raise Cancelled soon after ``cancelled()`` turns true."""
+        ...
+
+
+class InlineExecutor:
+    """Runs tasks one after the other in this process: for tests and tiny data."""
+
+    workers = 1
+
+    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: Cancelled_ | None = None) -> Iterator[Outcome]:
+        from threadpoolctl import threadpool_limits
+
+        for index, task in enumerate(tasks):
+            _check(cancelled)
+            with threadpool_limits(1):  # as in a worker: sums in another order would give other last digits
+                outcome = _attempt(work, shared, index, task)
+            yield outcome
+
+
+class LocalExecutor:
+    """Runs tasks in worker processes of this machine.
+
+    Workers are forked from a server that has imported the libraries once. Each is limited to one thread: two
+    fits that both ask for every core take a hundred times as long. The shared value is pickled to one file, its
+    arrays mapped into every worker, so they are in memory once. A worker that dies (out of memory, killed) is
+    replaced and its task tried once more.
+
+    Parameters
+    ----------
+    workers : int or None
+        None: as many as cores, at most two.
+    folder : path or None
+        Where the file with the shared value lies while tasks run; None: the system's folder for such files.
+    """
+
+    def __init__(self, workers: int | None = None, folder: str | Path | None = None) -> None:
+        self.workers = workers or min(os.cpu_count() or 1, 2)
+        self.folder = folder
+
+    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: Cancelled_ | None = None) -> Iterator[Outcome]:
+        descriptor, name = tempfile.mkstemp(prefix="greenlight-shared-", dir=self.folder)
+        os.close(descriptor)
+        crew: list[_Worker] = []
+        try:
+            write_shared(Path(name), shared)
+            crew.extend(_Worker(work, name) for _ in range(min(self.workers, len(tasks))))
+            yield from _supervise(crew, work, name, tasks, cancelled)
+        finally:
+            for worker in crew:
+                worker.end()
+            Path(name).unlink(missing_ok=True)
+
+
+class _Worker:
+    """One process and the task it has in hand."""
+
+    def __init__(self, work: Work, shared_file: str) -> None:
+        self.pipe, other = multiprocessing.Pipe()
+        self.process = _start(_serve, (other, work, shared_file))
+        other.close()
+        self.index: int | None = None
+
+    def give(self, index: int, task: Any) -> bool:
+        """Hand a task over; False when the process is already gone."""
+        try:
+            self.pipe.send((index, task))
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        self.index = index
+        return True
+
+    def end(self) -> None:
+        self.process.kill()  # a fit does not listen to anything gentler
+        self.process.join()
+        self.pipe.close()
+
+
+def _start(target: Callable[..., None], args: tuple[Any, ...]) -> Any:
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload(PRELOAD)  # type: ignore[attr-defined]
+    before = {name: os.environ.get(name) for name in THREAD_LIMITS}
+    os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))  # read by the libraries when they load
+    try:
+        process = context.Process(target=target, args=args, daemon=True)  # type: ignore[attr-defined]
+        process.start()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return process
+
+
+def _supervise(
+    crew: list[_Worker], work: Work, shared_file: str, tasks: Sequence[Any], cancelled: Cancelled_ | None
+) -> Iterator[Outcome]:
+    waiting = deque(range(len(tasks)))
+    lost = [0] * len(tasks)
+    left = len(tasks)
+
+    def replace(worker: _Worker) -> _Worker:
+        if worker.index is not None:
+            lost[worker.index] += 1
+            if lost[worker.index] >= ATTEMPTS:
+                raise WorkerLost(
+                    "A worker process was killed twice over the same fit, most likely because memory ran out; "
+                    "train fewer rows or smaller candidates, or free memory and train again."
+                )
+            waiting.appendleft(worker.index)
+        worker.end()
+        crew.remove(worker)
+        crew.append(_Worker(work, shared_file))
+        return crew[-1]
+
+    while left:
+        _check(cancelled)
+        for worker in list(crew):
+            if worker.index is None and waiting:
+                index = waiting.popleft()
+                if not worker.give(index, tasks[index]):
+                    lost[index] += 1  # it died before it took the task: counted, or a worker that cannot start would loop
+                    worker.index = None
+                    waiting.appendleft(index)
+                    if lost[index] > ATTEMPTS:
+                        raise WorkerLost("Worker processes end as soon as they start; see the job's log for the reason.")
+                    replace(worker)
+        ready = connection.wait([w.pipe for w in crew if w.index is not None], timeout=POLL_SECONDS)
+        for worker in [w for w in crew if w.pipe in ready]:
+            try:
+                outcome = worker.pipe.recv()
+            except (EOFError, ConnectionResetError):
+                replace(worker)
+                continue
+            worker.index = None
+            left -= 1
+            yield outcome
+
+
+def _serve(pipe: Any, work: Work, shared_file: str) -> None:
+    """A worker's life: read the shared value, then answer tasks until the pipe closes."""
+    from threadpoolctl import threadpool_limits
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    shared = read_shared(Path(shared_file))
+    with threadpool_limits(1):
+        while True:
+            try:
+                index, task = pipe.recv()
+            except EOFError:
+                return
+            outcome = _attempt(work, shared, index, task)
+            try:
+                pipe.send(outcome)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # the parent is gone or has cancelled
+            del outcome, task
+            gc.collect()
+
+
+def _end_with_parent() -> None:
+    """A fit may take minutes; nobody waits for it once the job's process is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _attempt(work: Work, shared: Any, index: int, task: Any) -> Outcome:
+    """The boundary of a task: one failing fit must not take the others with it."""
+    try:
+        return Outcome(index, value=work(shared, task))
+    except Exception as error:
+        return Outcome(index, error=one_line(error))
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as one line of at most 300 characters: what a person is told of a fit that failed."""
+    text = " ".join(str(error).split())
+    said = text if isinstance(error, GreenlightError) else f"{type(error).__name__}: {text}"
+    return said if len(said) <= 300 else said[:299] + "…"
+
+
+def _check(cancelled: Cancelled_ | None) -> None:
+    if cancelled is not None and cancelled():
+        raise Cancelled("The training was stopped; nothing of it was kept.")
+
+
+def write_shared(path: Path, value: Any) -> None:
+    """Pickle ``value`` to ``path``, its arrays as they lie in memory after it (pickle protocol 5, out of band)."""
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    raw = [buffer.raw() for buffer in buffers]
+    with path.open("wb") as file:
+        index = pickle.dumps([len(head), *(len(r) for r in raw)])
+        file.write(len(index).to_bytes(8, "little") + index + head)
+        for part in raw:
+            file.write(b"\0" * (-file.tell() % 64))  # arrays begin on a cache line
+            file.write(part)
+
+
+def read_shared(path: Path) -> Any:
+    """Return the value of ``write_shared``; its arrays are private, writable views of the mapped file."""
+    with path.open("rb") as file:
+        view = memoryview(mmap(file.fileno(), 0, access=ACCESS_COPY))
+    start = 8 + int.from_bytes(view[:8], "little")
+    sizes = pickle.loads(view[8:start])  # noqa: S301  written by this process's parent a moment ago
+    place = start + sizes[0]
+    buffers = []
+    for size in sizes[1:]:
+        place += -place % 64
+        buffers.append(view[place : place + size])
+        place += size
+    return pickle.loads(view[start : start + sizes[0]], buffers=buffers)  # noqa: S301
