@@ -1,0 +1,351 @@
+"""The one way from a table, a form or an API call to features: training, scoring and logging all come here."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.datasets.cells import canonical, fix_categories, read_categories, read_numbers, read_texts, show
+from core.datasets.read import Header, Table, read_header, stream_table
+from core.errors import BadInput
+from core.projects.definition import OUTPUT_COLUMNS, Column, Definition
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING, UNREADABLE, OUT_OF_RANGE, UNKNOWN, NOT_INTEGER = "missing", "unreadable", "out_of_range", "unknown_category", "not_integer"
+
+_OPERATORS = {">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One kind of trouble in one column.
+
+    Attributes
+    ----------
+    rows : int64 array, shape (k,)
+        0-based row numbers, ascending.
+    texts : tuple of str
+        The different sentences.
+    which : int64 array, shape (k,)
+        Index into ``texts`` for each row.
+    """
+
+    column: str
+    code: str
+    rows: np.ndarray
+    texts: tuple[str, ...]
+    which: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Features ready for a pipeline, and what was wrong with them.
+
+    Attributes
+    ----------
+    features : DataFrame, shape (n, features)
+        Exactly the definition's features in order; numbers float64 (NaN missing), categories object (NaN missing).
+    target : array of shape (n,) or None
+        Classifiers: class strings, None where missing or unreadable; else float64. None when the table has none.
+    group, key : object array of shape (n,) or None
+    problems : tuple of Problem
+        Of the features, by column in order.
+    target_problems : tuple of Problem
+        Of target and group.
+    unreadable_columns : tuple of str
+        Number columns of which no value that is there can be read.
+    headers : dict
+        Column of the definition -> header it was found under.
+    extra_columns : tuple of str
+        Headers that the definition does not know; kept aside.
+    """
+
+    features: pd.DataFrame
+    target: np.ndarray | None
+    group: np.ndarray | None
+    key: np.ndarray | None
+    problems: tuple[Problem, ...]
+    target_problems: tuple[Problem, ...] = ()
+    unreadable_columns: tuple[str, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+    extra_columns: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def prepare(
+    data: Any, definition: Definition, *, purpose: str, decimal: str | None = None, refuse_unreadable: bool = True
+) -> Prepared:
+    """Make features, target, group and key of rows in any form.
+
+    Parameters
+    ----------
+    data : Table, DataFrame, or sequence of dicts
+        Text columns as read from a file, or typed values from a form or an API call.
+    purpose : "training" or "scoring"
+        Training needs the target (and group); scoring takes it along where it is there.
+    decimal : str, optional
+        "," or "." when known; by default what the reader found, else decided per column.
+    refuse_unreadable : bool
+        Scoring: refuse when no value of a number column can be read. Chunks after the first pass False.
+
+    Raises
+    ------
+    BadInput
+        An absent or ambiguous column, an output column, an unreadable column.
+    """
+    if purpose not in ("training", "scoring"):
+        raise ValueError(f"purpose is training or scoring, not {purpose!r}")
+    columns, rows, found_decimal = _as_columns(data)
+    decimal = found_decimal if decimal is None else decimal
+    if purpose == "scoring":
+        refuse_output_columns(columns)
+    headers, extra = match_headers(list(columns), definition)
+    _refuse_absent(headers, list(columns), definition, purpose)
+
+    import pandas as pd
+
+    features: dict[str, Any] = {}
+    problems: list[Problem] = []
+    unreadable: list[str] = []
+    for column in definition.features:
+        values, found, hopeless = _read_feature(columns[headers[column.name]], column, decimal)
+        # Text would become pandas' str dtype by itself; pipelines are fitted on object columns.
+        features[column.name] = pd.Series(values, dtype=object if column.kind == "category" else np.float64, copy=False)
+        problems.extend(found)
+        if hopeless:
+            unreadable.append(column.name)
+    if unreadable and purpose == "scoring" and refuse_unreadable:
+        name = unreadable[0]
+        example = next(p for p in problems if p.column == name and p.code == UNREADABLE).texts[0]
+        raise BadInput(f"No value of column {name!r} is a number (for instance {example}); send numbers in this column.")
+
+    target, target_problems = None, []
+    if definition.target in headers:
+        target, target_problems = _read_target(columns[headers[definition.target]], definition, decimal)
+    group = read_texts(columns[headers[definition.group]]) if definition.group in headers else None
+    if group is not None:
+        target_problems += _missing_in(np.array([v is None for v in group], dtype=bool), definition.group)
+    key = read_texts(columns[headers[definition.key]]) if definition.key in headers else None
+    return Prepared(
+        pd.DataFrame(features, index=pd.RangeIndex(rows)),
+        target,
+        group,
+        key,
+        tuple(problems),
+        tuple(target_problems),
+        tuple(unreadable),
+        headers,
+        extra,
+    )
+
+
+def prepare_stream(
+    source: Path | str | bytes, definition: Definition, *, file_name: str = "", chunk_rows: int = 50_000, header: Header | None = None
+) -> Iterator[tuple[pd.DataFrame, Prepared]]:
+    """Yield (rows as they were read, features) for a file of any length that is to be scored.
+
+    The first chunk decides whether a column is readable at all; afterwards unreadable values are problems of their rows.
+    """
+    header = header or read_header(source, file_name=file_name)
+    for number, frame in enumerate(stream_table(source, chunk_rows=chunk_rows, header=header)):
+        yield frame, prepare(frame, definition, purpose="scoring", refuse_unreadable=number == 0)
+
+
+def problem_texts(prepared: Prepared) -> list[str]:
+    """One string per row: its problems joined by "; ", or "" where there is none."""
+    texts = np.full(len(prepared), "", dtype=object)
+    for problem in prepared.problems:
+        new = np.array(problem.texts, dtype=object)[problem.which]
+        old = texts[problem.rows]
+        texts[problem.rows] = np.where(old == "", new, old + "; " + new)
+    return texts.tolist()
+
+
+def match_headers(headers: Sequence[str], definition: Definition) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Find each known column among the headers: its name, then an alias, then either without regard to case, spaces or "_-".
+
+    Returns
+    -------
+    found : dict, column name -> header
+    extra : tuple of headers that belong to no column
+
+    Raises
+    ------
+    BadInput
+        Two headers that could both be the same column.
+    """
+    wanted = {c.name: (c.name, *c.aliases) for c in definition.columns}
+    for name in (definition.target, definition.group, definition.key):
+        if name and name not in wanted:
+            wanted[name] = (name,)
+    found = {name: name for name in wanted if name in headers}
+    taken = set(found.values())
+    for same in (lambda text: text, _loose):
+        for name, names in wanted.items():
+            if name in found:
+                continue
+            forms = {same(n) for n in names}
+            fitting = [h for h in headers if h not in taken and same(h) in forms]
+            if len(fitting) > 1:
+                raise BadInput(f"Columns {fitting[0]!r} and {fitting[1]!r} could both be {name!r}; keep one of them.")
+            if fitting:
+                found[name] = fitting[0]
+                taken.add(fitting[0])
+    return found, tuple(h for h in headers if h not in taken)
+
+
+def absent_columns(headers: Mapping[str, str], definition: Definition, purpose: str) -> list[str]:
+    """Columns that ``purpose`` cannot do without and that ``match_headers`` did not find."""
+    needed = [c.name for c in definition.features]
+    if purpose == "training":
+        needed += [n for n in (definition.target, definition.group) if n]
+    return [n for n in needed if n not in headers]
+
+
+def refuse_output_columns(headers: Any) -> None:
+    """Raise BadInput when a table already has a column that scoring would add."""
+    clash = [h for h in headers if h.strip().lower() in OUTPUT_COLUMNS]
+    if clash:
+        raise BadInput(f"The table already has a column {clash[0]!r}, which the predictions would add; rename or remove it.")
+
+
+def _loose(text: str) -> str:
+    return re.sub(r"[\s_\-]+", "", text).casefold()
+
+
+def _refuse_absent(headers: Mapping[str, str], present: list[str], definition: Definition, purpose: str) -> None:
+    absent = absent_columns(headers, definition, purpose)
+    if absent:
+        shown = ", ".join(str(h)[:60] for h in present[:30]) or "none"
+        word, verb = ("Column", "is") if len(absent) == 1 else ("Columns", "are")
+        named = ", ".join(repr(n) for n in absent)
+        raise BadInput(f"{word} {named} {verb} absent; the table has: {shown}. Add {'it' if len(absent) == 1 else 'them'} or rename.")
+
+
+def _as_columns(data: Any) -> tuple[dict[str, Any], int, str]:
+    if isinstance(data, Table):
+        data = data.frame
+    if hasattr(data, "columns"):
+        names = [str(c) for c in data.columns]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise BadInput(f"Column {twice[0]!r} stands more than once in the table; rename or remove the repeat.")
+        return {n: data.iloc[:, i] for i, n in enumerate(names)}, len(data), str(data.attrs.get("decimal", ""))
+    rows = list(data)
+    known = dict.fromkeys(str(name) for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in known}, len(rows), ""
+
+
+def _read_feature(values: Any, column: Column, decimal: str) -> tuple[np.ndarray, list[Problem], bool]:
+    problems: list[Problem] = []
+    if column.kind == "number":
+        numbers, bad = read_numbers(values, decimal)
+        present = ~np.isnan(numbers)
+        problems += _missing_in(~present, column.name, besides=bad)
+        if len(bad):
+            problems.append(_problem(column.name, UNREADABLE, *bad, "{column}: {value} is not a number, taken as missing"))
+        low = -np.inf if column.low is None else column.low
+        high = np.inf if column.high is None else column.high
+        outside = np.flatnonzero(present & ((numbers < low) | (numbers > high)))
+        if len(outside):
+            span = _span(column)
+            problems.append(_number_problem(column.name, OUT_OF_RANGE, outside, numbers, f"is {span}"))
+        if column.integer:
+            broken = np.flatnonzero(present & (numbers != np.floor(numbers)))
+            if len(broken):
+                problems.append(_number_problem(column.name, NOT_INTEGER, broken, numbers, "is not a whole number"))
+        return numbers, problems, bool(len(bad)) and not present.any()
+    texts = read_categories(values)
+    uniques, codes = fix_categories(texts, column.allowed)
+    result = np.append(uniques, np.nan)[codes] if len(uniques) else np.full(len(codes), np.nan, dtype=object)
+    problems += _missing_in(codes == -1, column.name)
+    if column.allowed:
+        strange = np.array([u not in column.allowed for u in uniques], dtype=bool)
+        rows = np.flatnonzero((codes >= 0) & np.append(strange, False)[codes])
+        if len(rows):
+            problems.append(_problem(column.name, UNKNOWN, rows, result[rows], "{column}: {value} is not a known category"))
+    return result, problems, False
+
+
+def _missing_in(missing: np.ndarray, column: str, besides: Any = None) -> list[Problem]:
+    if besides is not None and len(besides):
+        missing = missing.copy()
+        missing[besides[0]] = False
+    rows = np.flatnonzero(missing)
+    return [Problem(column, MISSING, rows, (f"{column} is missing",), np.zeros(len(rows), dtype=np.int64))] if len(rows) else []
+
+
+def _problem(column: str, code: str, rows: np.ndarray, values: np.ndarray, template: str) -> Problem:
+    import pandas as pd
+
+    which, uniques = pd.factorize(np.asarray(values, dtype=object))
+    texts = tuple(template.format(column=column, value=show(u)) for u in uniques)
+    return Problem(column, code, np.asarray(rows), texts, which)
+
+
+def _number_problem(column: str, code: str, rows: np.ndarray, numbers: np.ndarray, rest: str) -> Problem:
+    uniques, which = np.unique(numbers[rows], return_inverse=True)
+    return Problem(column, code, rows, tuple(f"{column} {_plain(u)} {rest}" for u in uniques), which)
+
+
+def _plain(number: float) -> str:
+    return f"{number:.10g}"
+
+
+def _span(column: Column) -> str:
+    if column.low is None:
+        return f"above {_plain(column.high or 0.0)}"
+    if column.high is None:
+        return f"below {_plain(column.low)}"
+    return f"outside {_plain(column.low)}..{_plain(column.high)}"
+
+
+def _read_target(values: Any, definition: Definition, decimal: str) -> tuple[np.ndarray, list[Problem]]:
+    name = definition.target
+    comparison = _comparison(definition.positive) if definition.task == "binary" else None
+    if not definition.is_classifier or comparison:
+        numbers, bad = read_numbers(values, decimal)
+        present = ~np.isnan(numbers)
+        problems = _missing_in(~present, name, besides=bad)
+        if len(bad):
+            problems.append(_problem(name, UNREADABLE, *bad, "{column}: {value} is not a number, taken as missing"))
+        if not comparison:
+            return numbers, problems
+        test, limit = comparison
+        result = np.where(test(numbers, limit), "1", "0").astype(object)
+        result[~present] = None
+        return result, problems
+    texts = read_categories(values)
+    if definition.task == "binary":
+        uniques, codes = fix_categories(texts, ())
+        positive = canonical(definition.positive).casefold()
+        answers = np.array(["1" if canonical(u).casefold() == positive else "0" for u in uniques] + [None], dtype=object)
+        return answers[codes], _missing_in(codes == -1, name)
+    uniques, codes = fix_categories(texts, definition.classes)
+    known = np.array([u in definition.classes for u in uniques] + [True], dtype=bool)
+    answers = np.array([u if u in definition.classes else None for u in uniques] + [None], dtype=object)
+    problems = _missing_in(codes == -1, name)
+    rows = np.flatnonzero(~known[codes])
+    if len(rows):
+        shown = np.append(uniques, None)[codes[rows]]
+        problems.append(_problem(name, UNKNOWN, rows, shown, "{column}: {value} is not a known class"))
+    return answers[codes], problems
+
+
+def _comparison(positive: str) -> tuple[Any, float] | None:
+    """(operator, limit) of a positive such as ">=3", or None where it is a plain value."""
+    match = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*", positive)
+    return (_OPERATORS[match[1]], float(match[2])) if match else None
