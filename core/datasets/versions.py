@@ -120,7 +120,7 @@ def add_dataset(
     if existing is None:
         definition = get_definition(home, project)
         table = read_table(content, file_name=file_name)
-        prepared = prepare(table.frame, definition, purpose="training")
+        prepared = prepare(table, definition, purpose="training")
         before = list_datasets(home, project)
         comparison = _compare_with(home, before[0], prepared, definition) if before else None
         report = validate(prepared, definition, purpose="training", comparison=_columns_of(comparison))
@@ -160,6 +160,12 @@ def load(home: Home, dataset: Dataset, definition: Definition | None = None) -> 
     from core.datasets.prepare import prepare
     from core.datasets.read import read_table
 
+    definition = definition or get_definition(home, dataset.project, dataset.definition_sha)
+    table = read_table(_content(home, dataset), file_name=dataset.file_name, max_bytes=None)
+    return prepare(table, definition, purpose="training")
+
+
+def _content(home: Home, dataset: Dataset) -> bytes:
     path = data_path(home, dataset)
     try:
         content = path.read_bytes()
@@ -167,8 +173,7 @@ def load(home: Home, dataset: Dataset, definition: Definition | None = None) -> 
         raise NotFound(f"The file of dataset {dataset.version} of {dataset.project} is gone from {path.parent}; restore it from a backup.") from None
     if hashlib.sha256(content).hexdigest() != dataset.sha256:
         raise Refused(f"The file of dataset {dataset.version} of {dataset.project} was changed since it was added; restore it from a backup.")
-    definition = definition or get_definition(home, dataset.project, dataset.definition_sha)
-    return prepare(read_table(content, file_name=dataset.file_name, max_bytes=None).frame, definition, purpose="training")
+    return content
 
 
 def check_for_training(home: Home, dataset: Dataset, definition: Definition) -> tuple[Prepared, Report]:
@@ -196,20 +201,18 @@ def check_for_training(home: Home, dataset: Dataset, definition: Definition) -> 
 
 
 def export_dataset(home: Home, actor: Actor, dataset: Dataset, *, key: str | None = None, now: datetime | None = None) -> bytes:
-    """The dataset as CSV in the project's own columns (features, key, group, target), safe to open in a spreadsheet."""
+    """The dataset as CSV with every column and value as it came, safe to open in a spreadsheet."""
     import io
 
-    from core.datasets.prepare import as_table
+    from core.datasets.read import read_table
     from core.datasets.write import write_csv
-
-    definition = get_definition(home, dataset.project, dataset.definition_sha)
 
     def work(tx: Tx) -> Done:
         return Done(after={"rows": dataset.rows}, subject=f"dataset {dataset.version}")
 
     acts.perform(home, actor, "export_dataset", work, project=dataset.project, key=key, now=now)
     buffer = io.BytesIO()
-    write_csv(buffer, as_table(load(home, dataset, definition), definition))
+    write_csv(buffer, read_table(_content(home, dataset), file_name=dataset.file_name, max_bytes=None).frame)
     return buffer.getvalue()
 
 

@@ -222,7 +222,7 @@ def _upload(home: Home, project: str, definition: Definition, version: dict[str,
     from core.datasets.read import read_table
 
     table = read_table(upload.content, file_name=upload.file_name)
-    prepared = prepare(table.frame, definition, purpose="scoring")
+    prepared = prepare(table, definition, purpose="scoring")
     predictions = _predict(home, project, definition, version, prepared.features)
     label = {"kind": "file", "label": f"file {upload.file_name}"[:200], "rows": len(prepared.features), "what": what}
     target = prepared.target if prepared.target is not None and _has_values(prepared.target) else None

@@ -24,27 +24,19 @@ def make_evidence(home: Home, row: dict[str, Any]) -> dict[str, Any]:
         gates: list of {name, passed, value, threshold, sentence}; metric; metrics and baseline on the hold-out; live:
         comparison with the live version on this version's hold-out rows, or None; known_cases; sentences.
     """
-    from core.training.selection import GateCheck, gate
+    from core.training.selection import best_baseline, gate
 
     version = Version(**row)
     definition = get_definition(home, version.project, version.definition_sha)
     candidate = runs.get_candidate_row(home, version.candidate_id)
     run = runs.get_run(home, candidate.run_id)
     sweep = runs.get_sweep(home, run)
-    live = _against_live(home, version, run, sweep, candidate.name, definition)
-    checks = list(gate(sweep, candidate.name, definition, stage="production"))
-    if live is None:
-        checks.append(GateCheck("not worse than live", None, None, None, "Nothing is live yet, so there is nothing to be worse than."))
-    elif live.get("difference") is None:
-        checks.append(GateCheck("not worse than live", None, None, None, live["sentence"]))
-    else:
-        checks.append(GateCheck("not worse than live", live["high"] >= 0, live["difference"], 0.0, live["sentence"]))
+    live, interval = _against_live(home, version, run, sweep, candidate.name, definition)
     cases = version.summary.get("known_cases") or []
-    right = sum(c["passed"] for c in cases)
-    if cases:
-        checks.append(GateCheck("known cases", right == len(cases), right, len(cases), f"{right} of {len(cases)} known cases are answered right."))
-    else:
-        checks.append(GateCheck("known cases", None, None, None, "The project keeps no known cases."))
+    checks = gate(
+        sweep.result(candidate.name), definition, "production", baseline=best_baseline(sweep.results, definition.metric),
+        known_cases=(sum(c["passed"] for c in cases), len(cases)) if cases else None, against_live=interval, seed=sweep.seed,
+    )
     return {
         "gates": [asdict(c) for c in checks], "metric": definition.metric, "metrics": version.summary.get("holdout", {}),
         "at_threshold": version.summary.get("at_threshold"), "cv": version.summary.get("cv", {}),
@@ -53,18 +45,18 @@ def make_evidence(home: Home, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _against_live(home: Home, version: Version, run: Any, sweep: Any, name: str, definition: Definition) -> dict[str, Any] | None:
-    """The live version on this version's hold-out rows: paired difference in the project's metric, with its interval."""
+def _against_live(home: Home, version: Version, run: Any, sweep: Any, name: str, definition: Definition) -> tuple[dict[str, Any] | None, Any]:
+    """The live version on this version's hold-out rows: paired difference in the project's metric, and its interval."""
     from core.scoring.scorer import load_scorer, score
     from core.training.intervals import Answers, paired_difference
     from core.training.metrics import evaluate
 
     live = store.find_live(reading(home.db), version.project)
     if live is None:
-        return None
+        return None, None
     if live["definition_sha"] != version.definition_sha:
-        return {"version": live["version"], "difference": None,
-                "sentence": f"Version {live['version']} is live with another schema; the two cannot be compared on the same rows."}
+        sentence = f"Version {live['version']} is live with another schema; the two cannot be compared on the same rows."
+        return {"version": live["version"], "difference": None, "sentence": sentence}, None
     prepared = datasets.load(home, datasets.get_dataset(home, run.dataset_id), definition)
     rows = sweep.holdout_rows
     scorer = load_scorer(home, version.project, live["version"])
@@ -83,7 +75,7 @@ def _against_live(home: Home, version: Version, run: Any, sweep: Any, name: str,
     change = None if new_value is None or old_value is None else new_value - old_value
     if change is None or difference.low is None or difference.high is None:
         sentence = f"On {len(rows)} rows, {metric} of this version or of live version {live['version']} is undefined."
-        return {"version": live["version"], "difference": None, "sentence": sentence}
+        return {"version": live["version"], "difference": None, "sentence": sentence}, difference
     verdict = "better" if difference.low > 0 else "worse" if difference.high < 0 else "not distinguishable"
     sentence = (
         f"On the same {len(rows)} rows, {metric} changes by {change:+.3f} (95 % interval {difference.low:+.3f} to {difference.high:+.3f}) "
@@ -92,4 +84,4 @@ def _against_live(home: Home, version: Version, run: Any, sweep: Any, name: str,
     return {
         "version": live["version"], "metric": metric, "new": new_value, "old": old_value, "difference": change,
         "low": difference.low, "high": difference.high, "verdict": verdict, "sentence": sentence,
-    }
+    }, difference

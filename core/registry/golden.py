@@ -101,7 +101,7 @@ def _plain(scored: Any) -> dict[str, Any]:
     import numpy as np
 
     def exact(values: Any) -> Any:
-        return None if values is None else np.where(np.isnan(values), None, values.astype(object)).tolist()
+        return [None if np.isnan(v) else float(v) for v in values]
 
     return {
         "prediction": [p if isinstance(p, str) else float(p) for p in scored.prediction],

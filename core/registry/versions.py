@@ -203,7 +203,7 @@ def _prepare_files(home: Home, run: Run, row: TrainedCandidate, threshold: float
     result = sweep.result(row.name)
     if result.baseline:
         raise Refused(f"{result.title} is the baseline; it stands beside every model and is never released.")
-    failed = [c for c in gate(sweep, row.name, definition, stage="register") if c.passed is False]
+    failed = [c for c in gate(result, definition, "register", baseline=None, seed=sweep.seed) if c.passed is False]
     if failed:
         raise Refused(f"{result.title} is below the register gate: {failed[0].sentence} The run stays in the history.")
     content = artifacts.read_signed(home, runs.run_folder(home, run) / row.artifact, row.sha256, row.hmac)

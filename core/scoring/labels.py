@@ -36,14 +36,13 @@ def feed_labels(
     BadInput
         The columns are not there.
     """
-    from core.datasets.prepare import read_labels
     from core.datasets.read import read_table
 
     now = now or utc_now()
     definition = get_definition(home, project)
     table = read_table(content, file_name=file_name).frame
     ids, texts = _columns(home, project, definition, table)
-    labels = read_labels(texts, definition)
+    labels = _read_labels(texts, definition)
     counts = {"new": 0, "corrected": 0, "same": 0, "unknown": 0, "unreadable": 0}
     rows = []
     groups: dict[str, Any] = {}
@@ -80,6 +79,30 @@ def _columns(home: Home, project: str, definition: Definition, table: Any) -> tu
         return [known.get(k, "") for k in keys], list(table[names[definition.target.lower()]])
     by_key = f", or {definition.key} and {definition.target}" if definition.key else ""
     raise BadInput(f"Labels need the columns prediction_id and label{by_key}; this table has {', '.join(map(str, table.columns[:12]))}.")
+
+
+def _read_labels(values: list[Any], definition: Definition) -> list[str | None]:
+    """Labels as the model names its classes (or numbers as text); None where a value is none.
+
+    A binary label may be the target's own value ("yes", 3 where positive is >0) or the class 0 / 1 that was predicted.
+    """
+    import pandas as pd
+
+    from core.datasets.prepare import prepare
+
+    seen = {str(v).strip() for v in values if v is not None}
+    if definition.task == "binary" and seen <= {"0", "1", "0.0", "1.0"}:
+        return [None if v is None else str(v).strip()[:1] for v in values]
+    table = pd.DataFrame({c.name: [None] * len(values) for c in definition.features}, dtype=object)
+    table[definition.target] = values
+    if definition.group:
+        table[definition.group] = "1"
+    target = prepare(table, definition, purpose="scoring").target
+    if target is None:
+        return [None] * len(values)
+    if definition.is_classifier:
+        return [t if t in definition.classes else None for t in target]
+    return [None if t != t else repr(float(t)) for t in target]
 
 
 def _find(home: Home, project: str, prediction_id: str, groups: dict[str, Any]) -> dict[str, Any] | None:

@@ -146,7 +146,7 @@ def export_jsonl(home: Home, project: str, path: Path) -> int:
         for group in store.iterate_groups(reading(home.predictions_db), project):
             frame = decode(group["payload"])
             for prediction_id, row in zip(prediction_ids(group["uid"], group["rows"]), frame.to_dict("records"), strict=True):
-                known = {k: None if pd.isna(v) else v for k, v in row.items()}
+                known = {str(k): None if pd.isna(v) else v for k, v in row.items()}
                 features = {k: v for k, v in known.items() if not k.startswith("out:")}
                 outputs = {k.removeprefix("out:"): v for k, v in known.items() if k.startswith("out:")}
                 line = {

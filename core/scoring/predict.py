@@ -162,8 +162,8 @@ def _score_stream(scorer: Scorer, chunks: Iterator[pd.DataFrame]) -> Iterator[_C
     waiting: deque[Future[_Chunk]] = deque()
     with ThreadPoolExecutor(2) as pool:
         try:
-            for table in chunks:
-                waiting.append(pool.submit(_score_chunk, scorer, table, 1))
+            for number, table in enumerate(chunks):
+                waiting.append(pool.submit(_score_chunk, scorer, table, 1, number == 0))
                 if len(waiting) >= IN_FLIGHT:
                     yield waiting.popleft().result()
             while waiting:
@@ -173,14 +173,14 @@ def _score_stream(scorer: Scorer, chunks: Iterator[pd.DataFrame]) -> Iterator[_C
                 future.cancel()
 
 
-def _score_chunk(scorer: Scorer, table: pd.DataFrame, threads: int = 2) -> _Chunk:
+def _score_chunk(scorer: Scorer, table: pd.DataFrame, threads: int = 2, first: bool = True) -> _Chunk:
     import numpy as np
     import pandas as pd
 
     from core.datasets.prepare import prepare, problem_texts
 
     started = time.perf_counter()
-    prepared = prepare(table, scorer.definition, purpose="scoring")
+    prepared = prepare(table, scorer.definition, purpose="scoring", refuse_unreadable=first)
     scored = score(scorer, prepared.features, threads=threads)
     problems = problem_texts(prepared)
     uid = log.new_uid()

@@ -206,6 +206,8 @@ def _parts(definition: Definition, answers: Answers) -> np.ndarray:
     rows = np.stack([np.ones(len(truth)), error**2, np.abs(error), centred, centred**2], axis=1)
     if definition.task != "ranking":
         return rows
+    if answers.group is None:
+        raise ValueError("ranking needs the group of each answer")
     codes = np.unique(answers.group, return_inverse=True)[1]
     per_group = np.stack([np.bincount(codes, weights=column) for column in rows.T], axis=1)
     for values in (

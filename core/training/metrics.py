@@ -337,7 +337,7 @@ def ranking_metrics(
     out.update(
         tp=int((found & good).sum()), fp=int((found & ~good).sum()), fn=int((~found & good).sum()), tn=int((~found & ~good).sum())
     )
-    out["retrieval_specificity"] = _plain(_share(np.float64(out["tn"]), np.float64(out["tn"] + out["fp"])))
+    out["retrieval_specificity"] = out["tn"] / (out["tn"] + out["fp"]) if (~good).any() else None
     if out["retrieval_specificity"] is None:
         out["undefined"]["retrieval_specificity"] = f"every item has grade {relevant:g} or above"
     out["groups"] = {

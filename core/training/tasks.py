@@ -70,10 +70,7 @@ def work(material: Material, task: Task) -> Fitted:
     )  # fmt: skip
     candidate = get_candidate(task.candidate)
     pipeline = build_pipeline(candidate, task.params, material.seed, material.definition)
-    target = material.target[train]
-    if material.definition.is_classifier:
-        # Fixed-width strings: scikit-learn reads an object array of "0" and "1" as numbers in some places only.
-        target = target.astype(str)
+    target = labels_to_fit(material.target[train], material.definition)
     begin = perf_counter()
     pipeline.fit(material.features.iloc[train], target)
     seconds = perf_counter() - begin
@@ -87,6 +84,19 @@ def work(material: Material, task: Task) -> Fitted:
     return Fitted(prediction, proba, seconds, row_ms, thousand_ms, shares, artifact, digest, size)
 
 
+def labels_to_fit(target: np.ndarray, definition: Definition) -> np.ndarray:
+    """Return the target as an estimator is given it: classes that look like whole numbers as such, others as text.
+
+    scikit-learn takes "0" and "1" for numbers in some places only: its balanced forest then finds no such class.
+    ``str`` of a fitted pipeline's ``classes_`` gives the definition's classes again.
+    """
+    if not definition.is_classifier:
+        return np.asarray(target, dtype=float)
+    if all(name.lstrip("-").isdecimal() and str(int(name)) == name for name in definition.classes):
+        return target.astype(int)
+    return target.astype(str)
+
+
 def answer(pipeline: Any, features: pd.DataFrame, definition: Definition) -> tuple[np.ndarray, np.ndarray | None]:
     """Return predictions and, for classes, probabilities of shape (n, K) in the order of the definition.
 
@@ -96,7 +106,7 @@ def answer(pipeline: Any, features: pd.DataFrame, definition: Definition) -> tup
     if not definition.is_classifier:
         return np.asarray(pipeline.predict(features), dtype=float).ravel(), None
     raw = np.asarray(pipeline.predict_proba(features), dtype=float)
-    known = np.asarray(pipeline.classes_, dtype=object)
+    known = np.array([str(name) for name in pipeline.classes_], dtype=object)
     proba = np.zeros((len(raw), len(definition.classes)))
     for position, name in enumerate(known):
         proba[:, definition.classes.index(name)] = raw[:, position]
