@@ -21,7 +21,7 @@ MARK = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>{_TICK}</sv
 # The word in a green that reads on white and on near-black: a picture cannot follow the theme.
 LOGO = (
     f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 142 32'>{_TICK}<text x='42' y='22.5' fill='#1f9d5f' "
-    "font-family='Source Sans, Source Sans 3, system-ui, sans-serif' font-size='19' font-weight='600'>Greenlight</text></svg>"
+    "font-family='Helvetica, Arial, sans-serif' font-size='18' font-weight='600'>Greenlight</text></svg>"
 )
 
 
