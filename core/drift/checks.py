@@ -53,7 +53,7 @@ class Check:
     reference, current : dict
         What was compared: kind, label in words, rows.
     alert : dict
-        core.drift.verdict.Verdict as plain data: level, value, columns, sentence.
+        core.drift.verdict.Verdict as plain data: level, severity, columns, sentence.
     quality : dict or None
         Metrics of the current rows that have labels, beside training's; None without labels.
     evidently : dict or None

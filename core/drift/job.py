@@ -26,11 +26,10 @@ def run(context: JobContext) -> dict[str, Any]:
     folder = checks.report_folder(context.home, check.id)
     context.progress(0, 3, "reading the samples")
     reference, current = pd.read_parquet(folder / "reference.parquet"), pd.read_parquet(folder / "current.parquet")
-    names = [c.name for c in definition.features]
     context.progress(1, 3, "Evidently compares both sides")
     try:
         verdict = full_report(
-            reference[names], current[names], definition=definition, html_path=folder / "evidently.html",
+            reference, current, definition=definition, html_path=folder / "evidently.html",
             reference_target=_column(reference, "__target"), current_target=_column(current, "__target"),
             reference_predictions=_column(reference, "__prediction"), current_predictions=_column(current, "__prediction"),
         )
@@ -39,7 +38,7 @@ def run(context: JobContext) -> dict[str, Any]:
             store.set_evidently(db, check.id, verdict=None, error=str(error), report=None)
         raise
     with writing(context.home.db) as db:
-        store.set_evidently(db, check.id, verdict=asdict(verdict), error=None, report=f"drift_{check.id}/evidently.html")
+        store.set_evidently(db, check.id, verdict=asdict(verdict), error=None, report=f"drift_{check.id}/evidently.html" if verdict.html else None)
     context.progress(3, 3, "done")
     return {"check": check.id}
 
