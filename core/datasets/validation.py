@@ -88,7 +88,7 @@ class Report:
         return "errors" if self.errors else "warnings" if self.warnings else "ok"
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": self.verdict}
+        return {**asdict(self), "verdict": self.verdict, "ok": self.ok}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Report:
