@@ -8,7 +8,8 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 
-from core import accounts
+from core import accounts, logs
+from core.clock import Clock
 from core.jobs.supervisor import Supervisor
 from core.settings import Settings
 from pages import door, forms
@@ -20,11 +21,13 @@ home = settings.open_home()
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
+    logs.keep_logs(home)
     if accounts.needs_first_start(home):
         code = accounts.first_start_code(home)
         print(f"\n  First start: open the console and make the first account with the code  {code}\n", flush=True)
-    supervisor = Supervisor(home)
+    supervisor, clock = Supervisor(home), Clock(home)
     supervisor.start()
+    clock.start()
     # The first scoring needs scikit-learn, whose import takes seconds: after the first paint, not before.
     warming = threading.Timer(8.0, __import__, ["sklearn.pipeline"])
     warming.daemon = True
@@ -33,6 +36,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
         yield {"home": home}
     finally:
         warming.cancel()
+        clock.stop()
         supervisor.stop()
 
 

@@ -17,7 +17,7 @@ from core.errors import GreenlightError
 from core.home import Home
 from core.times import parse
 
-LOG = logging.getLogger("app")
+LOG = logging.getLogger("greenlight.pages")
 
 
 @dataclass(frozen=True)

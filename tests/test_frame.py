@@ -148,7 +148,7 @@ def test_a_bug_is_a_number_on_the_screen_and_a_trace_in_the_log(open_as, caplog)
     def show(context):
         return {}["a secret path"]
 
-    with caplog.at_level(logging.ERROR, logger="app"):
+    with caplog.at_level(logging.ERROR, logger="greenlight.pages"):
         test = open_as("scientist", show)
     record = caplog.records[-1]
     assert len(test.error) == 1
