@@ -150,10 +150,9 @@ def score_with(pipeline: Any, features: pd.DataFrame, definition: Definition, th
         raw = call(features)
     if not definition.is_classifier:
         values = np.asarray(raw, dtype=float).reshape(-1)
-        _check("value", values, None, rows)
+        _check(definition, values, None, rows)
         return Scored(values, values, np.full(rows, np.nan), None)
     probabilities = _in_order(np.asarray(raw, dtype=float), [str(c) for c in pipeline.classes_], definition.classes)
-    _check("class", None, probabilities, rows)
     if definition.task == "binary":
         chosen = (probabilities[:, 1] >= threshold).astype(int)
         scores = 100.0 * probabilities[:, 1]
@@ -162,6 +161,7 @@ def score_with(pipeline: Any, features: pd.DataFrame, definition: Definition, th
         weights = [definition.level_weights.get(c, np.nan) for c in definition.classes]
         scores = 100.0 * (probabilities @ np.asarray(weights, dtype=float))
     prediction = np.asarray(definition.classes, dtype=object)[chosen]
+    _check(definition, prediction, probabilities, rows)
     return Scored(prediction, scores, probabilities[np.arange(rows), chosen], probabilities)
 
 
@@ -178,9 +178,10 @@ def _in_order(probabilities: np.ndarray, seen: list[str], wanted: tuple[str, ...
     return ordered
 
 
-def _check(kind: str, values: np.ndarray | None, probabilities: np.ndarray | None, rows: int) -> None:
+def _check(definition: Definition, values: np.ndarray, probabilities: np.ndarray | None, rows: int) -> None:
     from core.datasets.validation import check_output
 
-    findings = [f for f in check_output(kind, values, probabilities, rows) if f.level == "error"]
+    found = check_output(definition.task, values, probabilities, rows, classes=definition.classes)
+    findings = [f for f in found if f.level == "error"]
     if findings:
         raise Refused(f"The model's output was refused: {findings[0].text} {findings[0].cure}".strip())
