@@ -38,7 +38,7 @@ def test_features_have_the_definitions_order_and_types():
     assert list(prepared.features) == ["chol", "thalch", "ca", "fbs", "thal"]
     assert [str(t) for t in prepared.features.dtypes] == ["float64"] * 3 + ["object"] * 2
     assert prepared.features.iloc[0].tolist() == [233.0, 150.0, 1.0, "True", "normal"]
-    assert prepared.features["thal"].tolist()[1] is np.nan
+    assert prepared.features["thal"].isna().tolist() == [False, True]
     assert prepared.target.tolist() == ["1", "0"]
 
 

@@ -293,6 +293,8 @@ def _describe_cells(level: str, code: str, column: Column, rows: np.ndarray, pre
         UNKNOWN: "Correct the spelling, or add the category to the definition.",
     }
     check = {OUT_OF_RANGE: "range", NOT_INTEGER: "integer", UNKNOWN: "allowed"}.get(code, "type")
+    if code == NOT_INTEGER:  # unusual, but a model can use it as it is
+        level = "warning"
     return _find(level, check, column.name, len(rows), rows, text, cures.get(code, "Correct the values."))
 
 
