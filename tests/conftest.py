@@ -1,0 +1,75 @@
+"""Installations that several tests stand on."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core import approvals, deployment
+from core.acts import Actor
+from core.demo import prepare_demo
+from core.home import Home, open_home
+from core.jobs import worker
+from core.registry import versions
+from core.training import runs
+
+SMALL = [("dummy", {}), ("logistic_regression", {}), ("random_forest", {"n_estimators": 20})]
+
+
+@pytest.fixture
+def home(tmp_path) -> Home:
+    """A fresh installation: no account, no project."""
+    return open_home(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def built_demo(tmp_path_factory) -> Path:
+    """The demo's folder, made once; tests get copies of it."""
+    root = tmp_path_factory.mktemp("built") / "demo"
+    prepare_demo(open_home(root))
+    return root
+
+
+@pytest.fixture(scope="session")
+def built_trained(tmp_path_factory, built_demo) -> Path:
+    """The demo with heart_disease trained, registered, approved and live, made once through the real acts and a real worker."""
+    root = tmp_path_factory.mktemp("built") / "trained"
+    home = copy_home(built_demo, root)
+    train_small(home)
+    versions.register(home, Actor("scientist"), chosen_candidate(home, 1).id)
+    approvals.request_release(home, Actor("scientist"), "heart_disease", "1.0.0", reason="First model")
+    approvals.approve(home, Actor("director"), 1, reason="Better than doing nothing")
+    deployment.deploy(home, Actor("devops"), "heart_disease", "1.0.0")
+    return root
+
+
+@pytest.fixture
+def demo_home(tmp_path, built_demo) -> Home:
+    """Three sample projects with data and one account per role; nothing trained."""
+    return copy_home(built_demo, tmp_path / "home")
+
+
+@pytest.fixture
+def trained_home(tmp_path, built_trained) -> Home:
+    """The demo with heart_disease 1.0.0 live (run 1: dummy, logistic_regression, random_forest of 20 trees; seed 42; request 1)."""
+    return copy_home(built_trained, tmp_path / "home")
+
+
+def copy_home(root: Path, target: Path) -> Home:
+    """Copy an installation nobody writes to now: nothing in it names its own place, so the copy works as it is."""
+    shutil.copytree(root, target, ignore=shutil.ignore_patterns("*-shm"))
+    return open_home(target)
+
+
+def train_small(home: Home, project: str = "heart_disease", seed: int = 42) -> int:
+    """Train the three small candidates in a worker process, as the command line does; returns the run."""
+    job = runs.start_training(home, Actor("scientist"), project, candidates=SMALL, seed=seed, owner="cli")
+    done = worker.wait_for(home, job["id"], worker.start_process(home, job["id"]))
+    assert done.state == "done", done.error
+    return done.outcome["run"]
+
+
+def chosen_candidate(home: Home, run_id: int) -> runs.TrainedCandidate:
+    """The automatic choice of a run."""
+    choice = runs.get_run(home, run_id).choice["name"]
+    return next(c for c in runs.list_candidates(home, run_id) if c.name == choice)
