@@ -131,7 +131,7 @@ def _checked(candidate: Candidate, param: Param, value: Any) -> Any:
         if value not in param.choices:
             raise BadInput(f"{where} is one of {', '.join(map(str, param.choices))}; {value!r} is not.")
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (param.kind == "int" and value != int(value)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (param.kind == "int" and value % 1 != 0):
         raise BadInput(f"{where} must be {'a whole number' if param.kind == 'int' else 'a number'}; {value!r} is not.")
     low = param.low if param.low is not None else float("-inf")
     high = param.high if param.high is not None else float("inf")

@@ -137,7 +137,7 @@ def _start(target: Callable[..., None], args: tuple[Any, ...]) -> Any:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload(PRELOAD)  # type: ignore[attr-defined]
+        context.set_forkserver_preload(PRELOAD)
     before = {name: os.environ.get(name) for name in THREAD_LIMITS}
     os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))  # read by the libraries when they load
     try:

@@ -43,8 +43,8 @@ def cost_curve(y_true: np.ndarray, proba: np.ndarray, cost_fn: float, cost_fp: f
     Returns
     -------
     list of CostPoint
-        Thresholds are midway between neighbouring probabilities, so that rounding does not change an answer; "nobody
-        is positive" is written as a threshold above 1 only when a probability of 1 occurs.
+        Thresholds are midway between neighbouring probabilities, so that rounding does not change an answer. "Nobody
+        is positive" is among them unless a probability of 1 occurs: no threshold up to 1 says it then.
     """
     threshold, tp, fp = _counts(y_true, proba, cost_fn, cost_fp)
     fn = int(tp[-1]) - tp
@@ -85,8 +85,8 @@ def metrics_at(y_true: np.ndarray, proba: np.ndarray, threshold: float, *, curve
 
 def predict_at(proba: np.ndarray, threshold: float) -> np.ndarray:
     """Return "1" where P(positive) >= threshold, else "0"."""
-    if not 0.0 < threshold <= 1.0:
-        raise BadInput(f"A decision threshold lies above 0 and at most at 1; {threshold:g} does not.")
+    if not 0.0 <= threshold <= 1.0:
+        raise BadInput(f"A decision threshold lies between 0 and 1; {threshold:g} does not.")
     return np.where(np.asarray(proba, dtype=float) >= threshold, "1", "0").astype(object)
 
 
@@ -98,9 +98,9 @@ def _counts(y_true: np.ndarray, proba: np.ndarray, cost_fn: float, cost_fp: floa
         raise BadInput("There are no rows with probabilities to choose a threshold from.")
     level, tp, fp = counts_by_threshold(np.asarray(y_true, dtype=object) == "1", proba)
     between = np.r_[level[:-1] / 2 + level[1:] / 2, level[-1] / 2]
-    between = np.where(between > 0, between, np.nextafter(0, 1))
-    top = (1.0 + level[0]) / 2 if level[0] < 1.0 else np.nextafter(1.0, 2.0)
-    return np.r_[top, between], np.r_[0, tp], np.r_[0, fp]
+    if level[0] >= 1.0:
+        return between, tp, fp
+    return np.r_[(1.0 + level[0]) / 2, between], np.r_[0, tp], np.r_[0, fp]
 
 
 def _cheapest_place(threshold: np.ndarray, cost: np.ndarray) -> int:
