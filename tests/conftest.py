@@ -1,6 +1,7 @@
 """Installations that several tests stand on."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,16 @@ from core.home import Home, open_home
 from core.jobs import worker
 from core.registry import versions
 from core.training import runs
+from storage.connection import close_all
 
 SMALL = [("dummy", {}), ("logistic_regression", {}), ("random_forest", {"n_estimators": 20})]
+
+
+@pytest.fixture(autouse=True)
+def _close_connections() -> Iterator[None]:
+    """A test's databases go with its folder; their connections must not stay open for the whole session."""
+    yield
+    close_all()
 
 
 @pytest.fixture
@@ -46,13 +55,13 @@ def built_trained(tmp_path_factory, built_demo) -> Path:
 @pytest.fixture
 def demo_home(tmp_path, built_demo) -> Home:
     """Three sample projects with data and one account per role; nothing trained."""
-    return copy_home(built_demo, tmp_path / "home")
+    return copy_home(built_demo, tmp_path / "demo")
 
 
 @pytest.fixture
 def trained_home(tmp_path, built_trained) -> Home:
     """The demo with heart_disease 1.0.0 live (run 1: dummy, logistic_regression, random_forest of 20 trees; seed 42; request 1)."""
-    return copy_home(built_trained, tmp_path / "home")
+    return copy_home(built_trained, tmp_path / "trained")
 
 
 def copy_home(root: Path, target: Path) -> Home:
