@@ -20,7 +20,6 @@ class Settings(BaseSettings):
     hosts: str = ""  # extra host names that the console may be reached by, separated by commas
     secure_cookies: bool = False
     workers: int = 0  # worker processes of one training job; 0 = one per core
-    session_hours: float = 12.0
 
     @classmethod
     def from_environment(cls) -> Settings:
