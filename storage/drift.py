@@ -32,14 +32,16 @@ def find_check(db: Database, check_id: int) -> dict[str, Any] | None:
     return _row(db.conn.execute("SELECT * FROM drift_checks WHERE id = ?", (check_id,)).fetchone())
 
 
-def find_latest(db: Database, project: str, version_id: int | None = None) -> dict[str, Any] | None:
-    """The newest check of a project (against one version)."""
-    if version_id is None:
-        sql, values = "SELECT * FROM drift_checks WHERE project = ? ORDER BY id DESC LIMIT 1", (project,)
-    else:
-        sql = "SELECT * FROM drift_checks WHERE project = ? AND version_id = ? ORDER BY id DESC LIMIT 1"
-        values = (project, version_id)  # type: ignore[assignment]
-    return _row(db.conn.execute(sql, values).fetchone())
+def find_latest(db: Database, project: str, version_id: int | None = None, kind: str | None = None) -> dict[str, Any] | None:
+    """The newest check of a project (against one version; of one kind of current rows: log or file)."""
+    sql, values = "SELECT * FROM drift_checks WHERE project = ?", [project]
+    if version_id is not None:
+        sql += " AND version_id = ?"
+        values.append(version_id)  # type: ignore[arg-type]
+    if kind is not None:
+        sql += " AND json_extract(current, '$.kind') = ?"
+        values.append(kind)
+    return _row(db.conn.execute(sql + " ORDER BY id DESC LIMIT 1", values).fetchone())
 
 
 def list_checks(db: Database, project: str, limit: int = 50) -> list[dict[str, Any]]:

@@ -32,12 +32,16 @@ def count_rows(db: Database, project: str, *, since: str, until: str = "9999", v
     return int(db.conn.execute(sql, values).fetchone()[0])
 
 
-def count_labels(db: Database, project: str, *, since: str, until: str = "9999") -> dict[str, int]:
+def count_labels(
+    db: Database, project: str, *, since: str, until: str = "9999", version: str | None = None
+) -> dict[str, int]:
     """Predicted label -> logged predictions, from the hourly counts."""
-    rows = db.conn.execute(
-        "SELECT label, sum(rows) AS n FROM rollups WHERE project = ? AND hour >= ? AND hour < ? GROUP BY label ORDER BY label",
-        (project, since[:13], until[:13]),
-    )
+    sql = "SELECT label, sum(rows) AS n FROM rollups WHERE project = ? AND hour >= ? AND hour < ?"
+    values = [project, since[:13], until[:13]]
+    if version is not None:
+        sql += " AND version = ?"
+        values.append(version)
+    rows = db.conn.execute(sql + " GROUP BY label ORDER BY label", values)
     return {r["label"]: int(r["n"]) for r in rows}
 
 
@@ -96,6 +100,17 @@ def list_labelled(db: Database, project: str, *, since: str = "", until: str = "
         sql += " AND version = ?"
         values.append(version)
     return [dict(r) for r in db.conn.execute(sql + " ORDER BY predicted_at", values)]
+
+
+def count_outcomes(db: Database, project: str, *, since: str, version: str | None = None) -> list[dict[str, Any]]:
+    """Labelled predictions counted by day of the prediction, label and answer: day, label, predicted, rows."""
+    sql = """SELECT substr(predicted_at, 1, 10) AS day, label, predicted, count(*) AS rows FROM labels
+             WHERE project = ? AND superseded = 0 AND predicted_at >= ?"""
+    values = [project, since]
+    if version is not None:
+        sql += " AND version = ?"
+        values.append(version)
+    return [dict(r) for r in db.conn.execute(sql + " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3", values)]
 
 
 def count_labels_since(db: Database, project: str, since: str) -> int:

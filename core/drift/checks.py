@@ -93,9 +93,9 @@ def get_check(home: Home, check_id: int) -> Check:
     return _check(row)
 
 
-def find_latest(home: Home, project: str, version_id: int | None = None) -> Check | None:
-    """The newest check of a project (against one version), or None."""
-    row = store.find_latest(reading(home.db), project, version_id)
+def find_latest(home: Home, project: str, version_id: int | None = None, *, kind: str | None = None) -> Check | None:
+    """The newest check of a project (against one version; of logged predictions "log" or of a "file"), or None."""
+    row = store.find_latest(reading(home.db), project, version_id, kind)
     return _check(row) if row else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -143,17 +144,21 @@ def live_quality(home: Home, project: str, *, now: datetime, days: int = 30, ver
         for classes; mae and rmse with ``baseline_mae`` (always saying their mean) for numbers.
     """
     since = stamp(now - timedelta(days=days))
+    if get_definition(home, project).is_classifier:
+        outcomes = store.count_outcomes(reading(home.predictions_db), project, since=since, version=version)
+        n = sum(o["rows"] for o in outcomes)
+        if not n:
+            return None
+        hits = sum(o["rows"] for o in outcomes if o["label"] == o["predicted"])
+        counts: Counter[str] = Counter()
+        for o in outcomes:
+            counts[o["label"]] += o["rows"]
+        low, high = wilson(hits, n)
+        return {"rows": n, "accuracy": hits / n, "low": low, "high": high, "baseline_accuracy": max(counts.values()) / n}
     rows = store.list_labelled(reading(home.predictions_db), project, since=since, version=version)
     if not rows:
         return None
     n = len(rows)
-    if get_definition(home, project).is_classifier:
-        hits = sum(r["label"] == r["predicted"] for r in rows)
-        counts: dict[str, int] = {}
-        for r in rows:
-            counts[r["label"]] = counts.get(r["label"], 0) + 1
-        low, high = wilson(hits, n)
-        return {"rows": n, "accuracy": hits / n, "low": low, "high": high, "baseline_accuracy": max(counts.values()) / n}
     truth = [float(r["label"]) for r in rows]
     errors = [float(r["predicted"]) - t for r, t in zip(rows, truth, strict=True)]
     mean = sum(truth) / n
@@ -163,16 +168,23 @@ def live_quality(home: Home, project: str, *, now: datetime, days: int = 30, ver
     }
 
 
-def daily_accuracy(home: Home, project: str, *, now: datetime, days: int = 30) -> list[dict[str, Any]]:
-    """Accuracy a day of the predictions made that day, where labels came back: day, rows, accuracy, low, high."""
+def daily_accuracy(
+    home: Home, project: str, *, now: datetime, days: int = 30, version: str | None = None
+) -> list[dict[str, Any]]:
+    """Accuracy a day (UTC) of the predictions made that day, where labels came back: day, rows, accuracy, low, high.
+
+    For classes only: an answer in numbers is never exactly right.
+    """
     since = stamp(now - timedelta(days=days))
-    by_day: dict[str, list[bool]] = {}
-    for r in store.list_labelled(reading(home.predictions_db), project, since=since):
-        by_day.setdefault(r["predicted_at"][:10], []).append(r["label"] == r["predicted"])
+    by_day: dict[str, list[int]] = {}
+    for o in store.count_outcomes(reading(home.predictions_db), project, since=since, version=version):
+        hits_rows = by_day.setdefault(o["day"], [0, 0])
+        hits_rows[0] += o["rows"] if o["label"] == o["predicted"] else 0
+        hits_rows[1] += o["rows"]
     series = []
-    for day, hits in sorted(by_day.items()):
-        low, high = wilson(sum(hits), len(hits))
-        series.append({"day": day, "rows": len(hits), "accuracy": sum(hits) / len(hits), "low": low, "high": high})
+    for day, (hits, rows) in sorted(by_day.items()):
+        low, high = wilson(hits, rows)
+        series.append({"day": day, "rows": rows, "accuracy": hits / rows, "low": low, "high": high})
     return series
 
 
