@@ -79,7 +79,9 @@ def list_requests(
     """Newest first; states as they are now (a request that nobody answered in time is expired)."""
     now = now or utc_now()
     db = reading(home.db)
-    found = [_request(db, r, now) for r in store.list_requests(db, project=project, version_id=version_id)]
+    # what is stored as pending or approved may have run out of time meanwhile, never the other way round
+    stored = {*states, *(("pending",) if "expired" in states else ()), *(("approved",) if "lapsed" in states else ())}
+    found = [_request(db, r, now) for r in store.list_requests(db, project=project, version_id=version_id, states=tuple(stored))]
     return [r for r in found if not states or r.state in states]
 
 
