@@ -7,13 +7,14 @@ from core.datasets.read import read_table
 from core.errors import BadInput
 
 CLEVELAND = "samples/heart_disease/data/heart_cleveland.csv"
+TOWNS, LEVELS = ("Rom", "Bern", "Graz"), ("HIGH", "LOW", "MEDIUM")
 LINES = "patient_id,age,dose,smoker,town,note,empty,level\n" + "".join(
-    f"{100 + i},{20 + i % 9},{i / 4},{'TRUE' if i % 2 else 'false'},{('Rom', 'Bern', 'Graz')[i % 3]},he said {i} times,,{('HIGH', 'LOW', 'MEDIUM')[i % 3]}\n"
+    f"{100 + i},{20 + i % 9},{i / 4},{'TRUE' if i % 2 else 'false'},{TOWNS[i % 3]},he said {i} times,,{LEVELS[i % 3]}\n"
     for i in range(30)
 )
 
 
-@pytest.fixture()
+@pytest.fixture
 def table():
     return read_table(LINES.encode(), file_name="patients.csv")
 

@@ -1,5 +1,6 @@
 """Tables as people bring them: read right, or refused with line, column and cure."""
 
+import contextlib
 import io
 import zipfile
 
@@ -70,9 +71,7 @@ def test_a_40_mb_cell_is_refused_with_its_line():
     assert "line 1 is longer" in refusal(b"x" * 40_000_000)
 
 
-@pytest.mark.parametrize(
-    "text", ['a,b\n1,2\n3,"x\n5,6\n7,8\n', 'a,b\n1,2\n"3,x\n5,6\n', 'a,b\n1,"ok"\n3,"' + "x\n" * 600_000]
-)
+@pytest.mark.parametrize("text", ['a,b\n1,2\n3,"x\n5,6\n7,8\n', 'a,b\n1,2\n"3,x\n5,6\n', 'a,b\n1,"ok"\n3,"' + "x\n" * 600_000])
 def test_an_unclosed_quote_is_refused_with_the_line_where_it_opens(text):
     message = refusal(text.encode())
     assert "line 3" in message
@@ -257,16 +256,16 @@ def test_a_path_that_is_not_there_is_refused(tmp_path):
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(data):
+    message = ""
     try:
         read_table(data)
     except BadInput as refused:
-        assert "\n" not in str(refused)
+        message = str(refused)
+    assert "\n" not in message
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(alphabet='ab1,;"\n\r\t é.', max_size=80))
 def test_any_text_is_read_or_refused(text):
-    try:
+    with contextlib.suppress(BadInput):
         read_table(("x,y\n" + text).encode())
-    except BadInput:
-        pass

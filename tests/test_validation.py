@@ -53,7 +53,13 @@ def found(report, check):
 
 def keyed(**changes):
     extra = {"name": "k", "kind": "category", "role": "key"}
-    base = {"columns": [{"name": "a", "low": 0, "high": 10, "integer": True}, {"name": "c", "kind": "category", "allowed": ["red", "blue"]}, extra]}
+    base = {
+        "columns": [
+            {"name": "a", "low": 0, "high": 10, "integer": True},
+            {"name": "c", "kind": "category", "allowed": ["red", "blue"]},
+            extra,
+        ]
+    }
     return small(**{**base, "key": "k", **changes})
 
 
@@ -133,7 +139,11 @@ def test_a_constant_column_warns():
 
 @pytest.mark.parametrize("kind", ["number", "category"])
 def test_a_column_that_decides_the_label_is_leakage(kind):
-    values = np.arange(60) + np.where(np.arange(60) >= 40, 20, 0) if kind == "number" else np.where(np.arange(60) >= 40, "late", "soon")
+    values = (
+        np.arange(60) + np.where(np.arange(60) >= 40, 20, 0)
+        if kind == "number"
+        else np.where(np.arange(60) >= 40, "late", "soon")
+    )
     frame = rows(60).assign(z=values.astype(str), y=np.where(np.arange(60) >= 40, "yes", "no"))
     definition = keyed(columns=[{"name": "a"}, {"name": "z", "kind": kind}])
     report = validate(frame, definition, purpose="training")
@@ -146,7 +156,14 @@ def test_a_number_that_is_the_target_in_other_units_is_leakage():
     y = chance.normal(size=400)
     frame = pd.DataFrame({"same": y * 3 + 1, "noise": chance.normal(size=400), "y": y})
     definition = from_dict(
-        {"name": "r", "title": "R", "task": "regression", "target": "y", "metric": "r2", "columns": [{"name": "same"}, {"name": "noise"}]}
+        {
+            "name": "r",
+            "title": "R",
+            "task": "regression",
+            "target": "y",
+            "metric": "r2",
+            "columns": [{"name": "same"}, {"name": "noise"}],
+        }
     )
     assert [f.column for f in validate(frame, definition, purpose="training").errors] == ["same"]
 

@@ -19,7 +19,7 @@ _POINT_THOUSANDS = r"[+-]?[1-9]\d{0,2}(\.\d{3})+"
 _NUMBER = re.compile(_POINT)
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
-Bad = tuple[np.ndarray, np.ndarray] | tuple[()]
+Bad = tuple[np.ndarray, np.ndarray] | None
 
 
 def show(value: Any) -> str:
@@ -49,14 +49,14 @@ def read_numbers(values: Any, decimal: str = "") -> tuple[np.ndarray, Bad]:
     Returns
     -------
     numbers : float64 array, shape (n,), NaN where missing or unreadable
-    bad : () or (rows, values) of what is there but cannot be read
+    bad : (rows, values) of what is there but cannot be read, or None
     """
     dtype = getattr(values, "dtype", None)
     if dtype is not None and dtype.kind in "iuf":
         result = values.to_numpy(dtype=np.float64, na_value=np.nan).copy()
         rows = np.flatnonzero(np.isinf(result))
         if not len(rows):
-            return result, ()
+            return result, None
         bad = result[rows].astype(object)
         result[rows] = np.nan
         return result, (rows, bad)
@@ -84,7 +84,7 @@ def read_numbers(values: Any, decimal: str = "") -> tuple[np.ndarray, Bad]:
         if bad_text:
             wrong.update(zip(bad_text[0].tolist(), bad_text[1].tolist(), strict=True))
     if not wrong:
-        return result, ()
+        return result, None
     rows = np.array(sorted(wrong), dtype=np.int64)
     bad = np.empty(len(rows), dtype=object)
     bad[:] = [str(wrong[r]) for r in rows.tolist()]
@@ -141,7 +141,12 @@ def fix_categories(texts: Any, allowed: tuple[str, ...]) -> tuple[np.ndarray, np
 def read_texts(values: Any) -> np.ndarray:
     """An object array of stripped text in canonical form, None where missing (keys and groups)."""
     uniques, codes = fix_categories(read_categories(values), ())
-    return np.append(uniques, None)[codes] if len(uniques) else np.full(len(codes), None, dtype=object)
+    return with_missing(uniques, None)[codes]
+
+
+def with_missing(uniques: np.ndarray, missing: object) -> np.ndarray:
+    """The categories with ``missing`` behind them, so that code -1 finds it."""
+    return np.array([*uniques, missing], dtype=object)
 
 
 def _arrow(values: Any) -> Any:
@@ -152,8 +157,10 @@ def _arrow(values: Any) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    if isinstance(value, float | np.floating) and math.isfinite(value) and float(value).is_integer() and abs(value) < 1e15:
-        return str(int(value))
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        if number.is_integer() and abs(number) < 1e15:
+            return str(int(number))
     return str(value)
 
 
@@ -175,7 +182,7 @@ def _numbers_of_text(texts: Any, decimal: str) -> tuple[np.ndarray, Bad]:
     try:
         result = _floats(pc.cast(texts, pa.float64()))
         if np.isfinite(result).sum() == len(texts) - texts.null_count and decimal != ",":
-            return result, ()
+            return result, None
     except pa.ArrowInvalid:
         pass
     texts = pc.utf8_trim_whitespace(texts)
@@ -195,7 +202,7 @@ def _numbers_of_text(texts: Any, decimal: str) -> tuple[np.ndarray, Bad]:
     result[np.isinf(result)] = np.nan
     rows = np.flatnonzero(np.isnan(result) & np.asarray(pc.is_valid(texts)))
     if not len(rows):
-        return result, ()
+        return result, None
     return result, (rows, np.asarray(texts.take(pa.array(rows)).to_pylist(), dtype=object))
 
 

@@ -129,7 +129,9 @@ def inspect_csv(source: Path | bytes, file_name: str) -> Dialect:
             with closing(open_text(source, encoding)) as stream:
                 _, well_quoted, _, _ = _scan(stream, delimiter, file_name)
         except (UnicodeError, OSError) as error:
-            raise BadInput(f"{file_name} begins as UTF-16 text but cannot be read as such ({error}); save it as UTF-8.") from error
+            raise BadInput(
+                f"{file_name} begins as UTF-16 text but cannot be read as such ({error}); save it as UTF-8."
+            ) from error
         sha256, size = _hash(source)
         text = sample.decode("utf-8", "replace")
     else:
@@ -146,38 +148,6 @@ def inspect_csv(source: Path | bytes, file_name: str) -> Dialect:
     rest = text.encode()[header_bytes:].decode("utf-8", "replace")
     decimal = _find_decimal(rest, delimiter)
     return Dialect(encoding, delimiter, decimal, columns, header_bytes, header_lines, well_quoted, sha256, size)
-
-
-def check_rows(source: Path | bytes, dialect: Dialect, file_name: str) -> None:
-    """Read every row with Python's csv module and raise BadInput with the line of the first fault.
-
-    Slow and exact; used only where quotes look odd or the fast reader gave up.
-    """
-    width = len(dialect.columns)
-    csv.field_size_limit(MAX_CELL)
-    with closing(open_text(source, dialect.encoding)) as stream:
-        stream.read(dialect.header_bytes)
-        lines = _bounded_lines(stream, dialect.header_lines, file_name)
-        reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True)
-        begin = dialect.header_lines + 1
-        while True:
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                if "field larger" in str(error):
-                    cell = f"a cell that begins on line {begin} is longer than {MAX_CELL:,} characters (or its quote is never closed)"
-                    raise BadInput(f"{file_name}: {cell}; shorten the cell or close the quote.") from error
-                if "unexpected end of data" in str(error):
-                    raise BadInput(f"{file_name}: a quote opened on line {begin} is never closed; close or remove it.") from error
-                raise BadInput(
-                    f"{file_name}: the quotes on line {begin} do not match (text follows a closing quote); "
-                    "double a quote inside a quoted cell, or remove it."
-                ) from error
-            if row and len(row) != width:
-                _refuse_ragged(row, dialect, begin, file_name)
-            begin = dialect.header_lines + reader.line_num + 1
 
 
 def check_columns(names: list[str], file_name: str, line: int = 1) -> tuple[str, ...]:
@@ -201,30 +171,10 @@ def check_columns(names: list[str], file_name: str, line: int = 1) -> tuple[str,
     twice = dict.fromkeys(n for n in clean if n in seen or seen.add(n))  # type: ignore[func-returns-value]
     if twice:
         listed = ", ".join(repr(n) for n in list(twice)[:5])
-        raise BadInput(f"{file_name}: column {listed} stands more than once in the header (line {line}); rename or remove the repeats.")
+        raise BadInput(
+            f"{file_name}: column {listed} stands more than once in the header (line {line}); rename or remove the repeats."
+        )
     return tuple(clean)
-
-
-def _refuse_ragged(row: list[str], dialect: Dialect, line: int, file_name: str) -> None:
-    width = len(dialect.columns)
-    if len(row) < width:
-        where = f"nothing is left for column {dialect.columns[len(row)]!r}"
-    else:
-        where = f"the values after column {dialect.columns[-1]!r} have no header"
-    raise BadInput(
-        f"{file_name}: line {line} has {len(row):,} values where the header has {width:,} ({where}); "
-        "complete the line, or quote cells that contain the separator."
-    )
-
-
-def _bounded_lines(stream: Any, before: int, file_name: str) -> Iterator[str]:
-    text = io.TextIOWrapper(io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream, "utf-8", newline="")
-    number = before
-    while line := text.readline(MAX_CELL + 1):
-        number += 1
-        if len(line) > MAX_CELL:
-            raise BadInput(f"{file_name}: line {number} is longer than {MAX_CELL:,} characters; shorten its cells.")
-        yield line
 
 
 def _whole_lines(sample: bytes) -> bytes:
@@ -275,7 +225,9 @@ def _find_narrow_encoding(source: Path | bytes, file_name: str) -> str:
                 except UnicodeDecodeError:
                     fits = False
     if good > bad:
-        raise BadInput(f"{file_name}: line {first} is not valid UTF-8 although the rest is; save the file as UTF-8 and try again.")
+        raise BadInput(
+            f"{file_name}: line {first} is not valid UTF-8 although the rest is; save the file as UTF-8 and try again."
+        )
     return "cp1252" if fits else "latin-1"
 
 
@@ -293,7 +245,9 @@ def _scan(stream: Any, delimiter: str, file_name: str) -> tuple[bool, bool, str,
         digest.update(block)
         if b"\0" in block:
             line = lines + block[: block.index(b"\0")].count(b"\n") + 1
-            raise BadInput(f"{file_name}: line {line} contains a NUL byte, so this is not plain text; export the table as CSV again.")
+            raise BadInput(
+                f"{file_name}: line {line} contains a NUL byte, so this is not plain text; export the table as CSV again."
+            )
         lines += block.count(b"\n")
         if is_utf8:
             try:
@@ -384,8 +338,12 @@ def _read_header(text: str, delimiter: str, file_name: str) -> tuple[tuple[str, 
             if len(used) == 0 and len(line) > MAX_CELL:
                 count = line.count(delimiter) + 1
                 if count > MAX_COLUMNS:
-                    raise BadInput(f"{file_name} has more than {MAX_COLUMNS:,} columns, which is the limit; keep those that are needed.")
-                raise BadInput(f"{file_name}: line 1 is longer than {MAX_CELL:,} characters; the first line must name the columns.")
+                    raise BadInput(
+                        f"{file_name} has more than {MAX_COLUMNS:,} columns, which is the limit; keep those that are needed."
+                    )
+                raise BadInput(
+                    f"{file_name}: line 1 is longer than {MAX_CELL:,} characters; the first line must name the columns."
+                )
             used.append(line)
             yield line
 
@@ -400,7 +358,7 @@ def _read_header(text: str, delimiter: str, file_name: str) -> tuple[tuple[str, 
 
 
 def _find_decimal(text: str, delimiter: str) -> str:
-    """"," or "." when the first rows show only one of them as a decimal mark, else "" (decided per column later)."""
+    """The decimal mark when the first rows show only one, else "" (decided per column later)."""
     commas = points = 0
     for row in _sample_rows(text, delimiter):
         for cell in row:

@@ -14,7 +14,7 @@ from core.datasets.cells import canonical, fix_categories, read_categories, read
 from core.datasets.prepare import UNREADABLE, prepare
 from core.datasets.read import Table
 from core.errors import BadInput
-from core.projects.definition import TASKS, Column, DataRules, Definition, Gates, check, check_name
+from core.projects.definition import TASKS, Column, Definition, check, check_name
 
 MAX_ALLOWED = 50
 MAX_CLASSES = 20
@@ -78,17 +78,21 @@ def guess_task(table: Table, target: str) -> GuessedTask:
     if len(uniques) < 2:
         raise BadInput(f"Column {target!r} has {len(uniques)} value; a target needs at least two different ones.")
     numbers, bad = read_numbers(series, table.meta.decimal)
-    numeric = not len(bad)
+    numeric = not bad
     if len(uniques) == 2:
         positive = _find_positive([str(u) for u in uniques], numeric)
         other = next(u for u in uniques if u != positive)
-        return GuessedTask("binary", positive, ("0", "1"), f"{target} has two values, {other} and {positive}: {positive} counts as positive.")
+        return GuessedTask(
+            "binary", positive, ("0", "1"), f"{target} has two values, {other} and {positive}: {positive} counts as positive."
+        )
     present = numbers[~np.isnan(numbers)]
     if numeric and (len(uniques) > MAX_CLASSES or (present != np.floor(present)).any()):
-        return GuessedTask("regression", "", (), f"{target} holds numbers with {len(uniques)} different values: the number itself is predicted.")
+        return GuessedTask(
+            "regression", "", (), f"{target} holds numbers with {len(uniques)} different values: the number itself is predicted."
+        )
     if len(uniques) > MAX_CLASSES:
         raise BadInput(
-            f"Column {target!r} has {len(uniques):,} different texts; choose a target with at most {MAX_CLASSES} classes, or a number."
+            f"Column {target!r} has {len(uniques):,} different texts; choose one with at most {MAX_CLASSES} classes, or a number."
         )
     classes = order_classes([str(u) for u in uniques], numeric)
     reason = f"{target} has {len(classes)} values ({', '.join(classes)[:200]}): each is a class."
@@ -166,19 +170,27 @@ def build_definition(
     elif task == "multiclass":
         uniques, _ = fix_categories(read_categories(table.frame[target]), ())
         if len(uniques) > MAX_ALLOWED:
-            raise BadInput(f"Column {target!r} has {len(uniques):,} classes; the limit is {MAX_ALLOWED}. Choose regression or another target.")
+            raise BadInput(f"Column {target!r} has {len(uniques):,} classes; the limit is {MAX_ALLOWED}. Choose another target.")
         _, bad = read_numbers(table.frame[target], table.meta.decimal)
-        classes = order_classes([str(u) for u in uniques], not len(bad))
+        classes = order_classes([str(u) for u in uniques], not bad)
         if len(classes) == 3 and any({c.casefold() for c in classes} == set(order) for order in _ORDER[:2]):
             weights = dict(zip(classes, (0.0, 0.5, 1.0), strict=True))
     metric = {"binary": "f1", "multiclass": "f1", "regression": "r2", "ranking": "ndcg"}[task]
     definition = check(
         Definition(
-            name, title or name, task, target, tuple(columns), positive=(positive or "") if task == "binary" else "", classes=classes,
-            level_weights=weights, group=(group or "") if task == "ranking" else "", key=key or (keys[0] if keys else ""), metric=metric,
-            gates=Gates(), data_rules=DataRules(),
+            name,
+            title or name,
+            task,
+            target,
+            tuple(columns),
+            positive=(positive or "") if task == "binary" else "",
+            classes=classes,
+            level_weights=weights,
+            group=(group or "") if task == "ranking" else "",
+            key=key or (keys[0] if keys else ""),
+            metric=metric,
         )
-    )  # fmt: skip
+    )
     _check_target_fits(table, definition)
     return definition
 
@@ -202,12 +214,16 @@ def describe(definition: Definition) -> list[str]:
     if d.gates.register is None and d.gates.production is None:
         sentences.append(f"No gate is set yet: any version that beats the baseline may be registered, judged by {metric}.")
     else:
-        sentences.append(f"Gates on {metric}: {d.gates.register or 'none'} to register, {d.gates.production or 'none'} for production.")
+        sentences.append(
+            f"Gates on {metric}: {d.gates.register or 'none'} to register, {d.gates.production or 'none'} for production."
+        )
     ranged = [c.name for c in d.features if c.low is not None or c.high is not None]
     numbers = [c.name for c in d.features if c.kind == "number"]
     if numbers:
         sentences.append(
-            f"Plausible ranges are checked for {', '.join(ranged)}." if ranged else "No plausible ranges are set: any number is accepted."
+            f"Plausible ranges are checked for {', '.join(ranged)}."
+            if ranged
+            else "No plausible ranges are set: any number is accepted."
         )
     sentences.append(f"Training needs at least {d.data_rules.min_rows:,} rows; every version is compared with a baseline.")
     return sentences
@@ -223,10 +239,14 @@ def _check_target_fits(table: Table, definition: Definition) -> None:
         found = {t for t in (prepared.target.tolist() if prepared.target is not None else ()) if t is not None}
         if found != {"0", "1"}:
             where = "every row" if found == {"1"} else "no row"
-            raise BadInput(f"{definition.target} is {definition.positive} in {where}; choose a positive value that some rows have and others do not.")
+            raise BadInput(
+                f"{definition.target} is {definition.positive} in {where}; choose a positive value that only some rows have."
+            )
     unreadable = [p for p in prepared.target_problems if p.column == definition.target and p.code == UNREADABLE]
     if unreadable:
-        raise BadInput(f"The target must be a number here, and {unreadable[0].texts[0].split(',')[0]}; choose another target or task.")
+        raise BadInput(
+            f"The target must be a number here, and {unreadable[0].texts[0].split(',')[0]}; choose another target or task."
+        )
 
 
 def _guess_column(name: str, series: Any, decimal: str) -> GuessedColumn:
@@ -234,14 +254,14 @@ def _guess_column(name: str, series: Any, decimal: str) -> GuessedColumn:
     uniques, codes = fix_categories(texts, ())
     total, missing, distinct = len(codes), int((codes == -1).sum()), len(uniques)
     present = total - missing
-    base = {"name": name, "missing": missing, "distinct": distinct}
+    base: dict[str, Any] = {"name": name, "missing": missing, "distinct": distinct}
     if not present:
         return GuessedColumn(kind="category", role="ignored", reason="It has no values.", **base)
     if {str(u).lower() for u in uniques} in _BOOLEAN:
         return GuessedColumn(kind="category", role="feature", allowed=("False", "True"), reason="It is true or false.", **base)
     numbers, bad = read_numbers(series, decimal)
     unique = distinct == present and present >= 10
-    if not len(bad):
+    if not bad:
         values = numbers[~np.isnan(numbers)]
         whole = bool((values == np.floor(values)).all())
         if unique and whole and (_KEY_NAME.search(name) or bool((np.diff(values) == 1).all())):
@@ -257,8 +277,12 @@ def _guess_column(name: str, series: Any, decimal: str) -> GuessedColumn:
         return GuessedColumn(kind="category", role="key", reason="Every row has a value of its own.", **base)
     if distinct <= MAX_ALLOWED:
         allowed = tuple(sorted(str(u) for u in uniques))
-        return GuessedColumn(kind="category", role="feature", allowed=allowed, reason=f"It has {distinct} different values.", **base)
-    return GuessedColumn(kind="text", role="ignored", reason=f"It has {distinct:,} different texts, too many for a category.", **base)
+        return GuessedColumn(
+            kind="category", role="feature", allowed=allowed, reason=f"It has {distinct} different values.", **base
+        )
+    return GuessedColumn(
+        kind="text", role="ignored", reason=f"It has {distinct:,} different texts, too many for a category.", **base
+    )
 
 
 def _find_positive(values: list[str], numeric: bool) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.datasets.cells import canonical, fix_categories, read_categories, read_numbers, read_texts, show
+from core.datasets.cells import canonical, fix_categories, read_categories, read_numbers, read_texts, show, with_missing
 from core.datasets.read import Header, Table, read_header, stream_table
 from core.errors import BadInput
 from core.projects.definition import OUTPUT_COLUMNS, Column, Definition
@@ -19,7 +19,11 @@ from core.projects.definition import OUTPUT_COLUMNS, Column, Definition
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING, UNREADABLE, OUT_OF_RANGE, UNKNOWN, NOT_INTEGER = "missing", "unreadable", "out_of_range", "unknown_category", "not_integer"
+MISSING = "missing"
+UNREADABLE = "unreadable"
+OUT_OF_RANGE = "out_of_range"
+UNKNOWN = "unknown_category"
+NOT_INTEGER = "not_integer"
 
 _OPERATORS = {">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt}
 
@@ -132,7 +136,8 @@ def prepare(
         example = next(p for p in problems if p.column == name and p.code == UNREADABLE).texts[0]
         raise BadInput(f"No value of column {name!r} is a number (for instance {example}); send numbers in this column.")
 
-    target, target_problems = None, []
+    target: np.ndarray | None = None
+    target_problems: list[Problem] = []
     if definition.target in headers:
         target, target_problems = _read_target(columns[headers[definition.target]], definition, decimal)
     group = read_texts(columns[headers[definition.group]]) if definition.group in headers else None
@@ -153,7 +158,12 @@ def prepare(
 
 
 def prepare_stream(
-    source: Path | str | bytes, definition: Definition, *, file_name: str = "", chunk_rows: int = 50_000, header: Header | None = None
+    source: Path | str | bytes,
+    definition: Definition,
+    *,
+    file_name: str = "",
+    chunk_rows: int = 50_000,
+    header: Header | None = None,
 ) -> Iterator[tuple[pd.DataFrame, Prepared]]:
     """Yield (rows as they were read, features) for a file of any length that is to be scored.
 
@@ -232,7 +242,9 @@ def _refuse_absent(headers: Mapping[str, str], present: list[str], definition: D
         shown = ", ".join(str(h)[:60] for h in present[:30]) or "none"
         word, verb = ("Column", "is") if len(absent) == 1 else ("Columns", "are")
         named = ", ".join(repr(n) for n in absent)
-        raise BadInput(f"{word} {named} {verb} absent; the table has: {shown}. Add {'it' if len(absent) == 1 else 'them'} or rename.")
+        raise BadInput(
+            f"{word} {named} {verb} absent; the table has: {shown}. Add {'it' if len(absent) == 1 else 'them'} or rename."
+        )
 
 
 def _as_columns(data: Any) -> tuple[dict[str, Any], int, str]:
@@ -255,7 +267,7 @@ def _read_feature(values: Any, column: Column, decimal: str) -> tuple[np.ndarray
         numbers, bad = read_numbers(values, decimal)
         present = ~np.isnan(numbers)
         problems += _missing_in(~present, column.name, besides=bad)
-        if len(bad):
+        if bad:
             problems.append(_problem(column.name, UNREADABLE, *bad, "{column}: {value} is not a number, taken as missing"))
         low = -np.inf if column.low is None else column.low
         high = np.inf if column.high is None else column.high
@@ -267,10 +279,10 @@ def _read_feature(values: Any, column: Column, decimal: str) -> tuple[np.ndarray
             broken = np.flatnonzero(present & (numbers != np.floor(numbers)))
             if len(broken):
                 problems.append(_number_problem(column.name, NOT_INTEGER, broken, numbers, "is not a whole number"))
-        return numbers, problems, bool(len(bad)) and not present.any()
+        return numbers, problems, bool(bad) and not present.any()
     texts = read_categories(values)
     uniques, codes = fix_categories(texts, column.allowed)
-    result = np.append(uniques, np.nan)[codes] if len(uniques) else np.full(len(codes), np.nan, dtype=object)
+    result = with_missing(uniques, np.nan)[codes]
     problems += _missing_in(codes == -1, column.name)
     if column.allowed:
         strange = np.array([u not in column.allowed for u in uniques], dtype=bool)
@@ -281,7 +293,7 @@ def _read_feature(values: Any, column: Column, decimal: str) -> tuple[np.ndarray
 
 
 def _missing_in(missing: np.ndarray, column: str, besides: Any = None) -> list[Problem]:
-    if besides is not None and len(besides):
+    if besides:
         missing = missing.copy()
         missing[besides[0]] = False
     rows = np.flatnonzero(missing)
@@ -320,7 +332,7 @@ def _read_target(values: Any, definition: Definition, decimal: str) -> tuple[np.
         numbers, bad = read_numbers(values, decimal)
         present = ~np.isnan(numbers)
         problems = _missing_in(~present, name, besides=bad)
-        if len(bad):
+        if bad:
             problems.append(_problem(name, UNREADABLE, *bad, "{column}: {value} is not a number, taken as missing"))
         if not comparison:
             return numbers, problems
@@ -340,7 +352,7 @@ def _read_target(values: Any, definition: Definition, decimal: str) -> tuple[np.
     problems = _missing_in(codes == -1, name)
     rows = np.flatnonzero(~known[codes])
     if len(rows):
-        shown = np.append(uniques, None)[codes[rows]]
+        shown = with_missing(uniques, None)[codes[rows]]
         problems.append(_problem(name, UNKNOWN, rows, shown, "{column}: {value} is not a known class"))
     return answers[codes], problems
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.datasets import dialect as dialects
 from core.datasets import workbook
+from core.datasets.csv_rows import check_rows
 from core.datasets.dialect import Dialect
 from core.errors import BadInput
 
@@ -171,9 +172,9 @@ def _csv_batches(source: Path | bytes, header: Header) -> Iterator[pa.RecordBatc
     from pyarrow import csv
 
     dialect = header.dialect
-    assert dialect is not None  # noqa: S101
+    assert dialect is not None
     if not dialect.well_quoted:
-        dialects.check_rows(source, dialect, header.file_name)
+        check_rows(source, dialect, header.file_name)
     # Inner names are positions: column_types would not tell apart names that the parser reads differently.
     inner = [str(i) for i in range(len(dialect.columns))]
     with closing(dialects.open_text(source, dialect.encoding)) as stream:
@@ -195,9 +196,11 @@ def _csv_batches(source: Path | bytes, header: Header) -> Iterator[pa.RecordBatc
         except pa.ArrowInvalid as error:
             if "Empty CSV file" in str(error):
                 return
-            dialects.check_rows(source, dialect, header.file_name)
+            check_rows(source, dialect, header.file_name)
             reason = str(error).splitlines()[0][:120]
-            raise BadInput(f"{header.file_name} cannot be read as CSV ({reason}); open it in a spreadsheet and save it as CSV.") from error
+            raise BadInput(
+                f"{header.file_name} cannot be read as CSV ({reason}); open it in a spreadsheet and save it as CSV."
+            ) from error
 
 
 def _workbook_batches(source: Path | bytes, header: Header, chunk_rows: int) -> Iterator[pa.RecordBatch]:

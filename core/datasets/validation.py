@@ -9,11 +9,11 @@ because pages import this module for ``Report`` only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from core.datasets.findings import LEVELS, Finding, Report, make_finding
 from core.datasets.leakage import find_leaks
 from core.datasets.prepare import (
     MISSING,
@@ -31,73 +31,11 @@ from core.datasets.read import Table
 from core.errors import BadInput
 from core.projects.definition import Column, Definition
 
-LEVELS = ("error", "warning", "info")
 FOLDS = 5  # cross-validation needs a row of each class in every fold
-_FIRST_ROWS = 20
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found.
-
-    Attributes
-    ----------
-    level : "error", "warning" or "info"
-    check : str
-        schema, type, range, allowed, integer, missing, duplicates, rows, classes, balance, constant,
-        leakage, drift, target, group or output.
-    column : str
-        "" when it concerns the whole table.
-    rows : tuple of int
-        The first 20 data rows concerned, counted from 1 below the header.
-    """
-
-    level: str
-    check: str
-    column: str
-    count: int
-    rows: tuple[int, ...]
-    text: str
-    cure: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """All findings of one table, errors first."""
-
-    purpose: str
-    row_count: int
-    findings: tuple[Finding, ...]
-
-    @property
-    def ok(self) -> bool:
-        """No error was found."""
-        return not self.errors
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        return tuple(f for f in self.findings if f.level == "error")
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        return tuple(f for f in self.findings if f.level == "warning")
-
-    @property
-    def verdict(self) -> str:
-        """ "ok", "warnings" or "errors"."""
-        return "errors" if self.errors else "warnings" if self.warnings else "ok"
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": self.verdict, "ok": self.ok}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Report:
-        findings = tuple(Finding(**{**f, "rows": tuple(f["rows"])}) for f in data["findings"])
-        return cls(data["purpose"], data["row_count"], findings)
 
 
 def validate(
-    data: Table | Prepared | Any,
+    data: Any,
     definition: Definition,
     *,
     purpose: str,
@@ -144,12 +82,10 @@ def validate(
         findings += _check_target(prepared, definition)
         if len(prepared):
             findings += _check_leakage(prepared, definition, seed)
-    findings += [
-        _find("warning", "drift", column, 0, (), f"{column}: moved away from the version before (drift score {score:.2f}, {status}).",
-              "Look at both distributions before training.")
-        for column, score, status in comparison
-        if status in ("warning", "drift")
-    ]  # fmt: skip
+    for column, score, status in comparison:
+        if status in ("warning", "drift"):
+            text = f"{column}: moved away from the version before (drift score {score:.2f}, {status})."
+            findings.append(make_finding("warning", "drift", column, 0, (), text, "Look at both distributions before training."))
     return Report(purpose, len(prepared), tuple(sorted(findings, key=lambda f: LEVELS.index(f.level))))
 
 
@@ -179,15 +115,19 @@ def check_output(
     cure = "Do not use these predictions; roll back or retrain the version."
     found: list[Finding] = []
     if values.shape != (rows,):
-        return [_find("error", "output", "prediction", 0, (), f"The model answered with shape {values.shape} for {rows} rows.", cure)]
+        return [
+            make_finding(
+                "error", "output", "prediction", 0, (), f"The model answered with shape {values.shape} for {rows} rows.", cure
+            )
+        ]
 
-    def add(bad: np.ndarray, column: str, what: str) -> None:
+    def add(bad: Any, column: str, what: str) -> None:
         where = np.flatnonzero(bad)
         if len(where):
-            found.append(_find("error", "output", column, len(where), where, f"{len(where):,} {what}.", cure))
+            found.append(make_finding("error", "output", column, len(where), where, f"{len(where):,} {what}.", cure))
 
     if kind in ("regression", "ranking"):
-        numbers = values.astype(np.float64)
+        numbers: np.ndarray = values.astype(np.float64)
         add(np.isnan(numbers), "prediction", "predictions are not a number")
         add(np.isinf(numbers), "prediction", "predictions are infinite")
         below = np.zeros(rows, dtype=bool) if low is None else numbers < low
@@ -196,14 +136,18 @@ def check_output(
         return found
     if classes:
         known = set(classes)
-        add(np.array([v not in known for v in values.tolist()], dtype=bool), "prediction", "predictions are not one of the classes")
+        add(
+            np.array([v not in known for v in values.tolist()], dtype=bool),
+            "prediction",
+            "predictions are not one of the classes",
+        )
     if probabilities is None:
         return found
     shares = np.asarray(probabilities, dtype=np.float64)
     width = len(classes) or (shares.shape[1] if shares.ndim == 2 else 0)
     if shares.shape != (rows, width):
         text = f"The model answered with probabilities of shape {shares.shape}; {(rows, width)} was expected."
-        return [*found, _find("error", "output", "probabilities", 0, (), text, cure)]
+        return [*found, make_finding("error", "output", "probabilities", 0, (), text, cure)]
     finite = np.isfinite(shares).all(axis=1)
     add(~finite, "probabilities", "rows have probabilities that are not finite")
     add(finite & ((shares < 0) | (shares > 1)).any(axis=1), "probabilities", "rows have probabilities outside 0..1")
@@ -230,12 +174,9 @@ def build_schema(definition: Definition) -> Any:
         return found
 
     kinds: dict[str, Any] = {"number": "float64", "category": object}
-    return pa.DataFrameSchema({c.name: pa.Column(kinds[c.kind], checks(c), nullable=True) for c in definition.features}, strict=True)
-
-
-def _find(level: str, check: str, column: str, count: int, rows: Any, text: str, cure: str) -> Finding:
-    """A finding from 0-based rows."""
-    return Finding(level, check, column, int(count), tuple(int(r) + 1 for r in list(rows)[:_FIRST_ROWS]), text, cure)
+    return pa.DataFrameSchema(
+        {c.name: pa.Column(kinds[c.kind], checks(c), nullable=True) for c in definition.features}, strict=True
+    )
 
 
 def _named_rows(rows: Any) -> str:
@@ -244,8 +185,9 @@ def _named_rows(rows: Any) -> str:
 
 
 def _check_schema(data: Any, definition: Definition, purpose: str) -> list[Finding]:
-    frame = data.frame if isinstance(data, Table) else data
-    headers = [str(c) for c in frame.columns] if hasattr(frame, "columns") else list(dict.fromkeys(str(k) for row in frame for k in row))
+    frame: Any = data.frame if isinstance(data, Table) else data
+    named: Any = frame.columns if hasattr(frame, "columns") else dict.fromkeys(k for row in frame for k in row)
+    headers = [str(n) for n in named]
     try:
         if purpose == "scoring":
             refuse_output_columns(headers)
@@ -270,7 +212,9 @@ def _check_cells(prepared: Prepared, definition: Definition, purpose: str) -> li
             text = f"{problem.column}: {len(problem):,} values are not numbers ({_named_rows(problem.rows)})"
             text += "; none in the column can be read." if worst else "."
             cure = "Write numbers, or leave the cells empty."
-            findings.append(_find("error" if worst else level, "type", problem.column, len(problem), problem.rows, text, cure))
+            findings.append(
+                make_finding("error" if worst else level, "type", problem.column, len(problem), problem.rows, text, cure)
+            )
     try:
         build_schema(definition).validate(prepared.features, lazy=True)
     except pandera.errors.SchemaErrors as errors:
@@ -295,7 +239,7 @@ def _describe_cells(level: str, code: str, column: Column, rows: np.ndarray, pre
     check = {OUT_OF_RANGE: "range", NOT_INTEGER: "integer", UNKNOWN: "allowed"}.get(code, "type")
     if code == NOT_INTEGER:  # unusual, but a model can use it as it is
         level = "warning"
-    return _find(level, check, column.name, len(rows), rows, text, cures.get(code, "Correct the values."))
+    return make_finding(level, check, column.name, len(rows), rows, text, cures.get(code, "Correct the values."))
 
 
 def _check_missing(prepared: Prepared, definition: Definition) -> list[Finding]:
@@ -310,8 +254,10 @@ def _check_missing(prepared: Prepared, definition: Definition) -> list[Finding]:
         level = "warning" if share > limit or alert else "info"
         text = f"{problem.column}: {len(problem):,} of {total:,} values are missing ({share:.1%}"
         text += f"; alert from {definition.data_rules.missing_alert:.0%})." if alert else f"; limit {limit:.0%})."
-        cure = "Find out why; missing values are filled with the column's typical value." if level == "warning" else "Nothing to do."
-        findings.append(_find(level, "missing", problem.column, len(problem), problem.rows, text, cure))
+        cure = (
+            "Find out why; missing values are filled with the column's typical value." if level == "warning" else "Nothing to do."
+        )
+        findings.append(make_finding(level, "missing", problem.column, len(problem), problem.rows, text, cure))
     return findings
 
 
@@ -326,7 +272,7 @@ def _check_constant(prepared: Prepared, purpose: str) -> list[Finding]:
         what = "has no value in any row" if values.empty else f"has the same value in every row that has one ({values.iloc[0]})"
         level = "warning" if purpose == "training" or values.empty else "info"
         cure = "It tells a model nothing; check the source."
-        findings.append(_find(level, "constant", str(name), len(values), (), f"{name} {what}.", cure))
+        findings.append(make_finding(level, "constant", str(name), len(values), (), f"{name} {what}.", cure))
     return findings
 
 
@@ -339,7 +285,7 @@ def _check_duplicates(prepared: Prepared) -> list[Finding]:
     if not len(rows):
         return []
     text = f"{len(rows):,} rows repeat an earlier one exactly ({_named_rows(rows)})."
-    return [_find("warning", "duplicates", "", len(rows), rows, text, "Remove them if they are the same case twice.")]
+    return [make_finding("warning", "duplicates", "", len(rows), rows, text, "Remove them if they are the same case twice.")]
 
 
 def _check_target(prepared: Prepared, definition: Definition) -> list[Finding]:
@@ -347,11 +293,13 @@ def _check_target(prepared: Prepared, definition: Definition) -> list[Finding]:
     findings = []
     if len(prepared) < rules.min_rows:
         text = f"{len(prepared):,} rows are too few; training needs at least {rules.min_rows:,}."
-        findings.append(_find("error", "rows", "", len(prepared), (), text, "Add rows."))
+        findings.append(make_finding("error", "rows", "", len(prepared), (), text, "Add rows."))
     for problem in prepared.target_problems:
         check = "group" if problem.column == definition.group else "target"
         text = f"{problem.texts[0]}: {len(problem):,} rows ({_named_rows(problem.rows)})."
-        findings.append(_find("error", check, problem.column, len(problem), problem.rows, text, "Fill them in, or remove these rows."))
+        findings.append(
+            make_finding("error", check, problem.column, len(problem), problem.rows, text, "Fill them in, or remove these rows.")
+        )
     if target is None or not definition.is_classifier:
         return findings
     known = [t for t in target.tolist() if t is not None]
@@ -359,27 +307,33 @@ def _check_target(prepared: Prepared, definition: Definition) -> list[Finding]:
     present = {c: n for c, n in counts.items() if n}
     if len(present) < 2:
         text = f"{definition.target} has {'no class' if not present else 'one class only (' + next(iter(present)) + ')'}."
-        return [*findings, _find("error", "classes", definition.target, len(present), (), text, "Add rows of another class.")]
+        return [
+            *findings,
+            make_finding("error", "classes", definition.target, len(present), (), text, "Add rows of another class."),
+        ]
     for name, count in counts.items():
         if count == 0:
             text = f"Class {name} of {definition.target} has no row; a model cannot learn it."
-            findings.append(_find("warning", "classes", definition.target, 0, (), text, "Add rows of this class."))
+            findings.append(make_finding("warning", "classes", definition.target, 0, (), text, "Add rows of this class."))
         elif count < FOLDS:
             text = f"Class {name} of {definition.target} has {count} rows; cross-validation needs at least {FOLDS}."
             rows = np.flatnonzero(target == name)
-            findings.append(_find("error", "classes", definition.target, count, rows, text, "Add rows of this class."))
+            findings.append(make_finding("error", "classes", definition.target, count, rows, text, "Add rows of this class."))
     smallest = min(present, key=lambda c: present[c])
     share = present[smallest] / len(known)
     if share < rules.min_minority_share:
         text = f"Class {smallest} has {share:.1%} of the rows; below {rules.min_minority_share:.0%} a model may ignore it."
-        findings.append(_find("warning", "balance", definition.target, present[smallest], (), text, "Add rows of this class."))
+        findings.append(
+            make_finding("warning", "balance", definition.target, present[smallest], (), text, "Add rows of this class.")
+        )
     return findings
 
 
 def _check_leakage(prepared: Prepared, definition: Definition, seed: int) -> list[Finding]:
     measure = "balanced accuracy" if definition.is_classifier else "R2"
-    return [
-        _find("error", "leakage", name, 0, (), f"{name} alone decides {definition.target} ({measure} {score:.3f}); it may hold the answer.",
-              "Leave the column out if it is not known before the outcome, or raise the leakage limit with a reason.")
-        for name, score in find_leaks(prepared, definition, seed=seed)
-    ]  # fmt: skip
+    cure = "Leave the column out if it is not known before the outcome, or raise the leakage limit with a reason."
+    findings = []
+    for name, score in find_leaks(prepared, definition, seed=seed):
+        text = f"{name} alone decides {definition.target} ({measure} {score:.3f}); it may hold the answer."
+        findings.append(make_finding("error", "leakage", name, 0, (), text, cure))
+    return findings

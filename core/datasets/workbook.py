@@ -43,7 +43,9 @@ def open_workbook(source: Path | bytes, file_name: str) -> tuple[str, tuple[str,
     try:
         book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
     except Exception as error:  # a foreign parser: whatever it raises, the file is at fault
-        raise BadInput(f"{file_name} cannot be read as an .xlsx workbook; open it in Excel and save it again, or as CSV.") from error
+        raise BadInput(
+            f"{file_name} cannot be read as an .xlsx workbook; open it in Excel and save it again, or as CSV."
+        ) from error
     for sheet in book.worksheets:
         sheet.reset_dimensions()
         rows = _text_rows(sheet, file_name)
@@ -97,7 +99,9 @@ def _text_rows(sheet: Any, file_name: str) -> Iterator[tuple[int, list[str | Non
         raise BadInput(f"{file_name}: the workbook is damaged after row {number}; save it again, or as CSV.") from error
 
 
-def _as_wide(rows: Iterator[tuple[int, list[str | None]]], columns: tuple[str, ...], file_name: str) -> Iterator[list[str | None]]:
+def _as_wide(
+    rows: Iterator[tuple[int, list[str | None]]], columns: tuple[str, ...], file_name: str
+) -> Iterator[list[str | None]]:
     width = len(columns)
     for number, cells in rows:
         if len(cells) > width:

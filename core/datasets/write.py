@@ -24,7 +24,7 @@ def write_csv(target: Path | str | BinaryIO, data: pd.DataFrame | Iterable[pd.Da
     A path appears only when everything is written. Cells and headers that a spreadsheet would take for
     a formula (= + - @ tab, carriage return) get a leading '; numbers stay as they are.
     """
-    frames = [data] if hasattr(data, "columns") else data
+    frames: Any = [data] if hasattr(data, "columns") else data
     with CsvWriter(target) as writer:
         for frame in frames:
             writer.write(frame)
