@@ -32,6 +32,18 @@ def count_rows(db: Database, project: str, *, since: str, until: str = "9999", v
     return int(db.conn.execute(sql, values).fetchone()[0])
 
 
+def count_rows_exactly(db: Database, project: str, *, since: str) -> int:
+    """Logged predictions from a moment on: the rest of its hour from the groups, the hours after from the hourly counts."""
+    hour_end = since[:13] + "~"  # sorts after every time in that hour
+    rest = db.conn.execute(
+        "SELECT coalesce(sum(rows), 0) FROM groups WHERE project = ? AND at >= ? AND at < ?", (project, since, hour_end)
+    ).fetchone()[0]
+    after = db.conn.execute(
+        "SELECT coalesce(sum(rows), 0) FROM rollups WHERE project = ? AND hour > ?", (project, since[:13])
+    ).fetchone()[0]
+    return int(rest) + int(after)
+
+
 def count_labels(
     db: Database, project: str, *, since: str, until: str = "9999", version: str | None = None
 ) -> dict[str, int]:

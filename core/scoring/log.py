@@ -85,6 +85,11 @@ def count_between(home: Home, project: str, since: datetime, until: datetime | N
     return store.count_rows(reading(home.predictions_db), project, since=stamp(since), until=stamp(until) if until else "9999")
 
 
+def count_since(home: Home, project: str, since: datetime) -> int:
+    """Predictions logged at ``since`` or later, to the millisecond."""
+    return store.count_rows_exactly(reading(home.predictions_db), project, since=stamp(since))
+
+
 def count_by_label(home: Home, project: str, *, now: datetime, days: int = 30, version: str | None = None) -> dict[str, int]:
     """Predicted label -> predictions of the last ``days`` days; {'': n} where the model predicts numbers."""
     return store.count_labels(reading(home.predictions_db), project, since=stamp(now - timedelta(days=days)), version=version)
