@@ -2,11 +2,10 @@
 
 import importlib
 from collections.abc import Callable
-from functools import partial
 
 import streamlit as st
 
-from core import accounts, approvals, deployment
+from core import approvals, deployment
 from core.home import Home
 from core.projects import projects
 from core.times import utc_now
@@ -128,18 +127,13 @@ def _show_header(context: session.PageContext, known: list[projects.Project]) ->
         st.space("stretch")
         with st.popover(f"{parts.plain(context.account.name)} · {context.account.role_title}", icon=":material/person:"):
             st.markdown(f"Signed in as **{parts.plain(context.account.name)}**, {context.account.role_title}.")
-            # Plain HTML: Streamlit's own links to other addresses open a second tab.
-            st.html('<a href="/password" style="color:inherit">Change password</a>')
-            st.button("Sign out", icon=":material/logout:", on_click=partial(_sign_out, context), width="stretch")
+            parts.show_door_link("/password", "Change password")
+        parts.show_door_link("/sign-out", "Sign out")
 
 
 def _switch_project() -> None:
     # Only the project: ?request=17 and the like belong to the one before.
     st.query_params.from_dict({"project": st.session_state["_project_switch"]})
-
-
-def _sign_out(context: session.PageContext) -> None:
-    accounts.sign_out(context.home, session.current_token(), now=utc_now())
 
 
 def _describe_live(home: Home, project: str) -> str:

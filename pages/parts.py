@@ -103,13 +103,22 @@ def show_forbidden(home: Home, account: accounts.Account, title: str, action: st
         st.markdown("Nobody here has such a role yet; ask an administrator.")
 
 
+def show_door_link(path: str, label: str) -> None:
+    """A link, in the same tab, to one of the forms at the door; both arguments are our own words.
+
+    Not ``st.link_button``, which opens a second tab. The front end fetches its part for plain HTML at first use, and
+    without a session the door refuses that: so the header shows such a link on every page, long before
+    :func:`show_signed_out` needs one.
+    """
+    st.markdown(f'<a href="{path}" target="_self">{label}</a>', unsafe_allow_html=True, width="content")
+
+
 def show_signed_out() -> None:
     """What a tab shows when its session is over: no data, only the way back."""
     with st.container(horizontal_alignment="center", gap="small"):
         st.title("You are signed out", anchor=False, width="content", text_alignment="center")
         st.markdown("Your session has ended: you signed out, it expired, or it was revoked.", width="content")
-        # Plain HTML, because Streamlit's link button would open a second tab.
-        st.html('<p style="text-align:center"><a href="/sign-in" style="color:inherit">Sign in again</a></p>')
+        show_door_link("/sign-in", "Sign in again")
 
 
 @contextmanager

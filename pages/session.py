@@ -46,12 +46,7 @@ def current_account(home: Home, now: datetime) -> accounts.Account | None:
 
     The one place that knows. Tests replace it, because a test run of a page has no browser and no cookie.
     """
-    return accounts.find_session(home, current_token(), now=now)
-
-
-def current_token() -> str:
-    """The session token that this browser came with, or ""."""
-    return st.context.cookies.to_dict().get(COOKIE, "")
+    return accounts.find_session(home, st.context.cookies.to_dict().get(COOKIE, ""), now=now)
 
 
 def current_home() -> Home:
