@@ -19,6 +19,8 @@ from storage import datasets as store
 from storage.connection import reading
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from core.datasets.prepare import Prepared
     from core.datasets.validation import Report
 
@@ -153,6 +155,13 @@ def add_dataset(
     return acts.perform(
         home, actor, "add_dataset", work, permission="upload_data", project=project, key=key, correlation_id=correlation_id, now=now
     )
+
+
+def preview(home: Home, dataset: Dataset, rows: int = 50) -> pd.DataFrame:
+    """The first rows of a dataset version as text, as they came."""
+    from core.datasets.read import stream_table
+
+    return next(iter(stream_table(data_path(home, dataset), file_name=dataset.file_name, chunk_rows=rows))).head(rows)
 
 
 def load(home: Home, dataset: Dataset, definition: Definition | None = None) -> Prepared:

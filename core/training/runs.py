@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from core import acts
 from core.acts import Actor, Done, Tx
 from core.datasets import versions as datasets
-from core.errors import NotFound, Refused
+from core.errors import GreenlightError, NotFound, Refused
 from core.home import Home
 from core.jobs import jobs
 from core.projects.projects import get_definition, get_project
@@ -87,14 +87,21 @@ def start_training(
     for name, params in chosen:
         check_params(get_candidate(name), params, definition.task)
         if not is_applicable(get_candidate(name), definition):
-            raise Refused(f"Candidate {name} cannot be used for project {project}: it needs columns that the project does not have.")
+            raise Refused(f"Candidate {name} cannot be used for project {project}: it needs columns that it does not have.")
     params = {
         "dataset_id": dataset.id, "candidates": [[n, p] for n, p in chosen], "folds": folds, "holdout": holdout, "seed": seed,
         "definition_sha": definition.sha256,
     }
 
-    def work(tx: Tx) -> Done:
+    refusal: GreenlightError | None = None
+    try:
         datasets.check_for_training(home, dataset, definition)
+    except GreenlightError as error:
+        refusal = error  # raised inside the act, so that the attempt is audited; checked outside, so that nobody waits
+
+    def work(tx: Tx) -> Done:
+        if refusal is not None:
+            raise refusal
         job_id = jobs.enqueue(tx, project=project, kind="train", params=params, owner=owner)
         after = {"job": job_id, "dataset": dataset.version, "candidates": [n for n, _ in chosen], "seed": seed, "folds": folds}
         return Done({"id": job_id}, after=after, subject=f"job {job_id}")

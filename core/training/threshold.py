@@ -51,7 +51,7 @@ def cost_curve(y_true: np.ndarray, proba: np.ndarray, cost_fn: float, cost_fp: f
     cost = cost_fn * fn + cost_fp * fp
     keep = {0, len(cost) - 1, _cheapest_place(threshold, cost), *thin(len(cost), points - 3).tolist()}
     curve = [_point(threshold[i], int(tp[i]), int(fp[i]), int(fn[i]), float(cost[i])) for i in sorted(keep)]
-    half = _half(y_true, proba, cost_fn, cost_fp)
+    half = cost_at(y_true, proba, 0.5, cost_fn, cost_fp)
     if all(point.threshold != 0.5 for point in curve):
         curve.append(half)
     return sorted(curve, key=lambda point: point.threshold)
@@ -67,7 +67,7 @@ def cheapest(y_true: np.ndarray, proba: np.ndarray, cost_fn: float, cost_fp: flo
     fn = int(tp[-1]) - tp
     cost = cost_fn * fn + cost_fp * fp
     best = _cheapest_place(threshold, cost)
-    half = _half(y_true, proba, cost_fn, cost_fp)
+    half = cost_at(y_true, proba, 0.5, cost_fn, cost_fp)
     point = _point(threshold[best], int(tp[best]), int(fp[best]), int(fn[best]), float(cost[best]))
     return half if half.cost <= point.cost else point
 
@@ -81,6 +81,13 @@ def metrics_at(y_true: np.ndarray, proba: np.ndarray, threshold: float, *, curve
     return classification_metrics(
         y_true, predict_at(proba, threshold), np.column_stack([1.0 - proba, proba]), CLASSES, "binary", curves=curves
     )
+
+
+def cost_at(y_true: np.ndarray, proba: np.ndarray, threshold: float, cost_fn: float, cost_fp: float) -> CostPoint:
+    """Return what one threshold costs: "positive when P >= threshold" on the given rows (see ``cost_curve``)."""
+    positive, called = np.asarray(y_true, dtype=object) == "1", np.asarray(proba, dtype=float) >= threshold
+    tp, fp, fn = int((positive & called).sum()), int((~positive & called).sum()), int((positive & ~called).sum())
+    return _point(threshold, tp, fp, fn, cost_fn * fn + cost_fp * fp)
 
 
 def predict_at(proba: np.ndarray, threshold: float) -> np.ndarray:
@@ -105,12 +112,6 @@ def _counts(y_true: np.ndarray, proba: np.ndarray, cost_fn: float, cost_fp: floa
 
 def _cheapest_place(threshold: np.ndarray, cost: np.ndarray) -> int:
     return int(np.lexsort((np.abs(threshold - 0.5), cost))[0])
-
-
-def _half(y_true: np.ndarray, proba: np.ndarray, cost_fn: float, cost_fp: float) -> CostPoint:
-    positive, called = np.asarray(y_true, dtype=object) == "1", np.asarray(proba, dtype=float) >= 0.5
-    tp, fp, fn = int((positive & called).sum()), int((~positive & called).sum()), int((positive & ~called).sum())
-    return _point(0.5, tp, fp, fn, cost_fn * fn + cost_fp * fp)
 
 
 def _point(threshold: float, tp: int, fp: int, fn: int, cost: float) -> CostPoint:

@@ -1,0 +1,38 @@
+"""Between a button and an act: one key per thing that is sent, and one sentence about what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+import streamlit as st
+
+
+def request_key(form: str, *content: object) -> str:
+    """The idempotency key of what ``form`` sends now.
+
+    A second click, or a script that Streamlit stopped and ran again, sends the same key, so the act happens once.
+    Other content is another act, also when the first one's answer was never shown.
+    """
+    token = st.session_state.setdefault(f"_key:{form}", secrets.token_hex(16))
+    return f"{token}-{hashlib.sha256(repr(content).encode()).hexdigest()[:16]}"
+
+
+def note_sent(form: str, sentence: str, **more: object) -> None:
+    """Keep what came of an act for the next run of the page (``sentence`` is Markdown), and use its key up."""
+    st.session_state.pop(f"_key:{form}", None)
+    st.session_state[f"_sent:{form}"] = {"sentence": sentence, **more}
+
+
+def take_sent(form: str) -> dict[str, object] | None:
+    """What :func:`note_sent` kept, once."""
+    found: dict[str, object] | None = st.session_state.pop(f"_sent:{form}", None)
+    return found
+
+
+def show_sent(form: str) -> dict[str, object] | None:
+    """Show what came of the last act of ``form``, once; returns it for the page to add a link."""
+    found = take_sent(form)
+    if found is not None:
+        st.success(str(found["sentence"]), icon=":material/check_circle:")
+    return found
