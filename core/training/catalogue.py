@@ -13,8 +13,9 @@ from typing import Any
 
 from core.errors import BadInput, NotFound
 from core.projects.definition import Definition
+from core.training import builders
+from core.training.builders import CLASSES
 
-CLASSES = ("binary", "multiclass")
 VALUES = ("regression", "ranking")
 RULES_COLUMNS = ("trend_score", "internal_usage", "training_requests")
 RULES_CLASSES = ("LOW", "MEDIUM", "HIGH")
@@ -170,157 +171,13 @@ def is_applicable(candidate: Candidate, definition: Definition) -> bool:
 
 def default_candidates(definition: Definition) -> list[str]:
     """Names that a first training of the project tries: the baselines and a few of different nature."""
-    wanted: tuple[str, ...] = ("dummy", "rules_engine", "logistic_regression", "ridge", "random_forest",
-                               "hist_gradient_boosting")  # fmt: skip
-    if definition.is_classifier:
-        wanted = tuple(n for n in wanted if n != "ridge")
+    linear = "logistic_regression" if definition.is_classifier else "ridge"
+    wanted = ("dummy", "rules_engine", linear, "random_forest", "hist_gradient_boosting")
     return [n for n in wanted if is_applicable(get_candidate(n), definition)]
 
 
 def _names(candidates: Iterable[Candidate]) -> str:
     return ", ".join(c.name for c in candidates)
-
-
-def _dummy(task: str, params: dict[str, Any], seed: int) -> Any:
-    from sklearn.dummy import DummyClassifier, DummyRegressor
-
-    return DummyClassifier(strategy="prior") if task in CLASSES else DummyRegressor(strategy="mean")
-
-
-def _rules_engine(task: str, params: dict[str, Any], seed: int) -> Any:
-    from core.training.estimators import RulesEngine
-
-    return RulesEngine()
-
-
-def _logistic_regression(task: str, params: dict[str, Any], seed: int) -> Any:
-    return _logistic(params, seed)
-
-
-def _logistic(params: dict[str, Any], seed: int, **solver: Any) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    # saga stops at 1e-3: a third fewer passes over the rows, and the answers no longer change by then.
-    return LogisticRegression(C=params["C"], class_weight=_weight(params), max_iter=1000, random_state=seed, **solver)
-
-
-def _ridge(task: str, params: dict[str, Any], seed: int) -> Any:
-    from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.linear_model import Ridge, RidgeClassifier
-
-    if task in CLASSES:
-        # RidgeClassifier has no probabilities of its own; Platt scaling over three folds gives them.
-        return CalibratedClassifierCV(RidgeClassifier(alpha=params["alpha"], class_weight="balanced"), cv=3)
-    return Ridge(alpha=params["alpha"])
-
-
-def _lasso(task: str, params: dict[str, Any], seed: int) -> Any:
-    from sklearn.linear_model import Lasso
-
-    if task in CLASSES:
-        return _logistic(params, seed, l1_ratio=1.0, solver="saga", tol=1e-3)
-    return Lasso(alpha=params["alpha"], max_iter=5000, random_state=seed)
-
-
-def _elastic_net(task: str, params: dict[str, Any], seed: int) -> Any:
-    from sklearn.linear_model import ElasticNet
-
-    if task in CLASSES:
-        return _logistic(params, seed, l1_ratio=params["l1_ratio"], solver="saga", tol=1e-3)
-    return ElasticNet(alpha=params["alpha"], l1_ratio=params["l1_ratio"], max_iter=5000, random_state=seed)
-
-
-def _random_forest(task: str, params: dict[str, Any], seed: int) -> Any:
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-
-    shape = {
-        "n_estimators": params["n_estimators"],
-        "max_depth": params["max_depth"] or None,
-        "min_samples_leaf": params["min_samples_leaf"],
-        "random_state": seed,
-    }
-    if task in CLASSES:
-        return RandomForestClassifier(class_weight=_weight(params), **shape)
-    return RandomForestRegressor(**shape)
-
-
-def _gradient_boosting(task: str, params: dict[str, Any], seed: int) -> Any:
-    from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
-
-    kind = GradientBoostingClassifier if task in CLASSES else GradientBoostingRegressor
-    return kind(**_pick(params, "n_estimators", "learning_rate", "max_depth"), random_state=seed)
-
-
-def _hist_gradient_boosting(task: str, params: dict[str, Any], seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    shape = {**_pick(params, "max_iter", "learning_rate", "max_leaf_nodes"), "random_state": seed}
-    # Early stopping would switch itself on above 10,000 rows: a silent change of method with the size of the data.
-    shape["early_stopping"] = False
-    if task in CLASSES:
-        return HistGradientBoostingClassifier(class_weight=_weight(params), **shape)
-    return HistGradientBoostingRegressor(**shape)
-
-
-def _mlp(task: str, params: dict[str, Any], seed: int) -> Any:
-    from sklearn.neural_network import MLPClassifier, MLPRegressor
-
-    kind = MLPClassifier if task in CLASSES else MLPRegressor
-    return kind(
-        hidden_layer_sizes=(params["hidden_units"],), alpha=params["alpha"], max_iter=params["max_iter"],
-        random_state=seed,
-    )  # fmt: skip
-
-
-def _members(task: str, seed: int) -> list[tuple[str, Any]]:
-    """Three estimators of different nature, small enough to be fitted together."""
-    linear = "logistic_regression" if task in CLASSES else "ridge"
-    chosen = [(linear, {}), ("random_forest", {"n_estimators": 100}), ("hist_gradient_boosting", {})]
-    return [(name, get_candidate(name).build(task, params, seed)) for name, params in chosen]
-
-
-def _voting(task: str, params: dict[str, Any], seed: int) -> Any:
-    from sklearn.ensemble import VotingClassifier, VotingRegressor
-
-    members = _members(task, seed)
-    return VotingClassifier(members, voting="soft") if task in CLASSES else VotingRegressor(members)
-
-
-def _stacking(task: str, params: dict[str, Any], seed: int) -> Any:
-    from sklearn.ensemble import StackingClassifier, StackingRegressor
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    if task in CLASSES:
-        return StackingClassifier(_members(task, seed), LogisticRegression(max_iter=1000, random_state=seed), cv=params["cv"])
-    return StackingRegressor(_members(task, seed), Ridge(), cv=params["cv"])
-
-
-def _xgboost(task: str, params: dict[str, Any], seed: int) -> Any:
-    from xgboost import XGBClassifier, XGBRegressor
-
-    from core.training.estimators import EncodedClassifier
-
-    shape = {**_pick(params, "n_estimators", "learning_rate", "max_depth"), "random_state": seed, "n_jobs": 1}
-    return EncodedClassifier(XGBClassifier(**shape)) if task in CLASSES else XGBRegressor(**shape)
-
-
-def _lightgbm(task: str, params: dict[str, Any], seed: int) -> Any:
-    from lightgbm import LGBMClassifier, LGBMRegressor
-
-    from core.training.estimators import EncodedClassifier
-
-    shape = {**_pick(params, "n_estimators", "learning_rate", "num_leaves"), "random_state": seed, "n_jobs": 1, "verbose": -1}
-    if task in CLASSES:
-        return EncodedClassifier(LGBMClassifier(class_weight=_weight(params), **shape))
-    return LGBMRegressor(**shape)
-
-
-def _pick(params: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: params[name] for name in names}
-
-
-def _weight(params: dict[str, Any]) -> str | None:
-    return "balanced" if params["class_weight"] == "balanced" else None
 
 
 _BALANCED = Param("class_weight", "Class weights", "choice", "balanced", choices=("balanced", "none"),
@@ -337,41 +194,41 @@ _CATALOGUE: tuple[Candidate, ...] = (
         "dummy", "Baseline", CLASSES + VALUES,
         "Ignores the features: the most frequent class with the class shares as probabilities, or the mean of the target "
         "(every item of a query ties). What any model must beat.",
-        cost=0.05, simplicity=0, make=_dummy, baseline=True,
+        cost=0.05, simplicity=0, make=builders.dummy, baseline=True,
     ),
     Candidate(
         "rules_engine", "Rules engine", ("multiclass",),
         "The rules used before any model: 0.5 trend + 0.3 usage + 0.2 training requests, HIGH from 0.70, MEDIUM from 0.40. "
         "A second baseline; certain of every answer.",
-        cost=0.05, simplicity=1, make=_rules_engine, reading="rules", baseline=True,
+        cost=0.05, simplicity=1, make=builders.rules_engine, reading="rules", baseline=True,
     ),
     Candidate(
         "logistic_regression", "Logistic regression", CLASSES,
         "A first choice: quick, its coefficients can be read, probabilities are usually well calibrated.",
-        cost=1.0, simplicity=2, make=_logistic_regression, reading="coefficients", scaled=True,
+        cost=1.0, simplicity=2, make=builders.logistic_regression, reading="coefficients", scaled=True,
         params=(_C, _BALANCED),
     ),
     Candidate(
         "ridge", "Ridge", CLASSES + VALUES,
         "A straight line with shrunken coefficients; for classes its scores are calibrated to probabilities.",
-        cost=1.0, simplicity=3, make=_ridge, reading="coefficients", scaled=True, params=(_ALPHA,),
+        cost=1.0, simplicity=3, make=builders.ridge, reading="coefficients", scaled=True, params=(_ALPHA,),
     ),
     Candidate(
         "lasso", "Lasso", CLASSES + VALUES,
         "A line that drops columns it does not need; for classes a logistic regression with an L1 penalty.",
-        cost=3.0, simplicity=4, make=_lasso, reading="coefficients", scaled=True,
+        cost=3.0, simplicity=4, make=builders.lasso, reading="coefficients", scaled=True,
         params=(_C, _L1, _BALANCED),
     ),
     Candidate(
         "elastic_net", "Elastic net", CLASSES + VALUES,
         "Between ridge and lasso: drops columns, keeps groups of related ones.",
-        cost=3.0, simplicity=5, make=_elastic_net, reading="coefficients", scaled=True,
+        cost=3.0, simplicity=5, make=builders.elastic_net, reading="coefficients", scaled=True,
         params=(_C, _L1, Param("l1_ratio", "Share of L1", "float", 0.5, 0.0, 1.0), _BALANCED),
     ),
     Candidate(
         "random_forest", "Random forest", CLASSES + VALUES,
         "Robust on small and medium tables, finds interactions, little to tune.",
-        cost=60.0, simplicity=6, make=_random_forest, reading="tree importances",
+        cost=60.0, simplicity=6, make=builders.random_forest, reading="tree importances",
         params=(Param("n_estimators", "Trees", "int", 200, 1, 2000),
                 Param("max_depth", "Depth (0 is unlimited)", "int", 0, 0, 100),
                 Param("min_samples_leaf", "Rows per leaf", "int", 1, 1, 1000), _BALANCED),
@@ -379,41 +236,43 @@ _CATALOGUE: tuple[Candidate, ...] = (
     Candidate(
         "gradient_boosting", "Gradient boosting", CLASSES + VALUES,
         "Small trees added one by one; strong on small tables, slow on large ones.",
-        cost=50.0, simplicity=7, make=_gradient_boosting, reading="tree importances",
+        cost=50.0, simplicity=7, make=builders.gradient_boosting, reading="tree importances",
         params=(_TREES, _RATE, Param("max_depth", "Depth", "int", 3, 1, 20)),
     ),
     Candidate(
         "hist_gradient_boosting", "Histogram gradient boosting", CLASSES + VALUES,
         "Boosted trees on binned values: usually the best of scikit-learn above 10,000 rows.",
-        cost=6.0, simplicity=8, make=_hist_gradient_boosting,
+        cost=6.0, simplicity=8, make=builders.hist_gradient_boosting,
         params=(Param("max_iter", "Trees", "int", 100, 1, 2000), _RATE,
                 Param("max_leaf_nodes", "Leaves per tree", "int", 31, 2, 1024), _BALANCED),
     ),
     Candidate(
         "lightgbm", "LightGBM", CLASSES + VALUES, "Boosted trees of the LightGBM library; quick on large tables.",
-        cost=6.0, simplicity=9, make=_lightgbm, needs="lightgbm", install="pip install lightgbm", reading="tree importances",
+        cost=6.0, simplicity=9, make=builders.lightgbm,
+        needs="lightgbm", install="pip install lightgbm", reading="tree importances",
         params=(_TREES, _RATE, Param("num_leaves", "Leaves per tree", "int", 31, 2, 1024), _BALANCED),
     ),
     Candidate(
         "xgboost", "XGBoost", CLASSES + VALUES, "Boosted trees of the XGBoost library.",
-        cost=8.0, simplicity=10, make=_xgboost, needs="xgboost", install="pip install xgboost-cpu", reading="tree importances",
+        cost=8.0, simplicity=10, make=builders.xgboost,
+        needs="xgboost", install="pip install xgboost-cpu", reading="tree importances",
         params=(_TREES, _RATE, Param("max_depth", "Depth", "int", 6, 1, 20)),
     ),
     Candidate(
         "mlp", "Neural network", CLASSES + VALUES,
         "One hidden layer; smooth relations in large tables. Needs scaled numbers, hard to read.",
-        cost=30.0, simplicity=11, make=_mlp, scaled=True,
+        cost=30.0, simplicity=11, make=builders.mlp, scaled=True,
         params=(Param("hidden_units", "Hidden units", "int", 64, 1, 1024), Param("alpha", "Penalty", "float", 0.0001, 0.0, 100.0),
                 Param("max_iter", "Passes at most", "int", 200, 10, 5000)),
     ),
     Candidate(
         "voting", "Voting", CLASSES + VALUES,
         "The mean of a linear model, a forest and boosted trees; steadier than each, three times the work.",
-        cost=40.0, simplicity=12, make=_voting, scaled=True,
+        cost=40.0, simplicity=12, make=builders.voting, scaled=True,
     ),
     Candidate(
         "stacking", "Stacking", CLASSES + VALUES,
         "A linear model over the answers of a linear model, a forest and boosted trees; the most work of all.",
-        cost=160.0, simplicity=13, make=_stacking, scaled=True, params=(Param("cv", "Inner folds", "int", 3, 2, 10),),
+        cost=160.0, simplicity=13, make=builders.stacking, scaled=True, params=(Param("cv", "Inner folds", "int", 3, 2, 10),),
     ),
 )  # fmt: skip

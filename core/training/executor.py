@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from core.errors import Cancelled, GreenlightError
 
 Work = Callable[[Any, Any], Any]
-Cancelled_ = Callable[[], bool]
+CancelCheck = Callable[[], bool]
 
 THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Imported once, before workers are forked from the server: they share these pages.
@@ -55,7 +55,7 @@ class Executor(Protocol):
 
     workers: int
 
-    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: Cancelled_ | None = None) -> Iterator[Outcome]:
+    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: CancelCheck | None = None) -> Iterator[Outcome]:
         """Yield one outcome per task as they finish; raise Cancelled soon after ``cancelled()`` turns true."""
         ...
 
@@ -65,7 +65,7 @@ class InlineExecutor:
 
     workers = 1
 
-    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: Cancelled_ | None = None) -> Iterator[Outcome]:
+    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: CancelCheck | None = None) -> Iterator[Outcome]:
         from threadpoolctl import threadpool_limits
 
         for index, task in enumerate(tasks):
@@ -95,7 +95,7 @@ class LocalExecutor:
         self.workers = workers or min(os.cpu_count() or 1, 2)
         self.folder = folder
 
-    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: Cancelled_ | None = None) -> Iterator[Outcome]:
+    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: CancelCheck | None = None) -> Iterator[Outcome]:
         descriptor, name = tempfile.mkstemp(prefix="greenlight-shared-", dir=self.folder)
         os.close(descriptor)
         crew: list[_Worker] = []
@@ -153,7 +153,7 @@ def _start(target: Callable[..., None], args: tuple[Any, ...]) -> Any:
 
 
 def _supervise(
-    crew: list[_Worker], work: Work, shared_file: str, tasks: Sequence[Any], cancelled: Cancelled_ | None
+    crew: list[_Worker], work: Work, shared_file: str, tasks: Sequence[Any], cancelled: CancelCheck | None
 ) -> Iterator[Outcome]:
     waiting = deque(range(len(tasks)))
     lost = [0] * len(tasks)
@@ -241,7 +241,7 @@ def one_line(error: BaseException) -> str:
     return said if len(said) <= 300 else said[:299] + "…"
 
 
-def _check(cancelled: Cancelled_ | None) -> None:
+def _check(cancelled: CancelCheck | None) -> None:
     if cancelled is not None and cancelled():
         raise Cancelled("The training was stopped; nothing of it was kept.")
 
