@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlite_utils import Database
 
@@ -24,6 +24,9 @@ from core.errors import BadInput
 from core.home import Home
 from storage import audit as store
 from storage.connection import reading
+
+if TYPE_CHECKING:
+    from core.acts import Actor
 
 GENESIS = hashlib.sha256(b"greenlight audit").hexdigest()
 
@@ -169,3 +172,25 @@ def export(home: Home, path: Path) -> int:
             file.write(line + "\n")
     fresh.replace(path)
     return count
+
+
+def export_audit(home: Home, actor: Actor, path: Path, *, key: str | None = None) -> int:
+    """The export as an act: who took the events away is an event itself, the last of those that are written.
+
+    Raises
+    ------
+    BadInput
+        ``path`` exists already.
+    Refused
+        The role may not export the audit.
+    """
+    from core import acts  # acts append to this chain, so they cannot be imported before it
+
+    def work(tx: acts.Tx) -> acts.Done:
+        if path.exists():
+            raise BadInput(f"{path} exists already; choose another name, exports are never overwritten.")
+        count = store.count_events(tx.db) + 1
+        return acts.Done({"events": count}, after={"file": path.name, "events": count}, subject=f"{count} events")
+
+    acts.perform(home, actor, "export_audit", work, key=key)
+    return export(home, path)

@@ -60,7 +60,7 @@ def demo_home(tmp_path, built_demo) -> Home:
 
 @pytest.fixture
 def trained_home(tmp_path, built_trained) -> Home:
-    """The demo with heart_disease 1.0.0 live (run 1: dummy, logistic_regression, random_forest of 20 trees; seed 42; request 1)."""
+    """The demo with heart_disease 1.0.0 live (run 1: dummy, logistic_regression, 20-tree random_forest; request 1)."""
     return copy_home(built_trained, tmp_path / "trained")
 
 

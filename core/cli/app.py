@@ -1,0 +1,74 @@
+"""The command line: a table of contents, and the boundary where every error becomes one sentence."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+
+import typer
+
+from core.cli import accounts, audit, console, drift, projects, registry, release, scoring, training
+from core.errors import GreenlightError
+
+app = typer.Typer(
+    name="greenlight",
+    help="Greenlight: no model goes live without a green light. Acts take --as ACCOUNT; --json prints one JSON document.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for part in (projects, training, registry, release, scoring, drift):
+    app.add_typer(part.commands)
+app.add_typer(projects.project_commands, name="project")
+app.add_typer(audit.commands, name="audit")
+app.add_typer(accounts.commands, name="user")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; returns the exit code: 0 done, 1 refused (one line on stderr says why), 2 wrong usage."""
+    try:
+        app(arguments, prog_name="python -m core")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except GreenlightError as error:
+        console.complain(str(error))
+        return 1
+    except BrokenPipeError:
+        # whoever read our output has read enough; the interpreter must not complain about it at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        console.complain(_describe_os_error(error))
+        _keep_trace()
+        return 1
+    except Exception as error:  # the boundary of a command
+        where = _keep_trace()
+        console.complain(f"An unexpected error ended the command ({type(error).__name__}){where}.")
+        return 1
+    return 0
+
+
+def _describe_os_error(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename else ""
+    return f"{name}{error.strerror or error}; check the path, the rights on it and the space left."
+
+
+def _keep_trace() -> str:
+    """Keep the trace of the present exception in the log file; returns the words that say where."""
+    if os.environ.get("GREENLIGHT_TRACE") == "1":
+        traceback.print_exc(file=sys.stderr)
+    home = console.opened_home()
+    if home is None:
+        return ""
+    from core.logs import keep_logs
+
+    try:
+        keep_logs(home, "cli")
+        logging.getLogger("greenlight.cli").exception("a command failed")
+    except OSError:  # the disk may be what failed in the first place
+        return ""
+    return f"; its trace is in the cli log in {home.logs}"
