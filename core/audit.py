@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlite_utils import Database
 
-from core.errors import BadInput
+from core.errors import BadInput, NotFound
 from core.home import Home
 from storage import audit as store
 from storage.connection import reading
@@ -148,6 +148,20 @@ def verify(home: Home) -> Verdict:
 def search(home: Home, **filters: Any) -> tuple[list[dict[str, Any]], int]:
     """Events newest first and the number that match; filters as in storage.audit.list_events."""
     return store.list_events(reading(home.db), **filters)
+
+
+def get_event(home: Home, seq: int) -> dict[str, Any]:
+    """One event with its number and both hashes.
+
+    Raises
+    ------
+    NotFound
+        There is no event of that number.
+    """
+    event = store.find_event(reading(home.db), seq)
+    if event is None:
+        raise NotFound(f"There is no audit event {seq}.")
+    return event
 
 
 def list_filter_values(home: Home, column: str) -> list[str]:

@@ -32,7 +32,7 @@ def drift_bars(result: DriftResult) -> go.Figure:
         )
     )
     for limit, word, colour in ((result.warning, "warning", LOOK), (result.drift, "drift", ACT)):
-        figure.add_vline(x=limit, line={"dash": "dash", "width": 1, "color": colour})
+        figure.add_vline(x=limit, line={"dash": "dash", "width": 1, "color": colour}, layer="below")
         text, font = f"{word} {limit:.2g}", {"size": 11, "color": colour}
         figure.add_annotation(x=limit, y=1, yref="paper", yanchor="bottom", text=text, showarrow=False, font=font)
     # Beyond 1 there is only room for the words behind the longest bar.

@@ -27,6 +27,12 @@ def iterate(db: Database) -> Iterator[tuple[int, str, str, str]]:
         yield row["seq"], row["prev_hash"], row["hash"], row["body"]
 
 
+def find_event(db: Database, seq: int) -> dict[str, Any] | None:
+    """One event with its number and hashes, or None."""
+    row = db.conn.execute(f"SELECT {_COLUMNS} FROM audit WHERE seq = ?", (seq,)).fetchone()  # noqa: S608 - constant columns
+    return {"seq": row["seq"], "prev_hash": row["prev_hash"], "hash": row["hash"], **json.loads(row["body"])} if row else None
+
+
 def count_events(db: Database) -> int:
     return int(db.conn.execute("SELECT count(*) FROM audit").fetchone()[0])
 
