@@ -1,0 +1,163 @@
+"""kill -9 at random moments: nothing acknowledged is lost, one version is live, one audit row per act, and it goes on."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from core import audit, deployment
+from core.registry import versions
+from core.scoring import log
+from core.times import parse
+from storage.connection import close_all, reading
+
+PROJECT = "heart_disease"
+ROOT = Path(__file__).resolve().parents[1]
+# One loop of everything that must survive. Each acknowledged act is written to a file only after the act returned, so
+# what the file names must be there after the kill. The driver imports the libraries once and forks a child for each
+# round, so that the random moment falls into the acts and not into the imports.
+DRIVER = """
+import json, os, random, signal, sys, time, uuid
+from pathlib import Path
+import pandas, sklearn.ensemble, sklearn.linear_model, sklearn.compose, sklearn.impute, sklearn.pipeline, pyarrow.parquet
+import pandera.pandas
+from core import approvals, deployment
+from core.acts import Actor
+from core.datasets import prepare, read, validation
+from core.drift import bins, compute
+from core.home import Home
+from core.registry import cards, evidence, golden, versions
+from core.scoring.predict import predict_rows
+from core.training import intervals, metrics, results, runs, selection
+
+home = Home(Path(sys.argv[1]), Path(sys.argv[1]) / "models")
+notes, row, times, rng = sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4]), random.Random(int(sys.argv[5]))
+project = "heart_disease"
+scientist, director, devops = Actor("scientist"), Actor("director"), Actor("devops")
+
+
+def act_for_ever():
+    candidate = next(c for c in runs.list_candidates(home, 1) if c.name == "random_forest")
+    out = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def note(kind, value):
+        os.write(out, (json.dumps([kind, value]) + "\\n").encode())
+
+    while True:
+        threshold = 0.05 + 0.9 * (uuid.uuid4().int % 100003) / 100003
+        version = versions.register(home, scientist, candidate.id, threshold=threshold)["version"]
+        note("registered", version)
+        request = approvals.request_release(home, scientist, project, version, reason="again")["id"]
+        note("requested", request)
+        approvals.approve(home, director, request, reason="again", despite_gates=True)
+        note("approved", request)
+        deployment.deploy(home, devops, project, version)
+        note("deployed", version)
+        note("predicted", predict_rows(home, devops, project, [row], source="kill").outputs["prediction_id"].iloc[0])
+        note("rolled back to", deployment.rollback(home, devops, project)["version"])
+        note("predicted", predict_rows(home, devops, project, [row], source="kill").outputs["prediction_id"].iloc[0])
+
+
+for _ in range(times):
+    child = os.fork()
+    if child == 0:
+        try:
+            act_for_ever()
+        finally:
+            os._exit(1)
+    time.sleep(rng.uniform(0.05, 1.5))
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if not os.WIFSIGNALED(status):
+        sys.exit("a round ended by itself")
+"""
+ROW = {
+    "age": 63, "sex": "Male", "cp": "asymptomatic", "trestbps": 145, "chol": 233, "fbs": "True", "restecg": "normal", "thalch": 150,
+    "exang": "False", "oldpeak": 2.3, "slope": "flat", "ca": 0, "thal": "normal",
+}  # fmt: skip
+
+
+def kill_loop(home, times: int, seed: int) -> list[list]:
+    """Begin the loop ``times`` times and kill it each time after a random while; returns what was acknowledged."""
+    notes = home.root / "acknowledged.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, str(home.root), str(notes), json.dumps(ROW), str(times), str(seed)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in notes.read_text().splitlines()]
+
+
+def check_nothing_lost(home, acknowledged) -> None:
+    close_all()
+    verdict = audit.verify(home)
+    assert verdict.intact, verdict.sentence
+    known = {v.version: v for v in versions.list_versions(home, PROJECT)}
+    events = {}
+    for kind, value in acknowledged:
+        events.setdefault(kind, []).append(value)
+    assert set(events["registered"]) <= set(known)
+    for version in known:  # a version in the database has all its files, and they are its own
+        assert versions.read_metadata(home, known[version])["version"] == version
+    for prediction in events.get("predicted", []):
+        assert log.get_prediction(home, PROJECT, prediction)["prediction_id"] == prediction
+    assert sum(v.stage == "production" for v in known.values()) == 1
+    assert sum(d.live_until is None for d in deployment.list_deployments(home, PROJECT)) == 1
+    live = deployment.find_live(home, PROJECT)
+    assert known[live.version].stage == "production"
+    # one audit row per act: as many as the tables have rows
+    def done(action):
+        return audit.search(home, action=action, outcome="done", project=PROJECT)[1]
+
+    db = reading(home.db)
+    assert done("register") == len(known)
+    assert done("request_release") == db.conn.execute("SELECT count(*) FROM requests").fetchone()[0]
+    assert done("deploy") + done("rollback") == len(deployment.list_deployments(home, PROJECT))
+    # the hourly counts agree with the log they stand beside
+    groups = log.list_groups(home, PROJECT, limit=100_000)
+    assert sum(g["rows"] for g in groups) == log.count_between(home, PROJECT, parse("2000-01-01T00:00:00.000Z"))
+
+
+@pytest.mark.timeout(600)
+def test_kill_9_during_register_approve_deploy_rollback_and_predict_loses_nothing(trained_home):
+    acknowledged = kill_loop(trained_home, times=100 if os.environ.get("CI") else 15, seed=7)
+    assert len(acknowledged) > 30
+    check_nothing_lost(trained_home, acknowledged)
+
+
+@pytest.mark.timeout(600)
+def test_kill_9_during_training_is_reported_and_never_left_running(demo_home):
+    from core.acts import Actor
+    from core.jobs import jobs, worker
+    from core.training import runs
+
+    rng = random.Random(3)
+    for _ in range(8 if os.environ.get("CI") else 3):
+        job_id = runs.start_training(demo_home, Actor("scientist"), PROJECT, candidates=[("random_forest", {})], owner="cli")["id"]
+        process = worker.start_process(demo_home, job_id)
+        time.sleep(rng.uniform(0.5, 6.0))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        job = jobs.get_job(demo_home, job_id)
+        if job.state == "done":
+            assert runs.find_run_of_job(demo_home, job_id) is not None
+            continue
+        jobs.note_exit(demo_home, job_id, process.returncode)
+        job = jobs.get_job(demo_home, job_id)
+        assert job.state == "interrupted"
+        assert "SIGKILL" in job.error
+        assert runs.find_run_of_job(demo_home, job_id) is None
+        assert jobs.rerun(demo_home, Actor("scientist"), job_id)["id"] > job_id
+    assert audit.verify(demo_home).intact
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_kill_9_a_thousand_times(trained_home):
+    check_nothing_lost(trained_home, kill_loop(trained_home, times=1000, seed=11))
