@@ -156,7 +156,7 @@ def _show_events(context: PageContext) -> None:
         for e in events
     ]
     chosen = st.dataframe(
-        rows, hide_index=True, key="audit-table", on_select="rerun", selection_mode="single-row", height=min(38 + 35 * len(rows), 740)
+        rows, hide_index=True, key="audit-table", on_select="rerun", selection_mode="single-row", height=_height(rows)
     )  # fmt: skip
     picked = list(chosen.selection.rows)
     if picked and picked[0] < len(events) and st.query_params.get("event") != str(events[picked[0]]["seq"]):
@@ -218,3 +218,7 @@ def _words(name: str) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _height(rows: list[Any]) -> int:
+    return min(38 + 35 * len(rows), 740)

@@ -36,6 +36,12 @@ def find_definition(db: Database, project: str, sha: str) -> str | None:
     return row["body"] if row else None
 
 
+def list_definitions(db: Database, project: str) -> list[dict[str, Any]]:
+    """Every definition that a project had (sha256, at, by), newest first."""
+    rows = db.conn.execute("SELECT sha256, at, by FROM definitions WHERE project = ? ORDER BY at DESC, rowid DESC", (project,))
+    return [dict(r) for r in rows]
+
+
 def set_archived(db: Database, name: str, at: str | None) -> None:
     db.conn.execute("UPDATE projects SET archived_at = ? WHERE name = ?", (at, name))
 

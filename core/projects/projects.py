@@ -58,6 +58,20 @@ def get_definition(home: Home, project: str, sha: str | None = None) -> Definiti
     return from_json(body)
 
 
+@dataclass(frozen=True)
+class DefinitionChange:
+    """When a definition came into force, and who made it."""
+
+    sha256: str
+    at: str
+    by: str
+
+
+def list_definitions(home: Home, project: str) -> list[DefinitionChange]:
+    """Every definition that the project had, newest first."""
+    return [DefinitionChange(**r) for r in store.list_definitions(reading(home.db), project)]
+
+
 def create_project(
     home: Home, actor: Actor, definition: Definition, *, demo: bool = False, key: str | None = None,
     correlation_id: str | None = None, now: datetime | None = None,
