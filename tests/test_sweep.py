@@ -216,6 +216,13 @@ def test_a_missing_column_and_an_unknown_class_are_refused_by_name(tmp_path):
         sweep(tmp_path, (features, target, None, d))
 
 
+def test_rows_without_a_label_are_counted_and_refused(tmp_path):
+    features, target, _, d = binary()
+    target[:2] = None
+    with pytest.raises(BadInput, match="2 rows have no 'y'"):
+        sweep(tmp_path, (features, target, None, d))
+
+
 def test_too_few_groups_are_refused(tmp_path):
     features, value = table(40)
     group = np.repeat(["a", "b"], 20).astype(object)

@@ -1,6 +1,6 @@
 """A list of independent tasks given to one small executor; results come back as they are ready.
 
-An executor has one method, ``run(work, tasks, shared, cancelled)``. ``work(shared, task)`` is a module-level
+What matters of an executor is ``run(work, tasks, shared, cancelled)``. ``work(shared, task)`` is a module-level
 function; ``shared`` is what every task reads and is handed over once per worker, not once per task. The order of
 ``tasks`` is the order in which they are started, so give the long ones first. A cluster's executor (map the tasks
 with retries, yield futures as completed) can stand beside the two here.
@@ -16,9 +16,10 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_COPY, mmap
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,6 +56,10 @@ class Executor(Protocol):
 
     workers: int
 
+    def prepare(self) -> None:
+        """Begin what takes a while to begin; calling it is optional."""
+        ...
+
     def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: CancelCheck | None = None) -> Iterator[Outcome]:
         """Yield one outcome per task as they finish; raise Cancelled soon after ``cancelled()`` turns true."""
         ...
@@ -64,6 +69,9 @@ class InlineExecutor:
     """Runs tasks one after the other in this process: for tests and tiny data."""
 
     workers = 1
+
+    def prepare(self) -> None:
+        """Nothing to begin."""
 
     def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: CancelCheck | None = None) -> Iterator[Outcome]:
         from threadpoolctl import threadpool_limits
@@ -94,6 +102,10 @@ class LocalExecutor:
     def __init__(self, workers: int | None = None, folder: str | Path | None = None) -> None:
         self.workers = workers or min(os.cpu_count() or 1, 2)
         self.folder = folder
+
+    def prepare(self) -> None:
+        """Start the server that workers are forked from: it imports the libraries while the caller splits the rows."""
+        _start_server()
 
     def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: CancelCheck | None = None) -> Iterator[Outcome]:
         descriptor, name = tempfile.mkstemp(prefix="greenlight-shared-", dir=self.folder)
@@ -134,22 +146,39 @@ class _Worker:
 
 
 def _start(target: Callable[..., None], args: tuple[Any, ...]) -> Any:
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload(PRELOAD)
-    before = {name: os.environ.get(name) for name in THREAD_LIMITS}
-    os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))  # read by the libraries when they load
-    try:
-        process = context.Process(target=target, args=args, daemon=True)  # type: ignore[attr-defined]
+    with _one_thread_each():
+        process = _context().Process(target=target, args=args, daemon=True)
         process.start()
+    return process
+
+
+def _context() -> Any:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+def _start_server() -> None:
+    if _context().get_start_method() == "forkserver":
+        with _one_thread_each():
+            forkserver.ensure_running()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started inside find the limits in their environment, where the libraries look when they load."""
+    before = {name: os.environ.get(name) for name in THREAD_LIMITS}
+    os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))
+    try:
+        yield
     finally:
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-    return process
 
 
 def _supervise(

@@ -68,6 +68,7 @@ def run_sweep(
     begin = perf_counter()
     plan = _plan(candidates, definition)
     _check_material(features, target, group, definition, folds, holdout)
+    executor.prepare()
     train, test = split_holdout(target, group, definition, holdout, seed)
     parts = split_folds(train, target, group, definition, folds, seed)
     features = features[[c.name for c in definition.features]]
@@ -135,6 +136,9 @@ def _check_material(
     absent = [c.name for c in d.features if c.name not in features.columns]
     if absent:
         raise BadInput(f"The training rows lack the column {absent[0]!r} of project {d.name}; add it or set its role to ignored.")
+    unlabelled = int(pd.isna(target).sum())
+    if unlabelled:
+        raise BadInput(f"{unlabelled} rows have no {d.target!r}; label them or leave them out of the training.")
     if d.task == "ranking":
         groups = 0 if group is None else len(np.unique(group))
         if groups - int(np.ceil(groups * holdout)) < folds:
