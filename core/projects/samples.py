@@ -43,6 +43,11 @@ def sample_files(name: str) -> tuple[Path, ...]:
     return tuple(path for path in sorted(folder.glob("*.csv")) if path.name != _TRAINING[name])
 
 
+def list_scoring_files(name: str, folder: str | Path) -> tuple[Path, ...]:
+    """The tables to be scored that `make_scoring_files` put into ``folder``; none for a project that is no sample."""
+    return tuple(p for p in sorted(Path(folder).glob("*.csv")) if p.name != _TRAINING[name]) if name in NAMES else ()
+
+
 def make_sample_data(name: str, folder: str | Path, seed: int = 42) -> Path:
     """Put the sample's training table into ``folder`` and return its path. Safe to repeat.
 

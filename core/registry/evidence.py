@@ -41,6 +41,7 @@ def make_evidence(home: Home, row: dict[str, Any]) -> dict[str, Any]:
         "gates": [asdict(c) for c in checks], "metric": definition.metric, "metrics": version.summary.get("holdout", {}),
         "at_threshold": version.summary.get("at_threshold"), "cv": version.summary.get("cv", {}),
         "intervals": version.summary.get("intervals", {}), "baseline": version.summary.get("baseline"),
+        "model": version.summary.get("title", ""), "per_class": version.summary.get("per_class"),
         "live": live, "known_cases": cases, "holdout_rows": len(sweep.holdout_rows), "train_rows": len(sweep.train_rows),
     }
 
@@ -68,8 +69,9 @@ def _against_live(home: Home, version: Version, run: Any, sweep: Any, name: str,
     old = Answers(mine.target, old_prediction, answers.probabilities, mine.group)
     difference = paired_difference(definition, new, old, seed=sweep.seed)
     metric = definition.metric
-    new_value = evaluate(definition, new.target, new.prediction, new.proba, new.group).get(metric)
-    old_value = evaluate(definition, old.target, old.prediction, old.proba, old.group).get(metric)
+    new_metrics = evaluate(definition, new.target, new.prediction, new.proba, new.group)
+    old_metrics = evaluate(definition, old.target, old.prediction, old.proba, old.group)
+    new_value, old_value = new_metrics.get(metric), old_metrics.get(metric)
     same_data = live["dataset_id"] == run.dataset_id
     caveat = "" if same_data else " The live version may have been trained on some of these rows, which flatters it."
     change = None if new_value is None or old_value is None else new_value - old_value
@@ -83,5 +85,6 @@ def _against_live(home: Home, version: Version, run: Any, sweep: Any, name: str,
     )
     return {
         "version": live["version"], "metric": metric, "new": new_value, "old": old_value, "difference": change,
-        "low": difference.low, "high": difference.high, "verdict": verdict, "sentence": sentence,
+        "low": difference.low, "high": difference.high, "verdict": verdict, "sentence": sentence, "same_data": same_data,
+        "rows": len(rows), "new_accuracy": new_metrics.get("accuracy"), "old_accuracy": old_metrics.get("accuracy"),
     }, difference

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,11 @@ def run(context: JobContext) -> dict[str, Any]:
     out_path = result_path(context.home, job.id)
     out_path.parent.mkdir(parents=True, exist_ok=True)
 
+    began = time.monotonic()
+
     def progress(done: int, total: int) -> None:
-        context.progress(done, total, f"{done:,} of {total:,} rows")
+        left = (time.monotonic() - began) / done * (total - done) if done else None
+        context.progress(done, total, f"{done:,} of {total:,} rows", left)
 
     summary = predict_file(
         context.home, Actor(job.created_by), job.project, in_path, out_path, source=job.params["source"],

@@ -100,6 +100,22 @@ def list_groups(home: Home, project: str, *, limit: int = 100) -> list[dict[str,
     return store.list_groups(reading(home.predictions_db), project, limit=limit)
 
 
+def read_group(home: Home, project: str, uid: str) -> pd.DataFrame:
+    """One group: prediction_id, features, ``out:`` columns.
+
+    Raises
+    ------
+    NotFound
+        No such group in this project.
+    """
+    group = store.find_group(reading(home.predictions_db), uid)
+    if group is None or group["project"] != project:
+        raise NotFound(f"There is no group of predictions {uid[:40]!r} in project {project}.")
+    frame = decode(group["payload"])
+    frame.insert(0, "prediction_id", prediction_ids(uid, group["rows"]))
+    return frame
+
+
 def iterate(
     home: Home, project: str, *, since: datetime | None = None, until: datetime | None = None, version: str | None = None
 ) -> Iterator[pd.DataFrame]:
