@@ -33,7 +33,18 @@ class Page:
         return f"pages.{self.url}"
 
 
-PAGES = (Page("home", "Home", "Now", ":material/home:", default=True),)
+PAGES = (
+    Page("home", "Home", "Now", ":material/home:", default=True),
+    Page("data", "Data", "Build", ":material/table:"),
+    Page("training", "Training", "Build", ":material/model_training:", "train"),
+    Page("comparison", "Comparison", "Build", ":material/compare_arrows:", "view_metrics"),
+    Page("registry", "Registry", "Release", ":material/deployed_code:", "view_metrics"),
+    Page("approvals", "Approvals", "Release", ":material/fact_check:", "view_metrics"),
+    Page("predict", "Predict", "Release", ":material/online_prediction:", "predict"),
+    Page("drift", "Drift", "Watch", ":material/water:", "analyse_drift"),
+    Page("audit", "Audit", "Account for it", ":material/history_edu:", "view_audit"),
+    Page("settings", "Settings", "Account for it", ":material/settings:"),
+)
 
 
 def known_paths() -> frozenset[str]:

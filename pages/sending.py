@@ -15,7 +15,11 @@ def request_key(form: str, *content: object) -> str:
     Other content is another act, also when the first one's answer was never shown.
     """
     token = st.session_state.setdefault(f"_key:{form}", secrets.token_hex(16))
-    return f"{token}-{hashlib.sha256(repr(content).encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256()
+    for part in content:
+        digest.update(part if isinstance(part, bytes) else repr(part).encode())
+        digest.update(b"\0")
+    return f"{token}-{digest.hexdigest()[:16]}"
 
 
 def note_sent(form: str, sentence: str, **more: object) -> None:
@@ -24,15 +28,9 @@ def note_sent(form: str, sentence: str, **more: object) -> None:
     st.session_state[f"_sent:{form}"] = {"sentence": sentence, **more}
 
 
-def take_sent(form: str) -> dict[str, object] | None:
-    """What :func:`note_sent` kept, once."""
-    found: dict[str, object] | None = st.session_state.pop(f"_sent:{form}", None)
-    return found
-
-
 def show_sent(form: str) -> dict[str, object] | None:
     """Show what came of the last act of ``form``, once; returns it for the page to add a link."""
-    found = take_sent(form)
+    found: dict[str, object] | None = st.session_state.pop(f"_sent:{form}", None)
     if found is not None:
         st.success(str(found["sentence"]), icon=":material/check_circle:")
     return found

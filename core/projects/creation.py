@@ -76,8 +76,16 @@ def check_first_data(table: Table, definition: Definition) -> Report:
 
 
 def create_with_data(
-    home: Home, actor: Actor, definition: Definition, content: bytes, *, file_name: str, source: str = "upload",
-    label_provenance: str = "recorded", key: str | None = None, now: datetime | None = None,
+    home: Home,
+    actor: Actor,
+    definition: Definition,
+    content: bytes,
+    *,
+    file_name: str,
+    source: str = "upload",
+    label_provenance: str = "recorded",
+    key: str | None = None,
+    now: datetime | None = None,
 ) -> dict[str, Any]:
     """Create a project and add its first data: two acts under one correlation id, safe to repeat with the same key.
 
@@ -89,9 +97,7 @@ def create_with_data(
     from core.datasets.versions import add_dataset
 
     correlation_id = secrets.token_hex(8)
-    made = create_project(
-        home, actor, definition, key=f"{key}-project" if key else None, correlation_id=correlation_id, now=now
-    )
+    made = create_project(home, actor, definition, key=f"{key}-project" if key else None, correlation_id=correlation_id, now=now)
     dataset = add_dataset(
         home, actor, definition.name, content, file_name=file_name, source=source, label_provenance=label_provenance,
         key=f"{key}-data" if key else None, correlation_id=correlation_id, now=now,

@@ -1,0 +1,289 @@
+"""Training: what is being tried?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import streamlit as st
+
+from core.datasets import versions
+from core.datasets.versions import Dataset
+from core.errors import NotFound
+from core.home import Home
+from core.jobs import jobs
+from core.jobs.jobs import Job
+from core.projects import projects
+from core.projects.definition import Definition
+from core.times import parse, utc_now
+from core.training import catalogue, runs
+from core.training.catalogue import Candidate, Param
+from pages import parts, sending
+from pages.findings import VERDICTS
+from pages.session import PageContext
+
+RUNNING = ("queued", "running")
+CAN_RUN_AGAIN = ("failed", "interrupted", "cancelled")
+STATES = {
+    "queued": "◌ Waiting", "running": "◔ Running", "done": "✓ Done", "failed": "✕ Failed", "cancelled": "■ Cancelled",
+    "interrupted": "⚡ Interrupted",
+}  # fmt: skip
+ACROSS = 3  # cards beside each other
+
+
+def show(context: PageContext) -> None:
+    """The running training, the form of the next, and the history; ``?job=3`` opens one of them."""
+    parts.show_title("Training", "What is being tried?")
+    if context.project is None:
+        parts.show_empty(
+            "There is no project yet.", "A project begins with a table of examples.", page="data", label="New project"
+        )
+        return
+    project = context.project.name
+    data = versions.list_datasets(context.home, project)
+    if not data:
+        parts.show_empty("There is nothing to train on yet.", "Add a table of examples first.", page="data", label="Go to Data")
+        return
+    sending.show_sent("training")
+    history = jobs.list_jobs(context.home, project=project, kind="train", now=context.now)
+    active = [j.id for j in history if not j.finished]
+    if active:
+        _watch(context, active)
+    definition = projects.get_definition(context.home, project)
+    if active:
+        with st.expander("Start another training", icon=":material/add:"):
+            _show_form(context, definition, data)
+    else:
+        _show_form(context, definition, data)
+    _show_history(context, history, {d.id: d.version for d in data})
+
+
+# ---- the running job ----
+
+
+@st.fragment(run_every=1.0)
+def _watch(context: PageContext, watched: list[int]) -> None:
+    """Only this part asks again every second; when one of the jobs ends, the whole page is drawn once."""
+    now = utc_now()
+    found = [jobs.get_job(context.home, number, now=now) for number in watched]
+    if any(j.finished for j in found):
+        st.rerun()
+    for job in found:
+        with st.container(border=True):
+            _show_progress(context, job)
+
+
+def _show_progress(context: PageContext, job: Job) -> None:
+    status = parts.find_status("waiting" if job.state == "queued" else "running")
+    st.markdown(f"{status.markdown} **Training {job.id}**, started by {parts.plain(job.created_by)}")
+    if job.state == "queued":
+        st.progress(0.0, text="Waits for a free worker; it starts by itself, also when this page is closed.")
+    else:
+        share = job.share
+        what = parts.plain(job.note.replace("_", " ") or "starting")
+        how_far = f", {job.done:.0f} of {job.total:.0f} fits" if share is not None else ""
+        st.progress(share or 0.0, text=f"{what}{how_far}; {_describe_time(job)}")
+    if job.cancel_by:
+        st.caption(f"{parts.plain(job.cancel_by)} asked to stop; it stops after the fit that is going on.")
+    elif st.button(
+        "Cancel",
+        key=f"training-cancel-{job.id}",
+        icon=":material/stop_circle:",
+        help="Stops the training; nothing of it is kept.",
+    ):
+        with parts.guarded():
+            jobs.cancel(context.home, context.actor, job.id, key=sending.request_key("training", "cancel", job.id))
+            sending.note_sent("training", f"Training {job.id} was running. Now: asked to stop.")
+            st.rerun()
+
+
+def _describe_time(job: Job) -> str:
+    since = f"{duration((utc_now() - parse(job.started_at)).total_seconds())} so far" if job.started_at else "just begun"
+    left = f"about {duration(job.seconds_left)} left" if job.seconds_left is not None else "time left not known yet"
+    return f"{since}, {left}"
+
+
+def duration(seconds: float) -> str:
+    """``75`` -> ``1 min 15 s``."""
+    whole = max(0, round(seconds))
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.1f} s"
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+# ---- the form ----
+
+
+def _show_form(context: PageContext, definition: Definition, data: list[Dataset]) -> None:
+    known = catalogue.list_candidates(definition.task)
+    usual = catalogue.default_candidates(definition)
+    with st.form("training-form", border=False):
+        by_version = {d.version: d for d in data}
+        version = st.selectbox(
+            "Data version", list(by_version), format_func=lambda n: _describe_data(by_version[n]), key="training-data", width=480
+        )
+        st.markdown("**Candidates**")
+        chosen: list[tuple[str, dict[str, Any]]] = []
+        fitting = [c for c in known if not c.available or catalogue.is_applicable(c, definition)]
+        for begin in range(0, len(fitting), ACROSS):
+            for column, candidate in zip(st.columns(ACROSS), fitting[begin : begin + ACROSS], strict=False):
+                with column.container(border=True, height="stretch"):
+                    if _show_card(candidate, definition, candidate.name in usual):
+                        chosen.append((candidate.name, _read_params(candidate, definition.task)))
+        with st.expander("Folds, hold-out and seed", icon=":material/tune:"):
+            one, two, three = st.columns(3)
+            folds = one.number_input("Folds of the cross-validation", 2, 10, runs.FOLDS, key="training-folds")
+            holdout = two.number_input(
+                "Hold-out share", 0.05, 0.5, runs.HOLDOUT, 0.05, key="training-holdout",
+                help="Rows kept aside until the end; metrics of a version are those on these rows.",
+            )  # fmt: skip
+            seed = three.number_input(
+                "Seed",
+                0,
+                2**31 - 1,
+                runs.SEED,
+                key="training-seed",
+                help="The same data, settings and seed give the same models.",
+            )
+        if not st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:"):
+            return
+    settings = {"dataset_version": version, "candidates": chosen, "folds": folds, "holdout": holdout, "seed": seed}
+    with parts.guarded(), st.spinner("Checking the data"):
+        key = sending.request_key("training", "start", definition.name, settings)
+        made = runs.start_training(context.home, context.actor, definition.name, key=key, **settings)
+        sending.note_sent("training", f"Training {made['id']} is on its way; it goes on when you leave this page.")
+        st.query_params["job"] = str(made["id"])
+        st.rerun()
+
+
+def _describe_data(dataset: Dataset) -> str:
+    verdict = "✕ Labels made by a model" if dataset.label_provenance == "model" else VERDICTS[dataset.validation["verdict"]]
+    return f"Version {dataset.version}: {dataset.rows:,} rows, {dataset.file_name} ({verdict})"
+
+
+def _show_card(candidate: Candidate, definition: Definition, usual: bool) -> bool:
+    always = candidate.name == "dummy"
+    wanted = st.checkbox(
+        f"**{candidate.title}**", always or (usual and candidate.available), disabled=always or not candidate.available,
+        key=f"training-{definition.name}-{candidate.name}",
+    )  # fmt: skip
+    st.caption(parts.plain(candidate.good_for))
+    facts = [f":gray-badge[:material/schedule: {describe_cost(candidate.cost)}]"]
+    if always:
+        facts.append(":gray-badge[:material/lock: always trained]")
+    elif candidate.baseline:
+        facts.append(":gray-badge[baseline]")
+    if candidate.reading:
+        facts.append(f":gray-badge[:material/visibility: {candidate.reading}]")
+    st.markdown(" ".join(facts))
+    if not candidate.available:
+        st.markdown(f":orange[:material/warning: Not installed] here: it needs {parts.plain(candidate.needs)}.")
+        st.code(candidate.install, language=None)
+        return False
+    params = candidate.params_for(definition.task)
+    if params:
+        with st.expander(f"Settings ({len(params)})"):
+            for param in params:
+                _show_param(candidate, param)
+    return bool(wanted)
+
+
+def describe_cost(cost: float) -> str:
+    """The relative time of one fit in a word; logistic regression is 1."""
+    if cost <= 1:
+        return "very quick"
+    return "quick" if cost <= 10 else "slower" if cost <= 60 else "slow"
+
+
+def _show_param(candidate: Candidate, param: Param) -> None:
+    key = f"training-{candidate.name}-{param.name}"
+    if param.kind == "choice":
+        st.selectbox(param.title, list(param.choices), index=param.choices.index(param.default), key=key, help=param.help or None)
+        return
+    number = int if param.kind == "int" else float
+    limits = {n: None if v is None else number(v) for n, v in (("min_value", param.low), ("max_value", param.high))}
+    shape = {} if param.kind == "int" else {"format": "%g", "step": max(float(param.default) / 10, 1e-6)}
+    st.number_input(param.title, value=number(param.default), key=key, help=param.help or None, **limits, **shape)
+
+
+def _read_params(candidate: Candidate, task: str) -> dict[str, Any]:
+    return {p.name: st.session_state[f"training-{candidate.name}-{p.name}"] for p in candidate.params_for(task)}
+
+
+# ---- history ----
+
+
+def _show_history(context: PageContext, history: list[Job], data: dict[int, int]) -> None:
+    st.subheader("History", anchor=False)
+    if not history:
+        st.markdown("Nothing was trained yet in this project.")
+        return
+    rows = [
+        {
+            "Training": j.id, "State": STATES[j.state], "Started": parts.local_time(j.created_at), "By": j.created_by,
+            "Took": _describe_length(j), "Data": f"version {data.get(j.params['dataset_id'], '?')}",
+            "Candidates": len(j.params["candidates"]), "Outcome": (j.outcome or {}).get("sentence") or j.error or "",
+        }
+        for j in history
+    ]  # fmt: skip
+    st.dataframe(
+        rows, hide_index=True, height=min(38 + 35 * len(rows), 320), key="training-history", alt="Trainings, newest first"
+    )
+    known = {j.id: j for j in history}
+    wanted = st.query_params.get("job", str(history[0].id))
+    if not wanted.isdecimal() or int(wanted) not in known:
+        raise NotFound(f"This project has no training {wanted[:20]} among its last {len(history)}.")
+    st.session_state["training-job"] = int(wanted)
+    if len(history) > 1:
+        st.selectbox("Training to look at", list(known), key="training-job", width=220, on_change=_follow_choice)
+    _show_job(context, known[int(wanted)], data)
+
+
+def _follow_choice() -> None:
+    st.query_params["job"] = str(st.session_state["training-job"])
+
+
+def _show_job(context: PageContext, job: Job, data: dict[int, int]) -> None:
+    with st.container(border=True):
+        st.markdown(f"**Training {job.id}**: {STATES[job.state]}")
+        if job.outcome:
+            st.markdown(parts.plain(job.outcome.get("sentence") or "Nothing but baselines could be trained."))
+        if job.error:
+            st.markdown(parts.plain(job.error))
+        names = [
+            f"{name} ({', '.join(f'{k} {v}' for k, v in params.items())})" if params else name
+            for name, params in job.params["candidates"]
+        ]
+        again = f" Runs training {job.rerun_of} again." if job.rerun_of else ""
+        st.caption(
+            f"Data version {data.get(job.params['dataset_id'], '?')}, {job.params['folds']} folds, "
+            f"hold-out {job.params['holdout']:.0%}, seed {job.params['seed']}; {parts.plain('; '.join(names))}.{again}"
+        )
+        _show_warnings(context.home, job)
+        if job.outcome and job.outcome.get("run"):
+            parts.show_link("comparison", "Compare the candidates", run=str(job.outcome["run"]))
+        if job.state in CAN_RUN_AGAIN and st.button("Run again", key=f"training-again-{job.id}", icon=":material/replay:"):
+            with parts.guarded():
+                made = jobs.rerun(context.home, context.actor, job.id, key=sending.request_key("training", "again", job.id))
+                sending.note_sent("training", f"Training {job.id} was {job.state}. Now: training {made['id']} runs it again.")
+                st.query_params["job"] = str(made["id"])
+                st.rerun()
+
+
+def _show_warnings(home: Home, job: Job) -> None:
+    run = runs.find_run_of_job(home, job.id) if job.state == "done" else None
+    warnings = run.settings.get("warnings", []) if run else []
+    if warnings:
+        with st.expander(f"Warnings ({len(warnings)})", icon=":material/warning:"):
+            for text in warnings:
+                st.markdown(f"- {parts.plain(text)}")
+
+
+def _describe_length(job: Job) -> str:
+    if not job.started_at or not job.finished_at:
+        return ""
+    length: timedelta = parse(job.finished_at) - parse(job.started_at)
+    return duration(length.total_seconds())
