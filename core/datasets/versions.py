@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # Who made the labels. Those that a model made are refused for training: a model would learn from itself.
 PROVENANCES = ("recorded", "person", "rule", "synthetic", "model", "none")
+
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,10}")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,21 @@ def get_version(home: Home, project: str, version: int | None = None) -> Dataset
 
 def data_path(home: Home, dataset: Dataset) -> Path:
     """Where the bytes of a dataset version lie, exactly as they came."""
-    return home.datasets / check_name(dataset.project) / dataset.sha256 / ("data" + Path(dataset.file_name).suffix.lower())
+    return home.datasets / check_name(dataset.project) / dataset.sha256 / ("data" + _suffix(dataset.file_name))
+
+
+def _suffix(file_name: str) -> str:
+    """The end of a file name if it is a plain one; a name comes from outside and must not shape a path."""
+    suffix = Path(file_name).suffix.lower()
+    return suffix if _SUFFIX.fullmatch(suffix) else ""
+
+
+def _keep_file(path: Path, content: bytes) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name("data.part")
+        fresh.write_bytes(content)
+        fresh.replace(path)
 
 
 def add_dataset(
@@ -128,17 +145,10 @@ def add_dataset(
         report = validate(prepared, definition, purpose="training", comparison=_columns_of(comparison))
         values = {
             "project": project, "sha256": sha, "rows": len(table.frame), "columns": len(table.frame.columns),
-            "file_name": Path(file_name).name[:200], "source": source, "label_provenance": label_provenance,
+            "file_name": Path(file_name).name[-200:], "source": source, "label_provenance": label_provenance,
             "definition_sha": definition.sha256, "profile": profile(prepared, definition),
             "validation": report.to_dict(), "comparison": comparison,
         }
-        folder = home.datasets / check_name(project) / sha
-        folder.mkdir(parents=True, exist_ok=True)
-        target = folder / ("data" + Path(file_name).suffix.lower())
-        if not target.exists():
-            fresh = target.with_suffix(".part")
-            fresh.write_bytes(content)
-            fresh.replace(target)
 
     def work(tx: Tx) -> Done:
         seen = store.find_by_hash(tx.db, project, sha)
@@ -146,6 +156,8 @@ def add_dataset(
             result = {"id": seen["id"], "version": seen["version"], "rows": seen["rows"], "fresh": False, "ok": seen["validation"]["ok"]}
             return Done(result, after={"version": seen["version"], "already_there": True}, subject=f"dataset {seen['version']}")
         version = store.next_version(tx.db, project)
+        # inside the act: whoever may not upload leaves no file either
+        _keep_file(home.datasets / check_name(project) / sha / ("data" + _suffix(values["file_name"])), content)
         new = store.insert_dataset(tx.db, {**values, "version": version, "created_by": actor.name, "created_at": tx.at})
         result = {"id": new, "version": version, "rows": values["rows"], "fresh": True, "ok": values["validation"]["ok"]}
         after = {"version": version, "sha256": sha, "rows": values["rows"], "label_provenance": label_provenance,
