@@ -25,12 +25,14 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "q_silence": "If nobody answers",
         "change_first": "{title} has no live version. Version {version} ({model}) would be the first to answer.",
         "change_next": "Version {version} ({model}) would answer for {title} in place of version {live}.",
-        "change_over": "Version {version} ({model}) of {title}: the decision has been taken; what is live now is shown in the registry.",
+        "change_over": "Version {version} ({model}) of {title}: the decision has been taken; what is live now is "
+        "shown in the registry.",
         "model_unknown": "model unknown",
         "affected": "Everybody who asks {title} for a prediction: {recent} answers in the last 30 days.",
         "affected_nobody": "Everybody who asks {title} for a prediction; nobody did in the last 30 days.",
         "good_accuracy": "It answered {hits} of {rows} cases right that it had never seen ({share} of 100).",
-        "good_binary": "Of {positive} cases that were positive it found {tp} and missed {fn}; of {negative} that were not, it raised a "
+        "good_binary": "Of {positive} cases that were positive it found {tp} and missed {fn}; of {negative} that were "
+        "not, it raised a "
         "false alarm for {fp}.",
         "good_worst_class": "Weakest on {name}: it recognises {share} of 100 of them.",
         "good_mae": "On {rows} cases that it had never seen it was off by {mae} on average.",
@@ -40,21 +42,26 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "nothing_mae": "Without any model, always giving the average, the error would be {mae}.",
         "nothing_ndcg": "Without any model the order would reach {ndcg} of 100.",
         "nothing_unknown": "Unknown: no baseline stands beside it.",
-        "live_none": "Nothing is live, so there is nothing to compare with.",
+        "live_none": "Nothing was live when this was requested, so there was nothing to compare with.",
+        "live_moved": "Since then version {live} has gone live, which was not compared.",
         "live_better": "Better than version {version} on the same {rows} cases: {metric} {new} against {old}.",
         "live_worse": "Worse than version {version} on the same {rows} cases: {metric} {new} against {old}.",
-        "live_same": "Not distinguishable from version {version} on the same {rows} cases: {metric} {new} against {old}; the true difference "
+        "live_same": "Not distinguishable from version {version} on the same {rows} cases: {metric} {new} against "
+        "{old}; the true difference "
         "may lie anywhere between {low} and {high}.",
         "live_flattered": "Version {version} may have been trained on some of these cases, which flatters it.",
-        "sure_share": "From {rows} cases only: on others like them, between {low} and {high} of 100 would be right (19 times in 20).",
+        "sure_share": "From {rows} cases only: on others like them, between {low} and {high} of 100 would be right "
+        "(19 times in 20).",
         "sure_metric": "From {rows} cases only: the true {metric} lies between {low} and {high} (19 times in 20).",
         "sure_unknown": "Unknown: no interval could be computed.",
         "risk_wrong": "About {wrong} of 100 answers are wrong even on data like that it was tested on.",
         "risk_costs": "A missed case counts {ratio} times as much as a false alarm in this project.",
-        "risk_elsewhere": "It learned from {rows} rows; on people or places unlike them it may do worse, and the Drift page would show it.",
+        "risk_elsewhere": "It learned from {rows} rows; on people or places unlike them it may do worse, and the "
+        "Drift page would show it.",
         "risk_gates": "It fails {count} of the conditions that the project has set: {names}.",
         "risk_way_back": "Risk: high, as with every new version. Way back: one click returns to version {live}.",
-        "risk_way_back_none": "Risk: high, as with every new version. Way back: it can be taken out of service; nothing answers then.",
+        "risk_way_back_none": "Risk: high, as with every new version. Way back: it can be taken out of service; "
+        "nothing answers then.",
         "silence_pending": "The request expires on {expires}. Nothing changes then, and it can be asked again.",
         "silence_approved": "It is approved; DevOps can deploy it until {lapses}. After that the approval lapses.",
         "silence_over": "This request is {state}; nothing waits for an answer.",
@@ -70,10 +77,23 @@ TEMPLATES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 METRICS = {
-    "f1": "F1", "r2": "R2", "ndcg": "NDCG", "auc": "AUC", "mae": "MAE", "mse": "MSE", "rmse": "RMSE", "mrr": "MRR",
-    "ndcg_at_10": "NDCG at 10", "accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy", "precision": "Precision",
-    "recall": "Recall", "specificity": "Specificity", "log_loss": "Log loss", "brier": "Brier score",
-}  # fmt: skip
+    "f1": "F1",
+    "r2": "R2",
+    "ndcg": "NDCG",
+    "auc": "AUC",
+    "mae": "MAE",
+    "mse": "MSE",
+    "rmse": "RMSE",
+    "mrr": "MRR",
+    "ndcg_at_10": "NDCG at 10",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "specificity": "Specificity",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+}
 
 
 @dataclass(frozen=True)
@@ -97,8 +117,15 @@ class GateLine:
 
 
 def brief(
-    request: Request, definition: Definition, *, live: str | None, recent: int, expires: str, lapses: str = "", language: str = "en",
-) -> list[Line]:  # fmt: skip
+    request: Request,
+    definition: Definition,
+    *,
+    live: str | None,
+    recent: int,
+    expires: str,
+    lapses: str = "",
+    language: str = "en",
+) -> list[Line]:
     """Everything that a person needs for the decision, in the order in which it is asked.
 
     Parameters
@@ -120,7 +147,7 @@ def brief(
         Line("affected", words["q_affected"], affected),
         Line("good", words["q_good"], _good(evidence, definition, words)),
         Line("nothing", words["q_nothing"], _nothing(evidence, definition, words)),
-        Line("live", words["q_live"], _against_live(evidence, words)),
+        Line("live", words["q_live"], _against_live(evidence, live, words)),
         Line("sure", words["q_sure"], _sure(evidence, definition, words)),
         Line("risk", words["q_risk"], _risk(request, definition, live, words)),
         Line("silence", words["q_silence"], words[silence].format(expires=expires, lapses=lapses, state=request.state)),
@@ -191,19 +218,26 @@ def _nothing(evidence: dict[str, Any], definition: Definition, words: dict[str, 
     return words["nothing_unknown"]
 
 
-def _against_live(evidence: dict[str, Any], words: dict[str, str]) -> str:
+def _against_live(evidence: dict[str, Any], now_live: str | None, words: dict[str, str]) -> str:
     live = evidence.get("live")
+    compared = live["version"] if live else None
+    moved = "" if now_live is None or now_live == compared else " " + words["live_moved"].format(live=now_live)
     if not live:
-        return words["live_none"]
+        return words["live_none"] + moved
     if live.get("difference") is None:
-        return str(live["sentence"])
+        return str(live["sentence"]) + moved
     key = {"better": "live_better", "worse": "live_worse"}.get(live["verdict"], "live_same")
     sentence = words[key].format(
-        version=live["version"], rows=live.get("rows") or evidence.get("holdout_rows"), metric=METRICS.get(live["metric"], live["metric"]),
-        new=f"{live['new']:.2f}", old=f"{live['old']:.2f}", low=f"{live['low']:+.2f}", high=f"{live['high']:+.2f}",
-    )  # fmt: skip
+        version=live["version"],
+        rows=live.get("rows") or evidence.get("holdout_rows"),
+        metric=METRICS.get(live["metric"], live["metric"]),
+        new=f"{live['new']:.2f}",
+        old=f"{live['old']:.2f}",
+        low=f"{live['low']:+.2f}",
+        high=f"{live['high']:+.2f}",
+    )
     flattered = "" if live.get("same_data", True) else " " + words["live_flattered"].format(version=live["version"])
-    return sentence + flattered
+    return sentence + flattered + moved
 
 
 def _sure(evidence: dict[str, Any], definition: Definition, words: dict[str, str]) -> str:

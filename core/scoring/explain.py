@@ -46,7 +46,11 @@ def explain(home: Home, project: str, version: str, row: dict[str, Any]) -> list
     profile = get_dataset(home, get_version(home, project, version).dataset_id).profile.get("columns", {})
     typical = {c.name: _typical(profile.get(c.name) or {}) for c in definition.features}
     features = prepare([row], definition, purpose="scoring", refuse_unreadable=False).features
-    names = [c.name for c in definition.features if typical[c.name] is not None and not _same(features[c.name].iloc[0], typical[c.name])]
+    names = [
+        c.name
+        for c in definition.features
+        if typical[c.name] is not None and not _same(features[c.name].iloc[0], typical[c.name])
+    ]
     table = pd.concat([features] * (len(names) + 1), ignore_index=True)
     for place, name in enumerate(names, 1):
         table.loc[place, name] = typical[name]
@@ -55,16 +59,17 @@ def explain(home: Home, project: str, version: str, row: dict[str, Any]) -> list
     if np.isnan(values).all() and scored.probabilities is not None:
         values = 100.0 * scored.probabilities[:, int(scored.probabilities[0].argmax())]
     effects = [
-        Effect(name, _show(features[name].iloc[0]), _show(typical[name]), float(values[0] - values[place])) for place, name in enumerate(names, 1)
+        Effect(name, _show(features[name].iloc[0]), _show(typical[name]), float(values[0] - values[place]))
+        for place, name in enumerate(names, 1)
     ]
     return sorted(effects, key=lambda e: -abs(e.change))
 
 
 def _typical(column: dict[str, Any]) -> Any:
     if column.get("kind") == "number":
-        return (column.get("quantiles") or {}).get("50")
+        return (column.get("quantiles") or {}).get("0.50")
     top = column.get("top") or []
-    return top[0][0] if top else None
+    return top[0]["value"] if top else None
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -112,7 +112,12 @@ def label_template(home: Home, project: str) -> bytes:
         found = log.read_group(home, project, groups[0]["uid"]).head(TEMPLATE_ROWS)
         features = [c for c in found.columns if not str(c).startswith("out:") and c != "prediction_id"]
         frame = pd.concat(
-            [found[["prediction_id"]].assign(label=None), found[features], found[["out:prediction"]].set_axis(["predicted"], axis=1)], axis=1
+            [
+                found[["prediction_id"]].assign(label=None),
+                found[features],
+                found[["out:prediction"]].set_axis(["predicted"], axis=1),
+            ],
+            axis=1,
         )
     buffer = io.BytesIO()
     write_csv(buffer, frame)
@@ -136,7 +141,9 @@ def score_now(
     incoming = out.with_name("in" + (Path(file_name).suffix.lower() or ".csv"))
     incoming.write_bytes(content)
     try:
-        summary = predict_file(home, actor, project, incoming, out, source=f"file {Path(file_name).name[:200]}", progress=progress)
+        summary = predict_file(
+            home, actor, project, incoming, out, source=f"file {Path(file_name).name[:200]}", progress=progress
+        )
     except BaseException:
         shutil.rmtree(out.parent, ignore_errors=True)
         raise

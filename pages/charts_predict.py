@@ -1,0 +1,57 @@
+"""Figures of predictions: how many of each class, how numbers are spread, how sure one answer is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import pairwise
+
+import plotly.graph_objects as go
+
+from pages.charts import GO, SERIES, TEMPLATE
+
+
+def class_bars(counts: Mapping[str, int], classes: Sequence[str]) -> go.Figure:
+    """Predictions per class, in the project's order; a class that was never answered is shown with 0."""
+    total = sum(counts.values())
+    names = [*classes, *(c for c in counts if c not in classes)]
+    values = [counts.get(name, 0) for name in names]
+    texts = [f"{n:,} ({n / total:.0%})".replace(",", "\u202f") if total else "0" for n in values]
+    figure = go.Figure(
+        go.Bar(
+            x=values, y=[escape(n) for n in names], orientation="h", text=texts, textposition="outside", cliponaxis=False,
+            marker={"color": [SERIES[i % len(SERIES)] for i in range(len(names))]},
+            hovertemplate="%{y}: %{x} predictions<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title_text="Predictions", range=[0, max([*values, 1]) * 1.25], rangemode="tozero")
+    figure.update_yaxes(type="category", autorange="reversed")
+    return figure.update_layout(template=TEMPLATE, height=90 + 34 * len(names), bargap=0.4)
+
+
+def number_bars(edges: Sequence[float], counts: Sequence[int]) -> go.Figure:
+    """Histogram of predicted numbers; ``edges`` has one value more than ``counts``."""
+    middles = [(a + b) / 2 for a, b in pairwise(edges)]
+    spans = [f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)]
+    figure = go.Figure(
+        go.Bar(
+            x=middles, y=list(counts), customdata=spans, marker={"color": GO}, hovertemplate="%{customdata}: %{y}<extra></extra>"
+        )
+    )
+    figure.update_xaxes(title_text="Predicted value")
+    figure.update_yaxes(title_text="Predictions", rangemode="tozero")
+    return figure.update_layout(template=TEMPLATE, height=240, bargap=0.08)
+
+
+def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> go.Figure:
+    """Probability of each class of one answer."""
+    figure = go.Figure(
+        go.Bar(
+            x=list(probabilities), y=[escape(c) for c in classes], orientation="h", text=[f"{p:.0%}" for p in probabilities],
+            textposition="outside", cliponaxis=False, marker={"color": [SERIES[i % len(SERIES)] for i in range(len(classes))]},
+            hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(range=[0, 1.15], tickvals=[0, 0.5, 1], tickformat=".0%", title_text="Probability")
+    figure.update_yaxes(type="category", autorange="reversed")
+    return figure.update_layout(template=TEMPLATE, height=80 + 32 * len(classes), bargap=0.4)

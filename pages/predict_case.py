@@ -1,0 +1,125 @@
+"""One case: a form made from the project's schema, and the answer in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from core.deployment import LiveVersion
+from core.projects.definition import Column, Definition
+from core.scoring import explain as explaining
+from core.scoring import predict
+from pages import charts, charts_predict, parts
+from pages.session import PageContext
+
+
+def show(context: PageContext, definition: Definition, live: LiveVersion) -> None:
+    """The form on the left, the answer on the right. A field that stays empty is a missing value; that is allowed."""
+    assert context.project is not None
+    form, answer = st.columns([3, 2], gap="large")
+    name = f"case-{context.project.name}-{live.version}"
+    with form:
+        st.caption("Leave empty what is not known; it is predicted as missing and said so.")
+        with st.form(name, border=True):
+            columns = st.columns(2)
+            row = {c.name: _ask(columns[place % 2], c, f"{name}-{c.name}") for place, c in enumerate(definition.features)}
+            sent = st.form_submit_button("Score this case", type="primary", icon=":material/play_arrow:")
+    state = f"answer-{name}"
+    if sent:
+        known = st.session_state.get(state)
+        if (
+            known is None or known["row"] != row
+        ):  # the same case twice is one prediction, so that a double click is not logged twice
+            with parts.guarded(), st.spinner("Asking the model"):
+                st.session_state[state] = _score(context, row)
+    with answer:
+        known = st.session_state.get(state)
+        if known is None:
+            st.markdown(":gray[The answer will stand here.]")
+        else:
+            if known["row"] != row:
+                st.caption(":material/edit: The form has changed since this answer.")
+            _show_answer(context, definition, known)
+
+
+def _score(context: PageContext, row: dict[str, Any]) -> dict[str, Any]:
+    assert context.project is not None
+    given = predict.predict_rows(context.home, context.actor, context.project.name, [row], source="form")
+    outputs = given.outputs.iloc[0].to_dict()
+    probabilities = None if given.probabilities is None else [float(p) for p in given.probabilities[0]]
+    return {"row": row, "version": given.version, "outputs": outputs, "probabilities": probabilities}
+
+
+def _ask(place: Any, column: Column, key: str) -> Any:
+    """One widget of the form; None where nothing was entered."""
+    label = f"{column.name} ({column.unit})" if column.unit else column.name
+    span = _span(column)
+    note = " ".join(t for t in (parts.plain(column.help), f"Usual: {span}." if span else "") if t) or None
+    if column.kind == "category" and column.allowed:
+        return place.selectbox(parts.plain(label), column.allowed, index=None, placeholder="missing", help=note, key=key)
+    if column.kind == "category":
+        return place.text_input(parts.plain(label), placeholder="missing", help=note, key=key, max_chars=200).strip() or None
+    step, form = (1, "%d") if column.integer else (None, None)
+    return place.number_input(
+        parts.plain(label), value=None, step=step, format=form, placeholder=span or "missing", help=note, key=key
+    )
+
+
+def _span(column: Column) -> str:
+    low, high = column.low, column.high
+    if low is not None and high is not None:
+        return f"{low:g} to {high:g}"
+    if low is not None:
+        return f"from {low:g}"
+    return f"up to {high:g}" if high is not None else ""
+
+
+def _show_answer(context: PageContext, definition: Definition, known: dict[str, Any]) -> None:
+    outputs, probabilities = known["outputs"], known["probabilities"]
+    with st.container(border=True):
+        st.markdown(f"#### {_say(definition, outputs)}")
+        score, sure = st.columns(2)
+        if outputs["score"] == outputs["score"]:
+            score.metric("Score" if definition.is_classifier else "Value", f"{outputs['score']:.4g}")
+        if outputs["confidence"] == outputs["confidence"]:
+            sure.metric("Confidence", f"{outputs['confidence']:.0%}", help="Probability of the predicted class.")
+        if probabilities:
+            words = ", ".join(f"{c} {p:.0%}" for c, p in zip(definition.classes, probabilities, strict=True))
+            charts.show_figure(charts_predict.probability_bars(definition.classes, probabilities), alt=f"Probabilities: {words}.")
+        problems = [p for p in str(outputs["problems"]).split("; ") if p]
+        if problems:
+            st.markdown(":orange[:material/warning: **Answered all the same, but note:**]")
+            st.markdown("\n".join(f"- {parts.plain(p)}" for p in problems))
+        else:
+            st.markdown(":green[:material/check_circle:] No value is missing, unknown or outside its usual range.")
+        st.caption(f"Version {parts.plain(known['version'])}, logged as {parts.plain(outputs['prediction_id'])}.")
+        with st.expander("Why? What each value does", icon=":material/lightbulb:"), parts.guarded():
+            _show_why(context, known)
+
+
+def _say(definition: Definition, outputs: dict[str, Any]) -> str:
+    target, answer = parts.plain(definition.target), outputs["prediction"]
+    if definition.task == "binary":
+        sign = "" if definition.positive[:1] in "<>=!" else "= "
+        event = f"{target} {sign}{parts.plain(definition.positive)}"
+        return f"Yes: {event} is predicted" if answer == "1" else f"No: {event} is not predicted"
+    return f"{target}: {parts.plain(answer if definition.is_classifier else f'{float(answer):.4g}')}"
+
+
+def _show_why(context: PageContext, known: dict[str, Any]) -> None:
+    assert context.project is not None
+    if "why" not in known:
+        known["why"] = explaining.explain(context.home, context.project.name, known["version"], known["row"])
+    if not known["why"]:
+        st.caption("Every value is the typical one of the training data, so none of them moves the answer.")
+        return
+    st.caption(
+        "Each value is replaced, alone, by the typical one of the training data, and the score is computed again. "
+        "That says what the model does with the value, not what the value causes."
+    )
+    st.dataframe(
+        [{"Value": f"{e.column} = {e.value}", "Typical": e.typical, "Moves the score by": e.change} for e in known["why"]],
+        hide_index=True,
+        column_config={"Moves the score by": st.column_config.NumberColumn(format="%+.1f")},
+    )
