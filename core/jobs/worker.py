@@ -52,7 +52,7 @@ class JobContext:
     def check_cancelled(self) -> None:
         """Raise Cancelled once somebody asked to stop."""
         if self._cancelled.is_set():
-            raise Cancelled(f"Cancelled by {_who_cancelled(self.home, self.job.id)}.")
+            raise Cancelled("Rows scored by then stay in the log." if self.job.kind == "score" else "Nothing of it was kept.")
 
 
 def _who_cancelled(home: Home, job_id: int) -> str:
@@ -89,7 +89,7 @@ def run(home: Home, job_id: int) -> int:
         outcome = handler.run(context)
         state = "done"
     except Cancelled as stop:
-        state, error = "cancelled", str(stop)
+        state, error = "cancelled", f"Cancelled by {_who_cancelled(home, job_id)}. {stop}"
     except GreenlightError as known:
         error = str(known)
     except Exception as unknown:  # the boundary of a job: the trace goes to the file, one sentence to the person
