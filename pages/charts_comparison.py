@@ -57,7 +57,7 @@ def intervals(labels: Sequence[str], standings: Sequence[Standing], metric: str)
     floor = max((s.pooled for s in standings if s.baseline and s.pooled is not None), default=None)
     if floor is not None:
         figure.add_vline(x=floor, line={"dash": "dash", "width": 1, "color": QUIET})
-    figure.update_xaxes(title_text=f"{metric} over all training rows, each answered by a model that had not seen it")
+    figure.update_xaxes(title_text=f"{metric} in cross-validation (all training rows)")
     figure.update_yaxes(type="category", categoryorder="array", categoryarray=[escape(n) for n in reversed(labels)])
     return figure.update_layout(template=TEMPLATE, height=120 + 38 * len(labels))
 
@@ -151,7 +151,12 @@ def per_class(scores: Mapping[str, Mapping[str, Any]], names: Mapping[str, str],
             hovertemplate=f"{title} of %{{x}}: %{{y:.3f}}<extra></extra>",
         )
     if floor is not None:
-        figure.add_hline(y=floor, line={"dash": "dash", "width": 1, "color": ACT}, annotation_text=f"least recall {floor:g}")
+        figure.add_hline(
+            y=floor,
+            line={"dash": "dash", "width": 1, "color": ACT},
+            annotation_text=f"least recall {floor:g}",
+            annotation_position="top left",
+        )
     figure.update_yaxes(range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_xaxes(type="category")
     return figure.update_layout(template=TEMPLATE, barmode="group", bargap=0.25, height=340)

@@ -23,8 +23,8 @@ from pages.session import PageContext
 
 TITLES = {
     "accuracy": "Accuracy", "balanced_accuracy": "Balanced", "f1": "F1", "auc": "AUC", "precision": "Precision",
-    "recall": "Recall", "mae": "MAE", "rmse": "RMSE", "mse": "MSE", "r2": "R2", "ndcg": "NDCG", "ndcg_at_10": "NDCG@10", "mrr": "MRR",
-    "retrieval_specificity": "Specificity",
+    "recall": "Recall", "mae": "MAE", "rmse": "RMSE", "mse": "MSE", "r2": "R2", "ndcg": "NDCG",
+    "ndcg_at_10": "NDCG@10", "mrr": "MRR", "retrieval_specificity": "Specificity",
 }  # fmt: skip
 GATE = {True: "✓ reached", False: "✕ below", None: "not set"}
 COLUMNS = {
@@ -128,13 +128,13 @@ def _label(board: Comparison) -> dict[int, str]:
 def leaderboard_rows(board: Comparison, labels: dict[int, str], task: str) -> list[dict[str, Any]]:
     """One plain row per candidate; metrics on the hold-out, the CV columns over the folds."""
     metric, rows = METRIC_NAMES[board.metric], []
-    for rank, s in enumerate(board.standings, 1):
+    for s in board.standings:
         met, judged = s.criteria_met
         note = "baseline" if s.baseline else "failed" if s.error else "✓ choice" if s.chosen else ""
         interval = s.holdout_intervals.get(board.metric)
         rows.append(
             {
-                "Rank": rank, "Candidate": labels[s.candidate_id], "Note": note,
+                "Candidate": labels[s.candidate_id], "Note": note,
                 **{TITLES[name]: s.holdout.get(name) for name in COLUMNS[task]},
                 f"{metric} 95 %": f"{interval.low:.2f} to {interval.high:.2f}" if interval and interval.low is not None else "",
                 f"CV {metric}": s.cv_mean, "CV std": s.cv_std, "Fit": s.fit_seconds, "Criteria": f"{met} of {judged}",

@@ -47,12 +47,14 @@ def show_tabs(
 
 def _show_criteria(standing: Standing) -> None:
     signs = {True: ":green[:material/check_circle: met]", False: ":orange[:material/cancel: not met]", None: ":gray[no target]"}
-    for c in standing.criteria:
-        st.markdown(f"{signs[c.met]} **{parts.plain(c.title)}**: {_value(c.value)}{_wanted(c.name, c.target)}")
+    lines = [
+        f"{signs[c.met]} **{parts.plain(c.title)}**: {_value(c.value)}{_wanted(c.name, c.target)}" for c in standing.criteria
+    ]
     passed = standing.register.passed
     sign = signs[passed].replace("not met", "below the gate").replace("met", "reached") if passed is not None else signs[None]
     if not standing.baseline:
-        st.markdown(f"{sign} **Register gate**: {parts.plain(standing.register.sentence)}")
+        lines.append(f"{sign} **Register gate**: {parts.plain(standing.register.sentence)}")
+    st.markdown("\n".join(f"- {line}" for line in lines))
     if standing.params:
         st.caption("Hyperparameters: " + parts.plain(", ".join(f"{k} {v}" for k, v in standing.params.items())))
 
@@ -67,18 +69,22 @@ def _wanted(name: str, target: float | str | None) -> str:
     return f" (at {'least' if name == 'metric' else 'most'} {target:g})"
 
 
-def _choose_rows(result: CandidateResult, where: str) -> dict[str, Any]:
-    """The metrics of the hold-out, or of all training rows answered by models that had not seen them."""
-    options = {f"Hold-out ({result.holdout.get('rows', 0)} rows)": result.holdout,
-               f"Cross-validation ({result.out_of_fold.get('rows', 0)} rows)": result.out_of_fold}  # fmt: skip
+def _choose_part(result: CandidateResult, where: str) -> str:
+    """Which answers to look at: those on the hold-out, or those to all training rows by models that had not seen them."""
+    titles = {
+        "holdout": f"Hold-out ({result.holdout.get('rows', 0)} rows)",
+        "out_of_fold": f"Cross-validation ({result.out_of_fold.get('rows', 0)} rows)",
+    }
+    # A calibration curve of few rows is mostly noise, so it starts with the many.
+    start = "out_of_fold" if where == "calibration" else "holdout"
     picked = st.segmented_control(
-        "Rows", list(options), default=next(iter(options)), key=f"comparison-rows-{where}", required=True
+        "Rows", list(titles), default=start, format_func=titles.__getitem__, key=f"comparison-rows-{where}", required=True
     )
-    return options.get(picked or "", result.holdout)
+    return picked or start
 
 
 def _show_confusion(result: CandidateResult, definition: Definition) -> None:
-    metrics = _choose_rows(result, "confusion")
+    metrics = getattr(result, _choose_part(result, "confusion"))
     names = class_names(definition)
     shown = [names.get(c, c) for c in definition.classes]
     show_figure(
@@ -100,22 +106,24 @@ def _show_curves(
     watched = "1"
     if definition.task == "multiclass":
         watched = st.selectbox("Class against the rest", list(definition.classes), key=f"comparison-class-{part}", width=260)
+    where = _choose_part(comparison.find_result(home, standing), part)
     others = [s for s in board.standings if s.candidate_id != standing.candidate_id and s.error is None]
     shown = [standing, *others][:MOST_CURVES]
     curves = {}
     for one in shown:
-        found = comparison.find_result(home, one).holdout.get("curves", {}).get(watched)
+        found = getattr(comparison.find_result(home, one), where).get("curves", {}).get(watched)
         curves[labels[one.candidate_id]] = found[part] if found else None
-    show_figure(draw(curves), alt=f"{name} of {len(curves)} candidates on the hold-out", key=f"comparison-{part}")
+    show_figure(draw(curves), alt=f"{name} of {len(curves)} candidates", key=f"comparison-{part}")
     silent = [label for label, curve in curves.items() if curve is None]
     if silent:
         st.caption(f"No curve for {parts.plain(', '.join(silent))}: only one class has rows, or it gives no probabilities.")
     left = len(others) + 1 - len(shown)
-    st.caption("On the hold-out rows." + (f" {left} further candidates are not drawn." if left > 0 else ""))
+    if left > 0:
+        st.caption(f"{left} further candidates are not drawn.")
 
 
 def _show_per_class(result: CandidateResult, definition: Definition) -> None:
-    metrics = _choose_rows(result, "class")
+    metrics = getattr(result, _choose_part(result, "class"))
     floor = definition.gates.class_recall_floor
     show_figure(
         charts_comparison.per_class(metrics["per_class"], class_names(definition), floor),

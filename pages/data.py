@@ -55,12 +55,11 @@ def _show_project(context: PageContext, definition: Definition) -> None:
     report = Report.from_dict({k: v for k, v in dataset.validation.items() if k not in ("verdict", "ok")})
     _show_versions(found)
     _show_verdict(dataset, report)
-    names = ["Report", "Columns", "Balance" if definition.is_classifier else "Target", "Difference", "Rows"]
-    tabs = st.tabs(names, key="data-tabs", on_change="rerun")
+    _show_origin(definition)
+    tabs = st.tabs(["Report", "One column", "Difference", "Rows"], key="data-tabs", on_change="rerun")
     shown = (
-        lambda: _show_findings(report),
-        lambda: _show_columns(dataset, definition),
-        lambda: _show_target(dataset, definition),
+        lambda: _show_report(report, dataset, definition),
+        lambda: _show_column(dataset, definition),
         lambda: _show_difference(context.home, dataset, found),
         lambda: _show_rows(context, dataset),
     )
@@ -121,34 +120,64 @@ def _show_verdict(dataset: Dataset, report: Report) -> None:
     )
 
 
-def _show_findings(report: Report) -> None:
+def _show_origin(definition: Definition) -> None:
+    synthetic = ":orange-badge[:material/science: Synthetic data]" if definition.synthetic else ""
+    source = f"Source: {parts.plain(definition.source)}." if definition.source else "Source: not stated."
+    licence = f"Licence: {parts.plain(definition.licence)}." if definition.licence else "Licence: not stated."
+    st.markdown(f"{synthetic} :gray[{source} {licence}]".strip())
+
+
+def _show_report(report: Report, dataset: Dataset, definition: Definition) -> None:
     if not report.findings:
         st.markdown("Every check passed and there is nothing to note.")
     for finding in report.findings:
         show_finding(finding)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.markdown("**Columns**")
+        described: dict[str, Any] = dataset.profile["columns"]
+        st.dataframe(
+            [_column_row(name, column) for name, column in described.items()],
+            hide_index=True,
+            key="data-columns",
+            height=min(38 + 35 * len(described), 540),
+            alt="One line per column: kind, missing share, spread",
+            column_config={
+                "Missing": st.column_config.NumberColumn(format="percent"),
+                "Spread": st.column_config.BarChartColumn(
+                    color="green", help="Numbers from low to high, categories by frequency"
+                ),
+            },
+        )
+    with right:
+        st.markdown(f"**Target: {parts.plain(definition.target)}**")
+        _show_target(dataset, definition)
 
 
-def _show_columns(dataset: Dataset, definition: Definition) -> None:
+def _show_column(dataset: Dataset, definition: Definition) -> None:
     described: dict[str, Any] = dataset.profile["columns"]
-    rows = [_column_row(name, column) for name, column in described.items()]
-    st.dataframe(
-        rows,
-        hide_index=True,
-        key="data-columns",
-        alt="One line per column: kind, missing share, spread",
-        column_config={
-            "Missing": st.column_config.NumberColumn(format="percent"),
-            "Spread": st.column_config.BarChartColumn(
-                color="green", help="Numbers from low to high, categories from frequent to rare"
-            ),
-        },
-    )
     name = st.selectbox("Column to look at", list(described), key="data-column", width=320)
     column, known = described[name], next((c for c in definition.columns if c.name == name), None)
     if known is not None and known.help:
         st.caption(parts.plain(known.help))
     limits = (known.low, known.high) if known is not None else (None, None)
     show_figure(charts_data.column_histogram(name, column, *limits), alt=f"Rows by value of {name}", key="data-histogram")
+    for fact, value in _column_facts(column).items():
+        st.markdown(f"**{fact}**: {parts.plain(value)}")
+
+
+def _column_facts(column: dict[str, Any]) -> dict[str, str]:
+    share = column["missing_share"]
+    facts = {"Missing": f"{column['missing']:,}" + (f" ({share:.1%})" if share is not None else "")}
+    unit = f" {column['unit']}" if column.get("unit") else ""
+    if column["kind"] == "number" and column.get("mean") is not None:
+        facts["Range"] = f"{column['min']:.4g} to {column['max']:.4g}{unit}"
+        spread = "" if column.get("std") is None else f", standard deviation {column['std']:.4g}"
+        facts["Mean"] = f"{column['mean']:.4g}{unit}{spread}"
+        facts["Middle half"] = f"{column['quantiles']['0.25']:.4g} to {column['quantiles']['0.75']:.4g}{unit}"
+    elif column["kind"] != "number":
+        facts["Different values"] = f"{column['distinct']:,}"
+    return facts
 
 
 def _column_row(name: str, column: dict[str, Any]) -> dict[str, Any]:

@@ -122,9 +122,12 @@ def _show_form(context: PageContext, definition: Definition, data: list[Dataset]
     usual = catalogue.default_candidates(definition)
     with st.form("training-form", border=False):
         by_version = {d.version: d for d in data}
-        version = st.selectbox(
-            "Data version", list(by_version), format_func=lambda n: _describe_data(by_version[n]), key="training-data", width=480
-        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            version = st.selectbox(
+                "Data version", list(by_version), format_func=lambda n: _describe_data(by_version[n]),
+                key=f"training-data-{definition.name}", width=480,
+            )  # fmt: skip
+            sent = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
         st.markdown("**Candidates**")
         chosen: list[tuple[str, dict[str, Any]]] = []
         fitting = [c for c in known if not c.available or catalogue.is_applicable(c, definition)]
@@ -132,7 +135,7 @@ def _show_form(context: PageContext, definition: Definition, data: list[Dataset]
             for column, candidate in zip(st.columns(ACROSS), fitting[begin : begin + ACROSS], strict=False):
                 with column.container(border=True, height="stretch"):
                     if _show_card(candidate, definition, candidate.name in usual):
-                        chosen.append((candidate.name, _read_params(candidate, definition.task)))
+                        chosen.append((candidate.name, _read_params(candidate, definition)))
         with st.expander("Folds, hold-out and seed", icon=":material/tune:"):
             one, two, three = st.columns(3)
             folds = one.number_input("Folds of the cross-validation", 2, 10, runs.FOLDS, key="training-folds")
@@ -148,8 +151,8 @@ def _show_form(context: PageContext, definition: Definition, data: list[Dataset]
                 key="training-seed",
                 help="The same data, settings and seed give the same models.",
             )
-        if not st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:"):
-            return
+    if not sent:
+        return
     settings = {"dataset_version": version, "candidates": chosen, "folds": folds, "holdout": holdout, "seed": seed}
     with parts.guarded(), st.spinner("Checking the data"):
         key = sending.request_key("training", "start", definition.name, settings)
@@ -187,7 +190,7 @@ def _show_card(candidate: Candidate, definition: Definition, usual: bool) -> boo
     if params:
         with st.expander(f"Settings ({len(params)})"):
             for param in params:
-                _show_param(candidate, param)
+                _show_param(definition, candidate, param)
     return bool(wanted)
 
 
@@ -198,8 +201,8 @@ def describe_cost(cost: float) -> str:
     return "quick" if cost <= 10 else "slower" if cost <= 60 else "slow"
 
 
-def _show_param(candidate: Candidate, param: Param) -> None:
-    key = f"training-{candidate.name}-{param.name}"
+def _show_param(definition: Definition, candidate: Candidate, param: Param) -> None:
+    key = _param_key(definition, candidate, param)
     if param.kind == "choice":
         st.selectbox(param.title, list(param.choices), index=param.choices.index(param.default), key=key, help=param.help or None)
         return
@@ -209,8 +212,12 @@ def _show_param(candidate: Candidate, param: Param) -> None:
     st.number_input(param.title, value=number(param.default), key=key, help=param.help or None, **limits, **shape)
 
 
-def _read_params(candidate: Candidate, task: str) -> dict[str, Any]:
-    return {p.name: st.session_state[f"training-{candidate.name}-{p.name}"] for p in candidate.params_for(task)}
+def _read_params(candidate: Candidate, definition: Definition) -> dict[str, Any]:
+    return {p.name: st.session_state[_param_key(definition, candidate, p)] for p in candidate.params_for(definition.task)}
+
+
+def _param_key(definition: Definition, candidate: Candidate, param: Param) -> str:
+    return f"training-{definition.name}-{candidate.name}-{param.name}"
 
 
 # ---- history ----
