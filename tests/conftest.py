@@ -1,20 +1,24 @@
 """Installations that several tests stand on."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from core import approvals, deployment
+from core import accounts, approvals, deployment
 from core.acts import Actor
 from core.demo import prepare_demo
 from core.home import Home, open_home
 from core.jobs import worker
 from core.registry import versions
 from core.training import runs
+from pages import contents, session
 from storage.connection import close_all
 
+FRAME = str(Path(__file__).parent.parent / "pages" / "frame.py")
 SMALL = [("dummy", {}), ("logistic_regression", {}), ("random_forest", {"n_estimators": 20})]
 
 
@@ -82,3 +86,24 @@ def chosen_candidate(home: Home, run_id: int) -> runs.TrainedCandidate:
     """The automatic choice of a run."""
     choice = runs.get_run(home, run_id).choice["name"]
     return next(c for c in runs.list_candidates(home, run_id) if c.name == choice)
+
+
+@pytest.fixture
+def open_page(monkeypatch) -> Callable[..., AppTest]:
+    """Open one page of the console through the real frame: ``open_page(home, "data", "scientist", dataset="1")``.
+
+    The runner opens only the default page by itself, so the wanted one is made the default; only "who is signed in"
+    is replaced.
+    """
+
+    def open_as(home: Home, url: str, account: str = "scientist", project: str = "heart_disease", **query: str) -> AppTest:
+        monkeypatch.setenv("GREENLIGHT_HOME", str(home.root))
+        monkeypatch.setattr(contents, "PAGES", tuple(replace(p, default=p.url == url) for p in contents.PAGES))
+        monkeypatch.setattr(session, "current_account", lambda home, now: accounts.find_account(home, account))
+        test = AppTest.from_file(FRAME, default_timeout=60)
+        for key, value in {"project": project, **query}.items():
+            if value:
+                test.query_params[key] = value
+        return test.run()
+
+    return open_as
