@@ -92,7 +92,8 @@ def retrain(
 
     if not check:
         raise Refused(
-            f"Retraining by one command is not part of this release: retrain {project} --check reports whether it is due, train {project} trains."
+            f"Retraining by one command is not part of this release: retrain {project} --check reports whether it is due, "
+            f"train {project} trains."
         )
     home = console.open_home()
     found = check_retraining(home, project, now=utc_now())

@@ -65,12 +65,13 @@ def create(
     who = console.actor(home, as_name)
     content = console.read_file(data)
     table = read_table(content, file_name=data.name)
+    reason = ""
     if not task:
         task = "ranking" if group else "binary" if positive else ""
     if not task:
         guess = guess_task(table, target)
         task, positive = guess.task, guess.positive
-        console.say(guess.reason)
+        reason = guess.reason
     definition = build_definition(
         name,
         title or name.replace("_", " ").capitalize(),
@@ -86,7 +87,7 @@ def create(
     dataset = add_dataset(
         home, who, name, content, file_name=data.name, label_provenance=provenance, correlation_id=correlation_id
     )
-    sentences = describe(definition)
+    sentences = [*([reason] if reason else []), *describe(definition)]
     made = {
         "id": name,
         "project": name,

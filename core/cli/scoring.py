@@ -50,8 +50,8 @@ def predict(
     )
     counts = ", ".join(f"{label}: {n}" for label, n in summary.by_prediction.items())
     lines = [
-        f"Version {summary.version} predicted {summary.rows} rows in {summary.seconds:.2f} s; {summary.problem_rows} have problems. "
-        f"The answers are in {out_path}.",
+        f"Version {summary.version} predicted {summary.rows} rows in {summary.seconds:.2f} s; "
+        f"{summary.problem_rows} have problems. The answers are in {out_path}.",
         *([f"Predictions: {counts}."] if counts else []),
     ]
     console.answer({**summary.to_dict(), "id": summary.request_id, "out": str(out_path)}, as_json, lines)
@@ -76,8 +76,8 @@ def feedback(
     lines = ["Labels: " + ", ".join(f"{n} {what}" for what, n in counts.items()) + "."]
     if quality and "accuracy" in quality:
         lines.append(
-            f"Accuracy of the last 30 days on {quality['rows']} labelled predictions: {quality['accuracy']:.3f} "
-            f"({quality['low']:.3f} to {quality['high']:.3f}); always the most frequent label: {quality['baseline_accuracy']:.3f}."
+            f"Accuracy of the last 30 days on {quality['rows']} labelled predictions: {quality['accuracy']:.3f} ({quality['low']:.3f} "
+            f"to {quality['high']:.3f}); always the most frequent label: {quality['baseline_accuracy']:.3f}."
         )
     elif quality:
         lines.append(

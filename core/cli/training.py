@@ -184,8 +184,8 @@ def leaderboard_lines(report: dict[str, Any]) -> list[str]:
         )
     headers = ["rank", "candidate", f"CV {metric}", "std", f"hold-out {metric}", "95 % interval", *shown, "fit s"]
     lines = [
-        f"Run {report['run']} of {report['project']}: {report['rows']} rows of dataset {report['dataset']}, {report['folds']} folds, "
-        f"hold-out {report['holdout']:.0%}, seed {report['seed']}.",
+        f"Run {report['run']} of {report['project']}: {report['rows']} rows of dataset {report['dataset']}, "
+        f"{report['folds']} folds, hold-out {report['holdout']:.0%}, seed {report['seed']}.",
         "",
         *console.table(headers, rows),
         "",
