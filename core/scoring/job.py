@@ -22,10 +22,10 @@ def start_scoring(
     home: Home, actor: Actor, project: str, content: bytes, *, file_name: str, key: str | None = None, owner: str = "supervisor"
 ) -> dict[str, Any]:
     """Put a file on the list of jobs; returns {"id": job}. The result lies at :func:`result_path` when the job is done."""
-    suffix = Path(file_name).suffix.lower() or ".csv"
+    suffix = ".xlsx" if Path(file_name).suffix.lower() == ".xlsx" else ".csv"  # a name from outside must not shape a path
 
     def work(tx: Tx) -> Done:
-        params = {"file_name": Path(file_name).name[:200], "suffix": suffix, "source": f"file {Path(file_name).name[:200]}"}
+        params = {"file_name": Path(file_name).name[-200:], "suffix": suffix, "source": f"file {Path(file_name).name[-200:]}"}
         job_id = jobs.enqueue(tx, project=project, kind="score", params=params, owner=owner)
         folder = home.work / f"job_{job_id}"
         shutil.rmtree(folder, ignore_errors=True)  # left by a start that was rolled back
