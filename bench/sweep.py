@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -51,19 +52,22 @@ def run_ours(rows: int) -> None:
     print(json.dumps({**last_fold, "whole": time(), "fits": fits, "f1": scores}))
 
 
-def measure(command: list[str]) -> tuple[dict, list[tuple[float, float]]]:
-    """Run a command; return what it printed and (time, MB) of its process tree five times a second."""
+def measure(command: list[str]) -> tuple[dict, list[tuple[float, float, float]]]:
+    """Run a command; return what it printed and (time, MB, CPU seconds so far) of its process tree twice a second."""
     began = time()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    memory = []
+    log: list[tuple[float, float, float]] = []
+    cpu: dict[int, float] = {}
     while process.poll() is None:
-        memory.append((time(), sum(_pss(pid) for pid in _tree(process.pid)) / 1024))
-        sleep(0.2)
+        tree = _tree(process.pid)
+        cpu.update({pid: max(cpu.get(pid, 0.0), _cpu(pid)) for pid in tree})
+        log.append((time(), sum(map(_pss, tree)) / 1024, sum(cpu.values())))
+        sleep(0.5)
     assert process.stdout is not None
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
     told = json.loads(process.stdout.read())
-    return {**told, "seconds": told["ended"] - began, "whole": told.get("whole", began) - began}, memory
+    return {**told, "seconds": told["ended"] - began, "whole": told.get("whole", began) - began}, log
 
 
 def _tree(root: int) -> list[int]:
@@ -87,9 +91,19 @@ def _pss(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def _peak(run: dict, log: list[tuple[float, float]]) -> float:
-    """Highest memory while the compared fits ran, MB."""
-    return max(mb for when, mb in log if when <= run["ended"])
+def _cpu(pid: int) -> float:
+    """User and system seconds of a process until now."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _until_last_fold(run: dict, log: list[tuple[float, float, float]]) -> tuple[float, float]:
+    """Highest memory (MB) and CPU seconds while the compared fits ran."""
+    inside = [(mb, seconds) for when, mb, seconds in log if when <= run["ended"]]
+    return max(mb for mb, _ in inside), inside[-1][1]
 
 
 def main() -> None:
@@ -101,17 +115,19 @@ def main() -> None:
         run_ours(options.rows)
         return
     here, rows = Path(__file__), ["--rows", str(options.rows)]
-    ours, our_memory = measure([sys.executable, str(here), "--ours", *rows])
-    plain, plain_memory = measure([sys.executable, str(here.with_name("plain_sweep.py")), *rows])
+    ours, our_log = measure([sys.executable, str(here), "--ours", *rows])
+    plain, plain_log = measure([sys.executable, str(here.with_name("plain_sweep.py")), *rows])
     same = all(abs(ours["f1"][name] - plain["f1"][name]) < 0.005 for name in plain["f1"])
     if ours["fits"] != plain["fits"] or not same:
         raise SystemExit(f"The two did not do the same work: {ours} and {plain}")
-    peak, plain_peak = _peak(ours, our_memory), _peak(plain, plain_memory)
+    peak, cpu = _until_last_fold(ours, our_log)
+    plain_peak, plain_cpu = _until_last_fold(plain, plain_log)
     time_ratio, memory_ratio = ours["seconds"] / plain["seconds"], peak / plain_peak
     print(f"rows {options.rows}, fits {ours['fits']} each, same F1 within 0.005")
     print(f"time    sweep {ours['seconds']:7.1f} s   plain {plain['seconds']:7.1f} s   ratio {time_ratio:.2f} (goal {TIME_GOAL})")
+    print(f"cpu     sweep {cpu:7.1f} s   plain {plain_cpu:7.1f} s   ratio {cpu / plain_cpu:.2f} (steadier on a busy machine)")
     print(f"memory  sweep {peak:7.0f} MB  plain {plain_peak:7.0f} MB  ratio {memory_ratio:.2f} (goal {MEMORY_GOAL})")
-    whole = max(mb for _, mb in our_memory)
+    whole = max(mb for _, mb, _ in our_log)
     print(f"with final fits, importances and intervals: {ours['whole']:.1f} s, {whole:.0f} MB")
     raise SystemExit(0 if time_ratio <= TIME_GOAL and memory_ratio <= MEMORY_GOAL else 1)
 
