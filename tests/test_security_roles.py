@@ -1,0 +1,351 @@
+"""Every act of core, as every role: refused exactly as the role table says, before anything changes, and written down."""
+
+import ast
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import accounts, approvals, audit, audit_export, deployment, roles
+from core.acts import Actor
+from core.cli.app import main
+from core.datasets import source, versions
+from core.drift import checks
+from core.errors import GreenlightError, Refused
+from core.home import Home
+from core.jobs import jobs
+from core.projects import creation, projects, samples
+from core.registry import versions as registry
+from core.scoring import job as scoring
+from core.scoring import labels, log, predict
+from core.training import runs
+from storage import accounts as accounts_store
+from storage.connection import writing
+from tests.conftest import chosen_candidate, copy_home
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = "heart_disease"
+PEOPLE = {
+    "scientist": roles.SCIENTIST, "director": roles.DRH, "devops": roles.DEVOPS, "developer": roles.DEVELOPER,
+    "admin": roles.ADMIN, "robot": roles.AGENT,
+}  # fmt: skip
+SCIENTIST, DIRECTOR, DEVOPS, ADMIN = (Actor(n) for n in ("scientist", "director", "devops", "admin"))
+HEADER = "id,age,sex,cp,trestbps,chol,fbs,restecg,thalch,exang,oldpeak,slope,ca,thal"
+ROW = "1,63,Male,asymptomatic,145,233,True,normal,150,False,2.3,flat,0,normal"
+TABLE = f"{HEADER}\n{ROW}\n".encode()
+
+
+@pytest.fixture(scope="module")
+def built_busy(built_trained, tmp_path_factory) -> Path:
+    """1.0.0 live, 1.1.0 with a pending request, a queued job, a logged prediction, a spare account and an agent's."""
+    root = tmp_path_factory.mktemp("busy") / "home"
+    home = copy_home(built_trained, root)
+    forest = next(c for c in runs.list_candidates(home, 1) if c.name == "random_forest")
+    registry.register(home, SCIENTIST, forest.id, version="1.1.0")
+    approvals.request_release(home, SCIENTIST, PROJECT, "1.1.0", reason="second")
+    runs.start_training(home, SCIENTIST, PROJECT, candidates=[("dummy", {})])
+    table = root.parent / "one.csv"
+    table.write_bytes(TABLE)
+    predict.predict_file(home, DEVOPS, PROJECT, table, root.parent / "out.csv", source="test")
+    accounts.add_account(home, ADMIN, "spare", roles.DEVELOPER)
+    with writing(home.db) as db:
+        accounts_store.insert_account(
+            db, name="robot", role=roles.AGENT, password_hash=None, demo=False, at="2026-01-01T00:00:00.000Z", by="test"
+        )
+    return root
+
+
+@pytest.fixture
+def home(built_busy, tmp_path) -> Home:
+    return copy_home(built_busy, tmp_path / "home")
+
+
+def approved(home: Home) -> None:
+    approvals.approve(home, DIRECTOR, 2, reason="good", despite_gates=True)
+
+
+def both_were_live(home: Home) -> None:
+    approved(home)
+    deployment.deploy(home, DEVOPS, PROJECT, "1.1.0")
+
+
+def job_ended(home: Home) -> None:
+    jobs.cancel(home, SCIENTIST, 2)
+
+
+def archived(home: Home) -> None:
+    projects.archive_project(home, SCIENTIST, "future_skills")
+
+
+def closed(home: Home) -> None:
+    accounts.close_account(home, ADMIN, "spare")
+
+
+def prediction_label(home: Home) -> bytes:
+    found = log.read(home, PROJECT)["prediction_id"].iloc[0]
+    return f"prediction_id,label\n{found},1\n".encode()
+
+
+def hr_database(home: Home) -> Path:
+    return home.root / "samples" / "future_skills" / samples.HR_DATABASE
+
+
+def hr_day() -> Any:
+    from samples.future_skills.hr_source import AS_OF
+
+    return AS_OF
+
+
+def definition(home: Home, name: str) -> Any:
+    return replace(projects.get_definition(home, PROJECT), name=name)
+
+
+@dataclass(frozen=True)
+class Act:
+    """One act: the function that people's doors call, what the audit calls it, its row of the role table."""
+
+    entry: str
+    action: str
+    permission: str
+    call: Callable[[Home, Actor], Any]
+    prepare: Callable[[Home], Any] = lambda home: None
+    by_hand: str = ""  # the command that does the same
+
+
+ACTS = (
+    Act("core.accounts.add_account", "add_account", "manage_accounts", lambda h, a: accounts.add_account(h, a, "eva", "devops"),
+        by_hand="user add eva --role devops"),
+    Act("core.accounts.change_role", "change_role", "manage_accounts", lambda h, a: accounts.change_role(h, a, "spare", "devops"),
+        by_hand="user role spare devops"),
+    Act("core.accounts.close_account", "close_account", "manage_accounts", lambda h, a: accounts.close_account(h, a, "spare"),
+        by_hand="user close spare"),
+    Act("core.accounts.reopen_account", "reopen_account", "manage_accounts", lambda h, a: accounts.reopen_account(h, a, "spare"),
+        closed, "user reopen spare"),
+    Act("core.accounts.revoke_sessions", "revoke_sessions", "manage_accounts",
+        lambda h, a: accounts.revoke_sessions(h, a, "spare")),
+    Act("core.accounts.reset_code", "give_reset_code", "manage_accounts", lambda h, a: accounts.reset_code(h, a, "spare"),
+        by_hand="user reset spare"),
+    Act("core.jobs.jobs.cancel", "cancel_job", "train", lambda h, a: jobs.cancel(h, a, 2)),
+    Act("core.jobs.jobs.rerun", "rerun_job", "train", lambda h, a: jobs.rerun(h, a, 2), job_ended),
+    Act("core.audit_export.export_audit", "export_audit", "export_audit", lambda h, a: audit_export.export_audit(h, a)),
+    Act("core.audit.export_audit", "export_audit", "export_audit",
+        lambda h, a: audit.export_audit(h, a, h.reports / f"{a.name}.jsonl"), by_hand="audit export {out}"),
+    Act("core.projects.projects.create_project", "create_project", "create_project",
+        lambda h, a: projects.create_project(h, a, definition(h, "fresh"))),
+    Act("core.projects.creation.create_with_data", "create_project", "create_project",
+        lambda h, a: creation.create_with_data(h, a, definition(h, "fresh"), b"x", file_name="x.csv")),
+    Act("core.projects.projects.archive_project", "archive_project", "archive_project",
+        lambda h, a: projects.archive_project(h, a, "future_skills"), by_hand="project archive future_skills"),
+    Act("core.projects.projects.restore_project", "restore_project", "archive_project",
+        lambda h, a: projects.restore_project(h, a, "future_skills"), archived, "project restore future_skills"),
+    Act("core.training.runs.start_training", "start_training", "train",
+        lambda h, a: runs.start_training(h, a, PROJECT, candidates=[("dummy", {})]),
+        by_hand=f"train {PROJECT} --candidates dummy"),
+    Act("core.deployment.deploy", "deploy", "deploy", lambda h, a: deployment.deploy(h, a, PROJECT, "1.1.0"), approved,
+        f"deploy {PROJECT} 1.1.0"),
+    Act("core.deployment.rollback", "rollback", "rollback", lambda h, a: deployment.rollback(h, a, PROJECT), both_were_live,
+        f"rollback {PROJECT}"),
+    Act("core.deployment.undeploy", "undeploy", "deploy", lambda h, a: deployment.undeploy(h, a, PROJECT),
+        by_hand=f"undeploy {PROJECT}"),
+    Act("core.datasets.source.export_source", "export_dataset", "export_dataset",
+        lambda h, a: source.export_source(h, a, "future_skills", hr_database(h), h.reports / f"{a.name}.csv", as_of=hr_day())),
+    Act("core.datasets.versions.add_dataset", "add_dataset", "upload_data",
+        lambda h, a: versions.add_dataset(h, a, PROJECT, _another_table(h), file_name="more.csv")),
+    Act("core.datasets.versions.export_dataset", "export_dataset", "export_dataset",
+        lambda h, a: versions.export_dataset(h, a, versions.get_version(h, PROJECT)), by_hand=f"export {PROJECT} {{out}}"),
+    Act("core.drift.checks.run_check", "check_drift", "analyse_drift",
+        lambda h, a: checks.run_check(h, a, PROJECT, current=checks.Upload(TABLE, "now.csv"), evidently=False),
+        by_hand=f"drift {PROJECT} --current {{table}} --no-evidently"),
+    Act("core.registry.versions.register", "register", "register",
+        lambda h, a: registry.register(h, a, chosen_candidate(h, 1).id, threshold=0.4),
+        by_hand=f"register {PROJECT} 1 --threshold 0.4"),
+    Act("core.scoring.job.start_scoring", "score_file", "predict",
+        lambda h, a: scoring.start_scoring(h, a, PROJECT, TABLE, file_name="now.csv")),
+    Act("core.scoring.labels.feed_labels", "feed_labels", "feed_labels",
+        lambda h, a: labels.feed_labels(h, a, PROJECT, prediction_label(h), file_name="labels.csv"),
+        by_hand=f"feedback {PROJECT} {{labels}}"),
+    Act("core.approvals.request_release", "request_release", "request_release",
+        lambda h, a: approvals.request_release(h, a, PROJECT, "1.1.0", reason="again"),
+        lambda h: approvals.withdraw(h, SCIENTIST, 2), f"request {PROJECT} 1.1.0 --reason again"),
+    Act("core.approvals.approve", "approve_release", "approve_release",
+        lambda h, a: approvals.approve(h, a, 2, reason="good", despite_gates=True),
+        by_hand="approve 2 --reason good --despite-gates"),
+    Act("core.approvals.reject", "reject_release", "approve_release", lambda h, a: approvals.reject(h, a, 2, reason="bad"),
+        by_hand="reject 2 --reason bad"),
+    Act("core.approvals.withdraw", "withdraw_request", "request_release", lambda h, a: approvals.withdraw(h, a, 2),
+        by_hand="withdraw 2"),
+)  # fmt: skip
+
+# Acts without a choice of role: at the door, about oneself, or inside a job whose start was the act that asks for the role.
+OWN = {
+    "core.accounts._open_session", "core.accounts.sign_out", "core.accounts.create_first_admin",
+    "core.accounts.add_first_account", "core.accounts.change_password", "core.accounts.use_reset_code", "core.training.job.run",
+}  # fmt: skip
+# Functions that open a write without being an act: what time decides, the clock's and the workers' own rows, the prediction log.
+WRITES = {
+    "core.accounts": {
+        "sign_in", "first_start_code", "create_first_admin", "add_first_account", "use_reset_code", "add_demo_accounts",
+    },
+    "core.approvals": {"note_expired"},
+    "core.clock": {"tick"},
+    "core.jobs.jobs": {"note_dead", "note_exit"},
+    "core.jobs.worker": {"run", "_beat"},
+    "core.jobs.supervisor": {"stop", "turn"},
+    "core.drift.job": {"run"},
+    "core.scoring.log": {"append"},
+    "core.acts": {"perform"},
+}  # fmt: skip
+# One private function behind several entries of the table.
+BEHIND = {
+    "core.accounts._set_active": {"core.accounts.close_account", "core.accounts.reopen_account"},
+    "core.approvals._decide": {"core.approvals.approve", "core.approvals.reject"},
+}
+
+
+def _another_table(home: Home) -> bytes:
+    content = versions.data_path(home, versions.get_version(home, PROJECT)).read_bytes()
+    return content[: content.rindex(b"\n", 0, len(content) - 1) + 1]
+
+
+def state(home: Home) -> dict[str, Any]:
+    """Everything that an act may change: all rows but the audit's, and all files but databases and their journals."""
+    seen: dict[str, Any] = {}
+    for path in (home.db, home.predictions_db):
+        with closing(sqlite3.connect(path)) as db:
+            for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                if not table.startswith(("audit", "sqlite_")):
+                    rows = sorted(map(repr, db.execute(f"SELECT * FROM {table}").fetchall()))
+                    seen[f"{path.name}:{table}"] = hashlib.sha256("\n".join(rows).encode()).hexdigest()
+    for folder in (home.root, home.models):
+        for path in folder.rglob("*"):
+            if path.is_file() and ".db" not in path.name and path.name != "audit.head":
+                seen[str(path)] = path.stat().st_size
+    return seen
+
+
+def forbidden(act: Act) -> list[str]:
+    return [name for name, role in PEOPLE.items() if not roles.may(role, act.permission)]
+
+
+def allowed(act: Act) -> list[str]:
+    return [name for name, role in PEOPLE.items() if roles.may(role, act.permission)]
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda a: a.entry.removeprefix("core."))
+def test_every_act_is_refused_to_exactly_those_roles_that_may_not(act, home):
+    act.prepare(home)
+    before, asked = state(home), act.permission.replace("_", " ")
+    for name in forbidden(act):
+        with pytest.raises(Refused, match=f"^The role {roles.ROLE_TITLES[PEOPLE[name]]} may not {asked}; who may: "):
+            act.call(home, Actor(name))
+        event = audit.search(home, limit=1)[0][0]
+        seen = (event["actor"], event["role"], event["action"], event["outcome"])
+        assert seen == (name, PEOPLE[name], act.action, "refused")
+        assert "may not" in event["error"]
+    assert state(home) == before
+    done, refusals = [], []
+    for name in allowed(act):
+        try:
+            act.call(home, Actor(name))
+            done.append(name)
+        except GreenlightError as error:
+            refusals.append(str(error))
+    assert not any("The role" in sentence for sentence in refusals), refusals
+    assert done or act.entry.endswith("create_with_data"), "nobody could do it: the case proves nothing"
+    assert audit.verify(home).intact
+
+
+NOBODIES = ("nobody", "closed_one", "", "x" * 300, "sci\x00entist", "scientist' --")
+
+
+@pytest.mark.parametrize("place", range(len(ACTS)), ids=lambda i: ACTS[i].entry.removeprefix("core."))
+def test_no_act_is_for_somebody_without_an_active_account(place, home):
+    act, name = ACTS[place], NOBODIES[place % len(NOBODIES)]
+    accounts.add_account(home, ADMIN, "closed_one", "devops")
+    accounts.close_account(home, ADMIN, "closed_one")
+    act.prepare(home)
+    before = state(home)
+    with pytest.raises(Refused, match="no active account"):
+        act.call(home, Actor(name))
+    assert state(home) == before
+    event = audit.search(home, limit=1)[0][0]
+    assert (event["actor"], event["action"], event["outcome"]) == (name, act.action, "refused")
+
+
+@pytest.mark.parametrize("act", [a for a in ACTS if a.by_hand], ids=lambda a: a.by_hand.replace("{", "").replace("}", ""))
+def test_the_command_line_refuses_the_same_roles_with_exit_1_and_one_line(act, home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GREENLIGHT_HOME", str(home.root))
+    monkeypatch.delenv("GREENLIGHT_MODELS", raising=False)
+    monkeypatch.delenv("GREENLIGHT_AS", raising=False)
+    act.prepare(home)
+    (tmp_path / "labels.csv").write_bytes(prediction_label(home))
+    (tmp_path / "table.csv").write_bytes(TABLE)
+    words = act.by_hand.format(out=tmp_path / "out", table=tmp_path / "table.csv", labels=tmp_path / "labels.csv").split()
+    before = state(home)
+    for name in forbidden(act):
+        assert main([*words, "--as", name]) == 1
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.count("\n") == 1
+        assert printed.err.startswith(f"Error: The role {roles.ROLE_TITLES[PEOPLE[name]]} may not ")
+        event = audit.search(home, limit=1)[0][0]
+        seen = (event["actor"], event["action"], event["outcome"], event["via"], bool(event["os_user"]))
+        assert seen == (name, act.action, "refused", "cli", True)
+    assert main(words) == 2  # nobody acts without a name
+    assert "--as" in capsys.readouterr().err
+    assert state(home) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_predicting_is_for_every_person_and_for_nobody_else(home, tmp_path):
+    table = tmp_path / "in.csv"
+    table.write_bytes(TABLE)
+    before = len(log.read(home, PROJECT))
+    for name in ("robot", "nobody", ""):
+        with pytest.raises(Refused):
+            predict.predict_rows(home, Actor(name), PROJECT, [{}], source="test")
+        with pytest.raises(Refused):
+            predict.predict_file(home, Actor(name), PROJECT, table, tmp_path / "out.csv", source="test")
+    assert len(log.read(home, PROJECT)) == before
+    assert not (tmp_path / "out.csv").exists()
+    for name in ("scientist", "director", "devops", "developer", "admin"):
+        assert predict.predict_file(home, Actor(name), PROJECT, table, tmp_path / "out.csv", source="test").rows == 1
+    assert len(log.read(home, PROJECT)) == before + 5
+
+
+def functions_calling(name: str) -> set[str]:
+    """Dotted names of the outermost functions (methods without their class) of core that call ``name``."""
+    found = set()
+    for path in sorted((ROOT / "core").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tops = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
+        tops += [m for n in tree.body if isinstance(n, ast.ClassDef) for m in n.body if isinstance(m, ast.FunctionDef)]
+        for function in tops:
+            for node in ast.walk(function):
+                called = getattr(node, "func", None)
+                if isinstance(node, ast.Call) and name in (getattr(called, "attr", None), getattr(called, "id", None)):
+                    found.add(f"{module}.{function.name}")
+    return found
+
+
+def test_a_new_act_without_a_row_in_this_table_fails_here():
+    entries = {a.entry for a in ACTS}
+    acting = functions_calling("perform")
+    covered = entries | OWN | {name for name, behind in BEHIND.items() if behind <= entries}
+    assert acting - covered == set()
+    assert {e for e in entries if e not in acting} == {
+        "core.accounts.close_account", "core.accounts.reopen_account", "core.approvals.approve", "core.approvals.reject",
+        "core.projects.creation.create_with_data",
+    }  # fmt: skip
+
+
+def test_nothing_in_core_writes_to_a_database_outside_of_an_act_but_what_is_listed_here():
+    listed = {f"{module}.{name}" for module, names in WRITES.items() for name in names}
+    acting = functions_calling("perform")
+    assert functions_calling("writing") - acting - listed == set()
