@@ -145,7 +145,7 @@ def _show_report(report: Report, dataset: Dataset, definition: Definition) -> No
             column_config={
                 "Missing": st.column_config.NumberColumn(format="percent"),
                 "Spread": st.column_config.BarChartColumn(
-                    color="green", help="Numbers from low to high, categories by frequency"
+                    color="green", y_min=0, help="Numbers from low to high, categories by frequency"
                 ),
             },
         )

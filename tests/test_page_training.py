@@ -1,0 +1,146 @@
+"""The Training page: the form becomes a job with exactly its settings, and jobs are shown as they stand."""
+
+import pytest
+
+from core.jobs import jobs
+from core.times import stamp, utc_now
+from pages.training import describe_cost, duration
+from storage.connection import writing
+
+
+def texts(test):
+    return "\n".join(m.value for m in test.markdown)
+
+
+def button(test, label):
+    return next(b for b in test.button if b.label == label)
+
+
+def set_job(home, job_id, **values):
+    """Put a job into a state that a worker would have written."""
+    with writing(home.db) as db:
+        columns = ", ".join(f"{name} = ?" for name in values)
+        db.conn.execute(f"UPDATE jobs SET {columns} WHERE id = ?", (*values.values(), job_id))
+
+
+def start(test):
+    button(test, "Start training").click().run()
+    return test
+
+
+def test_the_form_becomes_a_job_with_its_settings(demo_home, open_page):
+    test = open_page(demo_home, "training")
+    assert test.checkbox(key="training-heart_disease-dummy").disabled
+    test.checkbox(key="training-heart_disease-hist_gradient_boosting").set_value(False)
+    test.number_input(key="training-heart_disease-random_forest-n_estimators").set_value(20)
+    test.number_input(key="training-folds").set_value(3)
+    test.number_input(key="training-seed").set_value(7)
+    start(test)
+    (job,) = jobs.list_jobs(demo_home, project="heart_disease", kind="train")
+    chosen = dict(job.params["candidates"])
+    assert list(chosen) == ["dummy", "logistic_regression", "random_forest"]
+    assert chosen["random_forest"]["n_estimators"] == 20
+    assert (job.params["folds"], job.params["holdout"], job.params["seed"]) == (3, 0.2, 7)
+    assert test.success[0].value == f"Training {job.id} is on its way; it goes on when you leave this page."
+    assert test.query_params["job"] == str(job.id)
+
+
+def test_two_clicks_start_one_training_and_a_later_one_another(demo_home, open_page, monkeypatch):
+    test = open_page(demo_home, "training")
+    start(test)
+    start(test)
+    assert len(jobs.list_jobs(demo_home, kind="train")) == 2  # each was answered: the person wanted a second
+    # A script that Streamlit stopped before it could show the answer sends the same key again.
+    import pages.sending
+
+    monkeypatch.setattr(pages.sending, "note_sent", lambda form, sentence, **more: None)
+    start(test)
+    start(test)
+    assert len(jobs.list_jobs(demo_home, kind="train")) == 3
+
+
+def test_a_running_job_shows_how_far_it_is_and_can_be_cancelled(demo_home, open_page):
+    test = start(open_page(demo_home, "training"))
+    now = stamp(utc_now())
+    set_job(demo_home, 1, state="running", started_at=now, heartbeat_at=now, done=6, total=24, note="random_forest, fold 2 of 5",
+            seconds_left=75.0)  # fmt: skip
+    test = open_page(demo_home, "training")  # another visit finds it again
+    bar = test.get("progress")[0].proto
+    assert bar.value == 25
+    assert "fold 2 of 5" in bar.text
+    assert "6 of 24 fits" in bar.text
+    assert "about 1 min 15 s left" in bar.text
+    button(test, "Cancel").click().run()
+    assert jobs.get_job(demo_home, 1).cancel_by == "scientist"
+    assert any("scientist asked to stop" in c.value for c in test.caption)
+
+
+def test_an_interrupted_job_can_be_run_again(demo_home, open_page):
+    test = start(open_page(demo_home, "training"))
+    set_job(demo_home, 1, state="interrupted", finished_at=stamp(utc_now()), error="The worker stopped answering.")
+    test = open_page(demo_home, "training", job="1")
+    assert "⚡ Interrupted" in texts(test)
+    assert "The worker stopped answering" in texts(test)
+    button(test, "Run again").click().run()
+    assert [(j.id, j.rerun_of) for j in jobs.list_jobs(demo_home, kind="train")] == [(2, 1), (1, None)]
+    assert test.success[0].value == "Training 1 was interrupted. Now: training 2 runs it again."
+
+
+def test_the_history_names_outcome_and_time(trained_home, open_page):
+    test = open_page(trained_home, "training")
+    row = test.dataframe[0].value.iloc[0]
+    job = jobs.get_job(trained_home, 1)
+    assert (row["Training"], row["State"], row["By"], row["Data"], row["Candidates"]) == (
+        1,
+        "✓ Done",
+        "scientist",
+        "version 1",
+        3,
+    )
+    assert row["Outcome"] == job.outcome["sentence"]
+    assert not [b for b in test.button if b.label == "Run again"]
+
+
+def test_data_with_labels_of_a_model_is_refused_in_one_sentence(demo_home, open_page):
+    with writing(demo_home.db) as db:
+        db.conn.execute("UPDATE datasets SET label_provenance = 'model' WHERE project = 'heart_disease'")
+    test = start(open_page(demo_home, "training"))
+    assert "made by a model" in test.error[0].value
+    assert jobs.list_jobs(demo_home, kind="train") == []
+
+
+def test_a_candidate_whose_library_is_absent_says_how_to_install_it(demo_home, open_page, monkeypatch):
+    from core.training.catalogue import Candidate
+
+    monkeypatch.setattr(Candidate, "available", property(lambda self: self.needs != "xgboost"))
+    test = open_page(demo_home, "training")
+    assert test.checkbox(key="training-heart_disease-xgboost").disabled
+    assert any(c.value == "pip install xgboost-cpu" for c in test.code)
+
+
+def test_without_data_the_page_says_where_to_get_some(demo_home, open_page):
+    with writing(demo_home.db) as db:
+        db.conn.execute("DELETE FROM datasets WHERE project = 'heart_disease'")
+    test = open_page(demo_home, "training")
+    assert "There is nothing to train on yet" in texts(test)
+    assert not [b for b in test.button if b.label == "Start training"]
+
+
+def test_a_link_to_a_training_of_elsewhere_is_answered(trained_home, open_page):
+    assert "no training 99" in open_page(trained_home, "training", job="99").error[0].value
+
+
+def test_who_may_not_train_is_told_who_may(demo_home, open_page):
+    test = open_page(demo_home, "training", "director")
+    assert test.info[0].value == "Training is for Data scientist and DevOps; you are signed in as DRH manager."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.44, "0.4 s"), (42, "42 s"), (75, "1 min 15 s"), (7260, "2 h 1 min"), (-3, "0.0 s")]
+)
+def test_a_time_reads_as_people_say_it(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_cost_is_a_word():
+    assert [describe_cost(c) for c in (0.05, 1.0, 6.0, 60.0, 160.0)] == ["very quick", "very quick", "quick", "slower", "slow"]
