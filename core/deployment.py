@@ -166,7 +166,7 @@ def _switch(tx: Tx, row: dict[str, Any], kind: str, request_id: int | None, reas
         how = "superseded by" if kind == "deploy" else "rolled back to"
         store.end_deployment(tx.db, row["project"], at=tx.at, by=tx.actor.name)
         store.set_stage(tx.db, live["id"], "archived", f"{how} {row['version']}")
-    store.set_stage(tx.db, row["id"], "production", f"{'deployed' if kind == 'deploy' else 'rolled back to'} by {tx.actor.name}")
+    store.set_stage(tx.db, row["id"], "production", f"{'deployed' if kind == 'deploy' else 'brought back'} by {tx.actor.name}")
     store.insert_deployment(
         tx.db, project=row["project"], version_id=row["id"], kind=kind, at=tx.at, by=tx.actor.name, request_id=request_id, reason=reason
     )

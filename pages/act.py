@@ -35,6 +35,6 @@ def perform(form: str, do: Callable[[str], dict[str, Any]], say: Callable[[dict[
         st.rerun()
 
 
-def show_said() -> None:
-    """What the last act changed; shown once, at the top of the page."""
-    sending.show_sent(_FORM)
+def show_said() -> bool:
+    """What the last act changed; shown once, at the top of the page. Whether there was anything to show."""
+    return sending.show_sent(_FORM) is not None

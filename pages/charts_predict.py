@@ -47,7 +47,7 @@ def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> 
     """Probability of each class of one answer."""
     figure = go.Figure(
         go.Bar(
-            x=list(probabilities), y=[escape(c) for c in classes], orientation="h", text=[f"{p:.0%}" for p in probabilities],
+            x=list(probabilities), y=[escape(c) for c in classes], orientation="h", text=[say_share(p) for p in probabilities],
             textposition="outside", cliponaxis=False, marker={"color": [SERIES[i % len(SERIES)] for i in range(len(classes))]},
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
@@ -55,3 +55,10 @@ def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> 
     figure.update_xaxes(range=[0, 1.15], tickvals=[0, 0.5, 1], tickformat=".0%", title_text="Probability")
     figure.update_yaxes(type="category", autorange="reversed")
     return figure.update_layout(template=TEMPLATE, height=80 + 32 * len(classes), bargap=0.4)
+
+
+def say_share(share: float) -> str:
+    """A probability in percent that is never rounded to certainty."""
+    if 0.995 <= share < 1:
+        return "over 99%"
+    return "under 1%" if 0 < share < 0.005 else f"{share:.0%}"

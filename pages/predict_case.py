@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import streamlit as st
@@ -53,17 +54,20 @@ def _score(context: PageContext, row: dict[str, Any]) -> dict[str, Any]:
 
 def _ask(place: Any, column: Column, key: str) -> Any:
     """One widget of the form; None where nothing was entered."""
-    label = f"{column.name} ({column.unit})" if column.unit else column.name
+    label = _label(f"{column.name} ({column.unit})" if column.unit else column.name)
     span = _span(column)
     note = " ".join(t for t in (parts.plain(column.help), f"Usual: {span}." if span else "") if t) or None
     if column.kind == "category" and column.allowed:
-        return place.selectbox(parts.plain(label), column.allowed, index=None, placeholder="missing", help=note, key=key)
+        return place.selectbox(label, column.allowed, index=None, placeholder="missing", help=note, key=key)
     if column.kind == "category":
-        return place.text_input(parts.plain(label), placeholder="missing", help=note, key=key, max_chars=200).strip() or None
+        return place.text_input(label, placeholder="missing", help=note, key=key, max_chars=200).strip() or None
     step, form = (1, "%d") if column.integer else (None, None)
-    return place.number_input(
-        parts.plain(label), value=None, step=step, format=form, placeholder=span or "missing", help=note, key=key
-    )
+    return place.number_input(label, value=None, step=step, format=form, placeholder=span or "missing", help=note, key=key)
+
+
+def _label(text: str) -> str:
+    """A label that reads as Markdown shows it: signs that mean nothing there stay bare, because screen readers get them too."""
+    return text if re.fullmatch(r"[^\W_][\w .,/%()-]*", text) else parts.plain(text)
 
 
 def _span(column: Column) -> str:
@@ -81,11 +85,16 @@ def _show_answer(context: PageContext, definition: Definition, known: dict[str, 
         st.markdown(f"#### {_say(definition, outputs)}")
         score, sure = st.columns(2)
         if outputs["score"] == outputs["score"]:
-            score.metric("Score" if definition.is_classifier else "Value", f"{outputs['score']:.4g}")
+            score.metric(
+                "Score" if definition.is_classifier else "Value",
+                f"{outputs['score']:.1f}" if definition.is_classifier else f"{outputs['score']:.4g}",
+            )
         if outputs["confidence"] == outputs["confidence"]:
-            sure.metric("Confidence", f"{outputs['confidence']:.0%}", help="Probability of the predicted class.")
+            sure.metric("Confidence", charts_predict.say_share(outputs["confidence"]), help="Probability of the predicted class.")
         if probabilities:
-            words = ", ".join(f"{c} {p:.0%}" for c, p in zip(definition.classes, probabilities, strict=True))
+            words = ", ".join(
+                f"{c} {charts_predict.say_share(p)}" for c, p in zip(definition.classes, probabilities, strict=True)
+            )
             charts.show_figure(charts_predict.probability_bars(definition.classes, probabilities), alt=f"Probabilities: {words}.")
         problems = [p for p in str(outputs["problems"]).split("; ") if p]
         if problems:
@@ -119,7 +128,7 @@ def _show_why(context: PageContext, known: dict[str, Any]) -> None:
         "That says what the model does with the value, not what the value causes."
     )
     st.dataframe(
-        [{"Value": f"{e.column} = {e.value}", "Typical": e.typical, "Moves the score by": e.change} for e in known["why"]],
+        [{"Value": f"{e.column} = {e.value}", "Typical": e.typical, "Score change": e.change} for e in known["why"]],
         hide_index=True,
-        column_config={"Moves the score by": st.column_config.NumberColumn(format="%+.1f")},
+        column_config={"Score change": st.column_config.NumberColumn(format="%+.1f")},
     )

@@ -41,19 +41,24 @@ def _show_upload(context: PageContext, definition: Definition, live: LiveVersion
         file = st.file_uploader(
             f"A table for version {live.version}: CSV or Excel, up to 50 MB",
             type=["csv", "txt", "tsv", "xlsx"],
-            key="predict-upload",
+            key=f"predict-upload-{definition.name}",
         )
         if file is None:
             st.session_state.pop("predict-file", None)
             return
         with parts.guarded():
             _show_chosen(context, definition, live, file)
+    known = st.session_state.get("predict-file")
+    if known is not None and known["summary"]:
+        path = tables.now_path(context.home, known["key"])
+        _show_result(known["summary"], definition, path, Path(file.name).stem)
 
 
 def _show_chosen(context: PageContext, definition: Definition, live: LiveVersion, file: Any) -> None:
-    """The uploaded file: what was found in it, the button, and its result once it was scored."""
+    """The uploaded file: what was found in it, and the button."""
     known = st.session_state.get("predict-file")
     if known is None or known["file_id"] != file.file_id:
+        st.session_state.pop("predict-file", None)  # a file that is refused must not stand beside another one's result
         with st.spinner("Reading the table once through"):
             found = tables.check_table(file.getvalue(), definition, file_name=file.name)
         known = st.session_state["predict-file"] = {
@@ -74,20 +79,11 @@ def _show_chosen(context: PageContext, definition: Definition, live: LiveVersion
     small = found.rows <= tables.AT_ONCE_ROWS
     if not small:
         st.caption(f"More than {tables.AT_ONCE_ROWS:,} rows: scored as a job that goes on when you leave the page.")
-    if known["summary"] is None:
-        if st.button(
-            f"Score {found.rows:,} rows with version {live.version}",
-            type="primary",
-            icon=":material/play_arrow:",
-            key=f"score-{known['key']}",
-        ):
-            if small:
-                _score_now(context, file, known)
-            else:
-                _start_job(context, file, known)
+    if known["summary"] is not None:
         return
-    if known["summary"]:
-        _show_result(known["summary"], definition, tables.now_path(context.home, known["key"]), Path(file.name).stem)
+    button = f"Score {found.rows:,} rows with version {live.version}"
+    if st.button(button, type="primary", icon=":material/play_arrow:", key=f"score-{known['key']}"):
+        (_score_now if small else _start_job)(context, file, known)
 
 
 def _score_now(context: PageContext, file: Any, known: dict[str, Any]) -> None:
@@ -216,7 +212,7 @@ def _show_result(summary: dict[str, Any], definition: Definition, path: Path, st
         result = _read(str(path), path.stat().st_mtime if path.exists() else 0.0)
         answered, troubled, version, took = st.columns(4)
         answered.metric("Rows answered", f"{summary['rows']:,}")
-        share = f"{summary['problem_rows'] / summary['rows']:.0%} of the rows" if summary["rows"] else None
+        share = f"{summary['problem_rows'] / summary['rows']:.1%} of the rows" if summary["rows"] else None
         troubled.metric("Rows with problems", f"{summary['problem_rows']:,}", delta=share, delta_color="off", delta_arrow="off")
         version.metric("Answered by version", summary["version"])
         took.metric("Time", f"{summary['seconds']:.1f} s")

@@ -35,14 +35,16 @@ def show(context: PageContext, definition: Definition, *, has_predictions: bool)
         "text/csv",
         key="label-template",
     )
-    file = st.file_uploader("Labels: CSV or Excel, up to 50 MB", type=["csv", "txt", "tsv", "xlsx"], key="label-upload")
+    file = st.file_uploader(
+        "Labels: CSV or Excel, up to 50 MB", type=["csv", "txt", "tsv", "xlsx"], key=f"label-upload-{project}"
+    )
     if file is None:
         return
     form = f"labels-{file.file_id}"
     if st.session_state.get("labels-fed") == file.file_id:
         st.caption("These labels have been kept; choose another file to feed more.")
         return
-    if st.button(f"Keep the labels of {file.name}", type="primary", icon=":material/add_task:", key=form):
+    if st.button("Keep these labels", type="primary", icon=":material/add_task:", key=form):
 
         def say(done: dict[str, int]) -> str:
             st.session_state["labels-fed"] = file.file_id

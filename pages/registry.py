@@ -26,7 +26,7 @@ _STAGES = {
 def show(context: PageContext) -> None:
     """Who was live when, every version, and the card of the chosen one with what may be done to it."""
     parts.show_title("Registry", "What exists, what is live, since when?")
-    act.show_said()
+    just_acted = act.show_said()
     if context.project is None:
         parts.show_empty("There is no project yet.", "A version belongs to a project.", page="data", label="Go to Data")
         return
@@ -37,13 +37,13 @@ def show(context: PageContext) -> None:
         return
     spans = deployment.list_deployments(context.home, context.project.name)
     requests = approvals.list_requests(context.home, project=context.project.name, now=context.now)
-    _show_live(context, spans)
+    _show_live(context, spans, just_acted=just_acted)
     chosen = _choose(known)
     _show_table(context, known, requests)
     registry_card.show_card(context, chosen, [r for r in requests if r.version_id == chosen.id], spans)
 
 
-def _show_live(context: PageContext, spans: list[deployment.Deployment]) -> None:
+def _show_live(context: PageContext, spans: list[deployment.Deployment], *, just_acted: bool) -> None:
     project = context.project
     assert project is not None
     live = deployment.find_live(context.home, project.name)
@@ -61,7 +61,8 @@ def _show_live(context: PageContext, spans: list[deployment.Deployment]) -> None
             return
         figure = charts_registry.live_timeline(spans, now=context.now, zone=st.context.timezone or "UTC")
         charts.show_figure(figure, alt=_describe_spans(spans), key="live-timeline")
-        _show_rollback(context, live, spans)
+        if not just_acted:  # a late second click must not find the next rollback under the pointer
+            _show_rollback(context, live, spans)
         with st.expander("Who was live when, as a table"):
             st.dataframe(
                 [
