@@ -12,7 +12,7 @@ from core import accounts, logs
 from core.clock import Clock
 from core.jobs.supervisor import Supervisor
 from core.settings import Settings
-from pages import door, forms
+from pages import door, forms, warmup
 from pages.parts import report_error
 
 settings = Settings.from_environment()
@@ -28,14 +28,12 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     supervisor, clock = Supervisor(home), Clock(home)
     supervisor.start()
     clock.start()
-    # The first scoring needs scikit-learn, whose import takes seconds: after the first paint, not before.
-    warming = threading.Timer(8.0, __import__, ["sklearn.pipeline"])
-    warming.daemon = True
-    warming.start()
+    closing = threading.Event()
+    threading.Thread(target=warmup.warm_up, args=[closing], name="warm-up", daemon=True).start()
     try:
         yield {"home": home}
     finally:
-        warming.cancel()
+        closing.set()
         clock.stop()
         supervisor.stop()
 
