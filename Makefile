@@ -33,6 +33,7 @@ demo: $(VENV)/.installed ## prepare the demo's projects, data and accounts; safe
 	$(CORE) demo
 
 test: $(VENV)/.installed-dev ## the quick tests
+	$(if $(COVERAGE),$(BIN)/python -m coverage erase)
 	$(PYTEST) $(FAST)
 
 check: ## everything that a change must pass: all tests but the soak, ruff, mypy, coverage of core and storage
@@ -40,7 +41,7 @@ check: ## everything that a change must pass: all tests but the soak, ruff, mypy
 	$(MAKE) check-rest
 
 check-rest: $(VENV)/.installed-dev $(EXTRA)/.installed ## what check does after a measured test run
-	PYTHONPATH=$(EXTRA) $(BIN)/python -m coverage run -m pytest -m "browser or extra"
+	PYTHONPATH=$(CURDIR)/$(EXTRA) $(BIN)/python -m coverage run -m pytest -m "browser or extra"
 	$(MAKE) lint types
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --skip-covered --fail-under=90

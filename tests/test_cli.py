@@ -67,8 +67,9 @@ def test_every_promised_command_is_there():
 
     tree = typer.main.get_command(app).commands
     assert {
-        "demo", "train", "register", "versions", "compare", "evaluate", "request", "approve", "reject", "withdraw", "deploy",
-        "rollback", "undeploy", "predict", "feedback", "drift", "retrain", "export", "export-log", "jobs", "project", "audit", "user",
+        "demo", "train", "register", "versions", "compare", "evaluate", "request", "approve", "reject", "withdraw",
+        "deploy", "rollback", "undeploy", "predict", "feedback", "drift", "retrain", "export", "export-log", "jobs", "project",
+        "audit", "user",
     } <= set(tree)  # fmt: skip
     assert set(tree["project"].commands) == {"create", "list", "archive", "restore"}
     assert set(tree["audit"].commands) == {"verify", "export", "list"}
@@ -87,6 +88,13 @@ def test_the_environment_may_name_the_account(command, demo_home, monkeypatch):
     assert main(["train", "heart_disease"]) == 1
     events, _ = audit.search(demo_home, action="start_training")
     assert [(e["actor"], e["outcome"], e["via"]) for e in events] == [("director", "refused", "cli")]
+
+
+def test_reading_needs_no_account_but_a_named_one_must_exist(command, demo_home):
+    for arguments in (("versions", "heart_disease"), ("retrain", "heart_disease", "--check")):
+        assert command(demo_home, *arguments)[0] == 0
+        assert command(demo_home, *arguments, "--as", "developer")[0] == 0
+        assert "'nobody'" in one_line(command(demo_home, *arguments, "--as", "nobody")[2])
 
 
 def test_an_unknown_account_is_refused_in_one_line(command, demo_home):

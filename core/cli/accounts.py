@@ -24,7 +24,7 @@ def add(name: Name, role: Role, as_name: As = "", as_json: Json = False) -> None
 
     home = console.open_home()
     role = SHORT.get(role, role)
-    if not as_name and accounts.needs_first_start(home):
+    if accounts.needs_first_start(home):
         made = accounts.add_first_account(home, name, role, os_user=getpass.getuser())
     else:
         made = accounts.add_account(home, console.actor(home, as_name), name, role)

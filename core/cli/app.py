@@ -30,6 +30,10 @@ app.add_typer(accounts.commands, name="user")
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code: 0 done, 1 refused (one line on stderr says why), 2 wrong usage."""
+    for number, argument in enumerate(arguments, 1):
+        if not argument.isprintable() and argument.encode("utf-8", "ignore").decode() != argument:
+            console.complain(f"Argument {number} holds bytes that are no UTF-8 text; write the name, or rename the file, in UTF-8.")
+            return 2
     try:
         app(arguments, prog_name="python -m core")
     except SystemExit as end:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.errors import BadInput
+from core.errors import BadInput, Refused
 
 if TYPE_CHECKING:
     from core.acts import Actor
@@ -56,6 +56,15 @@ def actor(home: Home, name: str) -> Actor:
         )
         raise typer.BadParameter(f"name the account that acts ({known})", param_hint="'--as'")
     return cli_actor(name)
+
+
+def check_reader(home: Home, name: str) -> None:
+    """Reading needs no account; one that is named all the same must exist."""
+    from core.accounts import find_account
+
+    account = find_account(home, name) if name else None
+    if name and (account is None or not account.active):
+        raise Refused(f"There is no active account {name!r}; ask an administrator to add it.")
 
 
 def read_file(path: Path) -> bytes:
@@ -164,8 +173,6 @@ def run_job(home: Home, who: Actor, job_id: int) -> Job:
         finally:
             line.end()
     except KeyboardInterrupt:
-        from core.errors import Refused
-
         say("Stopping; press Ctrl-C again to end the worker at once.")
         try:
             jobs.cancel(home, who, job_id)

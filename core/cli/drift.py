@@ -84,6 +84,7 @@ def _status(column: dict[str, Any]) -> str:
 def retrain(
     project: Project,
     check: Annotated[bool, typer.Option("--check", help="Only report whether a retraining is due.")] = False,
+    as_name: As = "",
     as_json: Json = False,
 ) -> None:
     """Report whether a retraining is due, and by which trigger."""
@@ -96,6 +97,7 @@ def retrain(
             f"train {project} trains."
         )
     home = console.open_home()
+    console.check_reader(home, as_name)
     found = check_retraining(home, project, now=utc_now())
     words = {True: "due", False: "not due", None: "unknown"}
     rows = [[t.name, t.value, f"{t.threshold:g} {t.unit}", words[t.fired]] for t in found.triggers]

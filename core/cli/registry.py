@@ -52,13 +52,14 @@ def register(
 
 
 @commands.command()
-def versions(project: Project, as_json: Json = False) -> None:
+def versions(project: Project, as_name: As = "", as_json: Json = False) -> None:
     """List the versions of a project, newest first."""
     from core.deployment import find_live
     from core.projects.projects import get_definition
     from core.registry.versions import list_versions
 
     home = console.open_home()
+    console.check_reader(home, as_name)
     metric = get_definition(home, project).metric
     live = find_live(home, project)
     found = []
@@ -113,6 +114,7 @@ def compare(
         Path | None,
         typer.Option("--out", metavar="MODEL_COMPARISON.md", help="Write the comparison there too.", show_default=False),
     ] = None,
+    as_name: As = "",
     as_json: Json = False,
 ) -> None:
     """Compare the candidates of a run: leaderboard, choice and its reasons."""
@@ -122,6 +124,7 @@ def compare(
     from core.training import runs
 
     home = console.open_home()
+    console.check_reader(home, as_name)
     get_project(home, project)
     if run_id is None:
         newest = runs.list_runs(home, project, 1)
@@ -147,6 +150,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="REPORT.json", help="Write the report there too.", show_default=False)
     ] = None,
+    as_name: As = "",
     as_json: Json = False,
 ) -> None:
     """Evaluate a version on a labelled table; nothing is logged or changed."""
@@ -154,6 +158,7 @@ def evaluate(
     from core.times import utc_now
 
     home = console.open_home()
+    console.check_reader(home, as_name)
     report = evaluate_version(home, project, version, console.read_file(data), file_name=data.name, now=utc_now())
     if out is not None:
         fresh = out.with_name(out.name + ".part")

@@ -76,8 +76,9 @@ def feedback(
     lines = ["Labels: " + ", ".join(f"{n} {what}" for what, n in counts.items()) + "."]
     if quality and "accuracy" in quality:
         lines.append(
-            f"Accuracy of the last 30 days on {quality['rows']} labelled predictions: {quality['accuracy']:.3f} ({quality['low']:.3f} "
-            f"to {quality['high']:.3f}); always the most frequent label: {quality['baseline_accuracy']:.3f}."
+            f"Accuracy of the last 30 days on {quality['rows']} labelled predictions: {quality['accuracy']:.3f} "
+            f"({quality['low']:.3f} to {quality['high']:.3f}); "
+            f"always the most frequent label: {quality['baseline_accuracy']:.3f}."
         )
     elif quality:
         lines.append(
@@ -95,18 +96,13 @@ def export_log(
     as_json: Json = False,
 ) -> None:
     """Export the prediction log: one JSON line a prediction."""
-    from core.accounts import find_account
-    from core.acts import check_role
-    from core.errors import Refused
     from core.projects.projects import get_project
     from core.scoring.log import export_jsonl
+    from core.scoring.predict import check_may_predict
 
     home = console.open_home()
     who = console.actor(home, as_name)
-    account = find_account(home, who.name)
-    if account is None or not account.active:
-        raise Refused(f"There is no active account {who.name!r}; ask an administrator to add it.")
-    check_role(account.role, "predict")
+    check_may_predict(home, who)
     get_project(home, project)
     lines = export_jsonl(home, project, out)
     console.answer({"project": project, "lines": lines, "out": str(out)}, as_json, f"{lines} predictions are in {out}.")
