@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -80,12 +81,15 @@ def show(context: PageContext) -> None:
 def _choose(context: PageContext, found: list[Run], registered: list[Version]) -> tuple[list[Run], list[Version]]:
     by_id = {r.id: r for r in found}
     wanted = st.query_params.get("run", "")
-    if wanted and (not wanted.isdecimal() or int(wanted) not in by_id):
-        raise NotFound(f"This project has no run {wanted[:20]} among its last {len(found)}.")
+    if wanted and wanted not in map(str, by_id):
+        older = runs.get_run(context.home, int(wanted)) if wanted.isdecimal() and len(wanted) < 10 else None
+        if older is None or older.project != found[0].project:
+            raise NotFound(f"This project has no run {wanted[:20]}.")
+        by_id[older.id] = older
     start = int(wanted) if wanted else found[0].id
     by_version = {v.version: v for v in registered}
     linked = st.query_params.get("version", "")
-    options = [*(("run", str(r.id)) for r in found), *(("version", v) for v in by_version)]
+    options = [*(("run", str(r.id)) for r in by_id.values()), *(("version", v) for v in by_version)]
     default = [("version", linked)] if linked in by_version and not wanted else [("run", str(start))]
     picked = st.multiselect(
         "Runs and versions to compare", options, default, key=f"comparison-choice-{found[0].project}-{wanted}-{linked}",
@@ -179,7 +183,7 @@ def _show_downloads(
         for run in chosen:
             name = "MODEL_COMPARISON.md" if len(chosen) == 1 else f"MODEL_COMPARISON_run_{run.id}.md"
             parts.download(
-                name, lambda run=run: comparison_page(context.home, run), name, "text/markdown", key=f"comparison-md-{run.id}"
+                name, partial(comparison_page, context.home, run), name, "text/markdown", key=f"comparison-md-{run.id}"
             )
         parts.download(
             "Leaderboard as CSV", lambda: _as_csv(leaderboard_rows(board, labels, definition.task)),
@@ -232,6 +236,11 @@ def _show_register(context: PageContext, s: Standing, label: str, definition: De
         return
     if not context.account.may("register"):
         st.caption("Data scientists and DevOps register candidates.")
+        return
+    taken = [v for v in versions.list_versions(context.home, definition.name) if v.candidate_id == s.candidate_id]
+    if any(v.threshold == threshold for v in taken):
+        if definition.task == "binary":
+            st.caption("It can be registered once more with another decision threshold: choose one in that tab.")
         return
     with st.form(f"comparison-register-{s.candidate_id}"):
         st.markdown(

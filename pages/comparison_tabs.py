@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -29,7 +30,7 @@ def show_tabs(
     if definition.is_classifier:
         draws["Confusion matrix"] = lambda: _show_confusion(result, definition)
         for name in ("ROC", "Precision and recall", "Calibration"):
-            draws[name] = lambda name=name: _show_curves(name, board, labels, standing, definition, home)
+            draws[name] = partial(_show_curves, name, board, labels, standing, definition, home)
         draws["Per class"] = lambda: _show_per_class(result, definition)
     else:
         draws["Predicted and true"] = lambda: _show_answers(result, definition)

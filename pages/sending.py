@@ -29,8 +29,13 @@ def note_sent(form: str, sentence: str, **more: object) -> None:
 
 
 def show_sent(form: str) -> dict[str, object] | None:
-    """Show what came of the last act of ``form``, once; returns it for the page to add a link."""
+    """Show what came of the last act of ``form``, once; returns it for the page to add a link.
+
+    A note kept with ``failed=True`` is shown as the failure that it is.
+    """
     found: dict[str, object] | None = st.session_state.pop(f"_sent:{form}", None)
-    if found is not None:
+    if found is not None and found.get("failed"):
+        st.error(str(found["sentence"]), icon=":material/error:")
+    elif found is not None:
         st.success(str(found["sentence"]), icon=":material/check_circle:")
     return found

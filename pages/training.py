@@ -44,7 +44,9 @@ def show(context: PageContext) -> None:
     if not data:
         parts.show_empty("There is nothing to train on yet.", "Add a table of examples first.", page="data", label="Go to Data")
         return
-    sending.show_sent("training")
+    sent = sending.show_sent("training")
+    if sent and sent.get("run"):
+        parts.show_link("comparison", "Compare the candidates", run=str(sent["run"]))
     history = jobs.list_jobs(context.home, project=project, kind="train", now=context.now)
     active = [j.id for j in history if not j.finished]
     if active:
@@ -66,7 +68,11 @@ def _watch(context: PageContext, watched: list[int]) -> None:
     """Only this part asks again every second; when one of the jobs ends, the whole page is drawn once."""
     now = utc_now()
     found = [jobs.get_job(context.home, number, now=now) for number in watched]
-    if any(j.finished for j in found):
+    ended = next((j for j in found if j.finished), None)
+    if ended is not None:
+        text = (ended.outcome or {}).get("sentence") or ended.error or "Nothing but baselines could be trained."
+        sentence = f"Training {ended.id} has ended: {STATES[ended.state]}. {parts.plain(text)}"
+        sending.note_sent("training", sentence, failed=ended.state != "done", run=(ended.outcome or {}).get("run"))
         st.rerun()
     for job in found:
         with st.container(border=True):
@@ -153,7 +159,13 @@ def _show_form(context: PageContext, definition: Definition, data: list[Dataset]
             )
     if not sent:
         return
-    settings = {"dataset_version": version, "candidates": chosen, "folds": folds, "holdout": holdout, "seed": seed}
+    settings: dict[str, Any] = {
+        "dataset_version": version,
+        "candidates": chosen,
+        "folds": folds,
+        "holdout": holdout,
+        "seed": seed,
+    }
     with parts.guarded(), st.spinner("Checking the data"):
         key = sending.request_key("training", "start", definition.name, settings)
         made = runs.start_training(context.home, context.actor, definition.name, key=key, **settings)
@@ -207,8 +219,10 @@ def _show_param(definition: Definition, candidate: Candidate, param: Param) -> N
         st.selectbox(param.title, list(param.choices), index=param.choices.index(param.default), key=key, help=param.help or None)
         return
     number = int if param.kind == "int" else float
-    limits = {n: None if v is None else number(v) for n, v in (("min_value", param.low), ("max_value", param.high))}
-    shape = {} if param.kind == "int" else {"format": "%g", "step": max(float(param.default) / 10, 1e-6)}
+    limits: dict[str, Any] = {
+        n: None if v is None else number(v) for n, v in (("min_value", param.low), ("max_value", param.high))
+    }
+    shape: dict[str, Any] = {} if param.kind == "int" else {"format": "%g", "step": max(float(param.default) / 10, 1e-6)}
     st.number_input(param.title, value=number(param.default), key=key, help=param.help or None, **limits, **shape)
 
 
@@ -241,8 +255,11 @@ def _show_history(context: PageContext, history: list[Job], data: dict[int, int]
     )
     known = {j.id: j for j in history}
     wanted = st.query_params.get("job", str(history[0].id))
-    if not wanted.isdecimal() or int(wanted) not in known:
-        raise NotFound(f"This project has no training {wanted[:20]} among its last {len(history)}.")
+    if wanted not in map(str, known):
+        older = jobs.get_job(context.home, int(wanted)) if wanted.isdecimal() and len(wanted) < 10 else None
+        if older is None or (older.project, older.kind) != (history[0].project, "train"):
+            raise NotFound(f"This project has no training {wanted[:20]}.")
+        known[older.id] = older
     st.session_state["training-job"] = int(wanted)
     if len(history) > 1:
         st.selectbox("Training to look at", list(known), key="training-job", width=220, on_change=_follow_choice)

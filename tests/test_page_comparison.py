@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from tests.conftest import train_small
 from core.acts import Actor
 from core.errors import Refused
 from core.registry import comparison, versions
@@ -12,6 +11,7 @@ from core.training import runs
 from core.training import threshold as thresholds
 from pages import charts_comparison
 from pages.comparison import leaderboard_rows
+from tests.conftest import train_small
 
 
 def texts(test):
@@ -110,6 +110,18 @@ def test_the_chosen_threshold_goes_with_the_version(trained_home, open_page):
     assert versions.get_version(trained_home, "heart_disease", "3.0.0").threshold == rounded
 
 
+def test_a_registered_candidate_is_offered_again_only_with_another_threshold(trained_home, open_page):
+    test = open_page(trained_home, "comparison")
+    assert "this candidate is version **1.0.0**" in texts(test)
+    assert not [b for b in test.button if b.label == "Register"]
+    test.session_state["comparison-tabs"] = "Decision threshold"
+    test.run()
+    test.slider[0].set_value(0.3).run()
+    assert button(test, "Register")
+    button(test, "Back to 0.5").click().run()
+    assert not [b for b in test.button if b.label == "Register"]
+
+
 def test_a_candidate_below_the_gate_and_a_baseline_have_no_register_button(trained_home, open_page):
     test = open_page(trained_home, "comparison")
     dummy = candidate(trained_home, "dummy")
@@ -162,7 +174,7 @@ def test_without_a_run_the_page_says_what_to_do(demo_home, open_page):
 
 
 def test_a_link_to_a_run_of_elsewhere_is_answered(trained_home, open_page):
-    assert "no run 99" in open_page(trained_home, "comparison", run="99").error[0].value
+    assert "There is no run 99" in open_page(trained_home, "comparison", run="99").error[0].value
 
 
 def test_the_interval_plot_draws_every_candidate_and_the_line_of_the_baseline(trained_home):

@@ -75,6 +75,20 @@ def test_a_running_job_shows_how_far_it_is_and_can_be_cancelled(demo_home, open_
     assert any("scientist asked to stop" in c.value for c in test.caption)
 
 
+def test_when_a_watched_job_ends_the_page_says_how(demo_home, open_page, monkeypatch):
+    test = start(open_page(demo_home, "training"))
+    listed = jobs.list_jobs
+
+    def list_just_before_the_end(*args, **options):
+        found = listed(*args, **options)
+        set_job(demo_home, 1, state="failed", finished_at=stamp(utc_now()), error="The disk is full.")
+        return found
+
+    monkeypatch.setattr(jobs, "list_jobs", list_just_before_the_end)
+    test.run()
+    assert test.error[0].value == r"Training 1 has ended: ✕ Failed. The disk is full\."
+
+
 def test_an_interrupted_job_can_be_run_again(demo_home, open_page):
     test = start(open_page(demo_home, "training"))
     set_job(demo_home, 1, state="interrupted", finished_at=stamp(utc_now()), error="The worker stopped answering.")
@@ -127,7 +141,7 @@ def test_without_data_the_page_says_where_to_get_some(demo_home, open_page):
 
 
 def test_a_link_to_a_training_of_elsewhere_is_answered(trained_home, open_page):
-    assert "no training 99" in open_page(trained_home, "training", job="99").error[0].value
+    assert "There is no job 99" in open_page(trained_home, "training", job="99").error[0].value
 
 
 def test_who_may_not_train_is_told_who_may(demo_home, open_page):
