@@ -77,8 +77,10 @@ def _show_rows(table: Table) -> None:
 
 
 def _show_columns(context: PageContext, answers: dict[str, Any]) -> None:
-    st.markdown("This is what the columns seem to be. Change what is wrong: **kind** (text is never used), **use** "
-                "(a key names a row, ignored is kept but not used), and the range that is plausible, if known. The target comes next.")  # fmt: skip
+    st.markdown(
+        "This is what the columns seem to be; change what is wrong. **Kind**: text is never used. **Use**: a key names a row, "
+        "ignored is kept but not used. **Lowest** and **highest**: the plausible range, if known. The target comes next."
+    )
     _show_rows(answers["table"])
     rows = [column_row(c, answers["overrides"].get(c.name, {})) for c in answers["columns"]]
     edited = st.data_editor(

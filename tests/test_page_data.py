@@ -137,6 +137,70 @@ def test_the_wizard_makes_a_project_of_any_table(demo_home, open_page):
     assert rows[0][1] == rows[1][1]
 
 
+def as_excel(text):
+    import io
+
+    import pandas as pd
+
+    buffer = io.BytesIO()
+    pd.read_csv(io.StringIO(text)).to_excel(buffer, index=False)
+    return buffer.getvalue()
+
+
+LEVELS = "size,level\n" + "".join(f"{i % 17},{('LOW', 'HIGH', 'MEDIUM')[i % 3]}\n" for i in range(120))
+GRADES = "query,width,grade\n" + "".join(f"q{i // 10},{i % 23},{i % 5}\n" for i in range(120))
+PRICES = "rooms,price\n" + "".join(f"{i % 7},{100 + i * 1.5}\n" for i in range(120))
+
+
+@pytest.mark.parametrize(
+    ("table", "task", "answers", "expected"),
+    [
+        (
+            LEVELS,
+            "multiclass",
+            {},
+            {"classes": ("LOW", "MEDIUM", "HIGH"), "level_weights": {"LOW": 0.0, "MEDIUM": 0.5, "HIGH": 1.0}},
+        ),
+        (GRADES, "ranking", {"wizard-group-grade": "query"}, {"group": "query", "metric": "ndcg"}),
+        (GRADES, "binary", {"wizard-positive-grade": ">2"}, {"positive": ">2", "classes": ("0", "1")}),
+        (PRICES, "regression", {}, {"metric": "r2", "classes": ()}),
+    ],
+)
+def test_the_wizard_knows_every_task_and_excel(demo_home, open_page, table, task, answers, expected):
+    test = open_page(demo_home, "data", new="1")
+    test.file_uploader[0].upload("table.xlsx", as_excel(table)).run()
+    button(test, "On to: Columns").click().run()
+    button(test, "On to: Target").click().run()
+    test.text_input(key="wizard-title").input("Brought along").run()
+    test.selectbox(key=f"wizard-task-{test.selectbox(key='wizard-target').value}").set_value(task).run()
+    for key, value in answers.items():
+        (test.selectbox if "group" in key else test.text_input)(key=key).set_value(value).run()
+    button(test, "On to: What will happen").click().run()
+    button(test, "Create project").click().run()
+    assert not test.error
+    definition = projects.get_definition(demo_home, "brought_along")
+    assert definition.task == task
+    assert {name: getattr(definition, name) for name in expected} == expected
+    assert versions.get_version(demo_home, "brought_along").validation["ok"]
+
+
+def test_going_back_in_the_wizard_keeps_the_answers(demo_home, open_page):
+    test = open_page(demo_home, "data", new="1")
+    test.file_uploader[0].upload("churn.csv", CHURN.encode(), "text/csv").run()
+    button(test, "On to: Columns").click().run()
+    button(test, "On to: Target").click().run()
+    test.text_input(key="wizard-title").input("Customer churn").run()
+    test.selectbox(key="wizard-target").set_value("plan").run()
+    button(test, "On to: What will happen").click().run()
+    assert "Predicts plan as one of basic, pro, team" in texts(test)
+    button(test, "Back").click().run()
+    assert test.text_input(key="wizard-title").value == "Customer churn"
+    assert test.selectbox(key="wizard-target").value == "plan"
+    button(test, "Leave without creating").click().run()
+    assert test.title[0].value == "Data"
+    assert "wizard" not in test.session_state
+
+
 def test_the_wizard_says_what_is_wrong_and_stays_where_it_is(demo_home, open_page):
     test = open_page(demo_home, "data", new="1")
     test.file_uploader[0].upload("churn.csv", CHURN.encode(), "text/csv").run()
