@@ -15,6 +15,7 @@ from streamlit.errors import FragmentHandledException
 from core import accounts, roles
 from core.errors import GreenlightError
 from core.home import Home
+from core.text import one_line
 from core.times import parse
 
 LOG = logging.getLogger("greenlight.pages")
@@ -60,7 +61,7 @@ def find_status(name: str) -> Status:
 
 def plain(text: object) -> str:
     """``text`` as it is, for places that read Markdown: names and notes come from people and files."""
-    flat = " ".join(str(text).split())
+    flat = one_line(text)
     return "".join("\\" + sign if sign in r"\`*_{}[]()<>#+-.!|~$:" else sign for sign in flat)
 
 

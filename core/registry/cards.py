@@ -12,6 +12,7 @@ from core.home import Home
 from core.projects.definition import Definition, check_name
 from core.projects.projects import get_definition
 from core.registry.versions import list_versions
+from core.text import one_line
 from core.times import stamp, utc_now
 from core.training import runs
 
@@ -132,8 +133,8 @@ def _number(value: float | None) -> str:
 
 def _cell(text: str) -> str:
     """Text as text inside a Markdown table."""
-    flat = " ".join(str(text).split())
-    return flat.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[").replace("`", "\\`")
+    flat = one_line(text)
+    return flat.replace("\\", "\\\\").replace("*", "\\*").replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[").replace("`", "\\`")
 
 
 def _write(path: Path, text: str) -> None:
