@@ -32,7 +32,8 @@ def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code: 0 done, 1 refused (one line on stderr says why), 2 wrong usage."""
     for number, argument in enumerate(arguments, 1):
         if not argument.isprintable() and argument.encode("utf-8", "ignore").decode() != argument:
-            console.complain(f"Argument {number} holds bytes that are no UTF-8 text; write the name, or rename the file, in UTF-8.")
+            # such a name could not be kept, and so not be audited either
+            console.complain(f"Argument {number} holds bytes that are no UTF-8 text; rename the file or write the name in UTF-8.")
             return 2
     try:
         app(arguments, prog_name="python -m core")

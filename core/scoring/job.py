@@ -12,6 +12,7 @@ from core.acts import Actor, Done, Tx
 from core.errors import NotFound
 from core.home import Home
 from core.jobs import jobs
+from core.projects.projects import get_project
 from core.scoring.predict import predict_file
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def start_scoring(
     home: Home, actor: Actor, project: str, content: bytes, *, file_name: str, key: str | None = None, owner: str = "supervisor"
 ) -> dict[str, Any]:
     """Put a file on the list of jobs; returns {"id": job}. The result lies at :func:`result_path` when the job is done."""
+    get_project(home, project)
     suffix = ".xlsx" if Path(file_name).suffix.lower() == ".xlsx" else ".csv"  # a name from outside must not shape a path
 
     def work(tx: Tx) -> Done:
