@@ -76,12 +76,11 @@ REFUSED = {  # what comes in, and what the sentence must name
     "a missing column": (without("chol").encode(), "'chol'"),
     "several missing columns": (b"id,num\n1,0\n2,1\n", "age"),
     "a repeated header": (PLAIN.replace("sex", "age", 1).encode(), "age"),
-    "two headers for one column": (with_column("Resting_BP", "1").replace("trestbps", "resting_bp").encode(), "trestbps"),
+    "two headers for one column": (with_column("Resting-BP", "1").replace("trestbps", "RESTING_BP").encode(), "trestbps"),
     "an unclosed quote": (PLAIN.replace("asymptomatic", '"asymptomatic').encode(), "line 3"),
     "a NUL byte": (PLAIN.replace("non-anginal", "non\0anginal").encode(), "line 4"),
     "a short line": (PLAIN.encode() + b"5,63,Male\n", "line 6"),
     "a long line": (PLAIN.encode() + ROWS[0].encode() + b",1,2,3\n", "line 6"),
-    "a cell of 5 MB": (with_column("remark", "x" * 5_000_000).encode(), "line 2"),
     "an unclosed quote before 2 MB": (PLAIN.encode() + b'5,"' + b"x\n" * 1_000_000, "line 6"),
     "3,000 columns": (table([row + [f"c{i}" for i in range(3000)] for row in CELLS]).encode(), "2,000"),
     "broken UTF-8 in the middle": (PLAIN.encode() + "6,63,Mäle,".encode() + b"\xff\xfe\x81,1\n", "line 6"),
@@ -183,7 +182,7 @@ def test_the_command_line_says_it_in_one_line_with_exit_1(kind, shared, tmp_path
 
 
 @pytest.mark.parametrize("command", ["train", "feedback", "drift", "evaluate", "project create"])
-@pytest.mark.parametrize("kind", ["empty", "an unclosed quote", "a NUL byte", "a pickle", "a cell of 5 MB"])
+@pytest.mark.parametrize("kind", ["empty", "an unclosed quote", "a NUL byte", "a pickle", "an unclosed quote before 2 MB"])
 def test_every_command_that_reads_a_table_refuses_it_in_one_line(command, kind, shared, tmp_path, monkeypatch, capsys):
     _use(monkeypatch, shared)
     file = tmp_path / "table.csv"
