@@ -78,7 +78,8 @@ def test_results_of_yesterday_are_forgotten(trained_home):
 def test_rows_with_problems_come_first_and_keep_their_place_in_the_file(tmp_path):
     path = tmp_path / "out.csv"
     path.write_text(
-        "age,prediction_id,prediction,score,confidence,problems\n1,a-1,0,10.0,0.9,\n2,a-2,1,90.0,0.9,age is missing\n3,a-3,0,20.0,0.8,\n"
+        "age,prediction_id,prediction,score,confidence,problems\n1,a-1,0,10.0,0.9,\n"
+        "2,a-2,1,90.0,0.9,age is missing\n3,a-3,0,20.0,0.8,\n"
     )
     result = tables.read_result(path, limit=2)
     assert (result.rows, result.problem_rows) == (3, 1)

@@ -15,8 +15,8 @@ EVIDENCE = {
     "baseline": {"holdout": {"accuracy": 0.5}}, "live": None,
 }  # fmt: skip
 REQUEST = Request(
-    17, "heart", "release", 3, "1.1.0", "abc", 0.5, "def", EVIDENCE, None, "scientist", "scientist", "why", "2026-11-21T10:00:00.000Z",
-    "2026-11-22T10:00:00.000Z", "pending", None, None, None, False, None, None,
+    17, "heart", "release", 3, "1.1.0", "abc", 0.5, "def", EVIDENCE, None, "scientist", "scientist", "why",
+    "2026-11-21T10:00:00.000Z", "2026-11-22T10:00:00.000Z", "pending", None, None, None, False, None, None,
 )  # fmt: skip
 HEART = from_dict(
     {"name": "heart", "title": "Heart", "task": "binary", "target": "num", "positive": ">0", "classes": ["0", "1"],
@@ -91,8 +91,8 @@ def test_a_version_that_went_live_after_the_request_is_said_not_to_be_compared()
 def test_the_risk_names_wrong_answers_costs_failed_conditions_and_the_way_back():
     assert answers(live="1.0.0")["risk"] == (
         "About 16 of 100 answers are wrong even on data like that it was tested on. A missed case counts 5 times as much as a "
-        "false alarm in this project. It learned from 200 rows; on people or places unlike them it may do worse, and the Drift "
-        "page would show it. It fails 1 of the conditions that the project has set: no class is neglected. Risk: high, as with "
+        "false alarm in this project. It learned from 200 rows; on data unlike them it may do worse, and the Drift page "
+        "helps to see that. It fails 1 of the conditions that the project has set: no class is neglected. Risk: high, as with "
         "every new version. Way back: one click returns to version 1.0.0."
     )
 
