@@ -21,6 +21,8 @@ from pages.classes import class_names
 from pages.findings import PROVENANCES, VERDICTS, show_finding
 from pages.session import PageContext
 
+MOST_FINDINGS = 6  # that stand open; a long report would push the columns out of sight
+
 
 def show(context: PageContext) -> None:
     """Versions, the report of the chosen one, its columns and its difference to another; ``?new=1`` opens the wizard."""
@@ -130,8 +132,17 @@ def _show_origin(definition: Definition) -> None:
 def _show_report(report: Report, dataset: Dataset, definition: Definition) -> None:
     if not report.findings:
         st.markdown("Every check passed and there is nothing to note.")
-    for finding in report.findings:
+    urgent = [*report.errors, *report.warnings]
+    for finding in urgent[:MOST_FINDINGS]:
         show_finding(finding)
+    rest = [f for f in report.findings if f not in urgent[:MOST_FINDINGS]]
+    if len(rest) > 2:
+        with st.expander(f"{len(rest)} further findings", icon=":material/list:"):
+            for finding in rest:
+                show_finding(finding)
+    else:
+        for finding in rest:
+            show_finding(finding)
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.markdown("**Columns**")

@@ -31,11 +31,13 @@ def note_sent(form: str, sentence: str, **more: object) -> None:
 def show_sent(form: str) -> dict[str, object] | None:
     """Show what came of the last act of ``form``, once; returns it for the page to add a link.
 
-    A note kept with ``failed=True`` is shown as the failure that it is.
+    A note kept with ``look="error"`` or ``"info"`` is shown as that instead of as a success.
     """
     found: dict[str, object] | None = st.session_state.pop(f"_sent:{form}", None)
-    if found is not None and found.get("failed"):
+    if found is not None and found.get("look") == "error":
         st.error(str(found["sentence"]), icon=":material/error:")
+    elif found is not None and found.get("look") == "info":
+        st.info(str(found["sentence"]), icon=":material/info:")
     elif found is not None:
         st.success(str(found["sentence"]), icon=":material/check_circle:")
     return found

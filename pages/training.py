@@ -72,7 +72,8 @@ def _watch(context: PageContext, watched: list[int]) -> None:
     if ended is not None:
         text = (ended.outcome or {}).get("sentence") or ended.error or "Nothing but baselines could be trained."
         sentence = f"Training {ended.id} has ended: {STATES[ended.state]}. {parts.plain(text)}"
-        sending.note_sent("training", sentence, failed=ended.state != "done", run=(ended.outcome or {}).get("run"))
+        look = {"done": "success", "cancelled": "info"}.get(ended.state, "error")
+        sending.note_sent("training", sentence, look=look, run=(ended.outcome or {}).get("run"))
         st.rerun()
     for job in found:
         with st.container(border=True):
@@ -126,12 +127,15 @@ def duration(seconds: float) -> str:
 def _show_form(context: PageContext, definition: Definition, data: list[Dataset]) -> None:
     known = catalogue.list_candidates(definition.task)
     usual = catalogue.default_candidates(definition)
+    # What came of the button stands beside it, not below all the cards.
+    answer = st.container()
     with st.form("training-form", border=False):
         by_version = {d.version: d for d in data}
+        able = [i for i, d in enumerate(data) if d.validation["ok"] and d.label_provenance != "model"]
         with st.container(horizontal=True, vertical_alignment="bottom"):
             version = st.selectbox(
-                "Data version", list(by_version), format_func=lambda n: _describe_data(by_version[n]),
-                key=f"training-data-{definition.name}", width=480,
+                "Data version", list(by_version), index=able[0] if able else 0,
+                format_func=lambda n: _describe_data(by_version[n]), key=f"training-data-{definition.name}", width=480,
             )  # fmt: skip
             sent = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
         st.markdown("**Candidates**")
@@ -166,7 +170,7 @@ def _show_form(context: PageContext, definition: Definition, data: list[Dataset]
         "holdout": holdout,
         "seed": seed,
     }
-    with parts.guarded(), st.spinner("Checking the data"):
+    with answer, parts.guarded(), st.spinner("Checking the data"):
         key = sending.request_key("training", "start", definition.name, settings)
         made = runs.start_training(context.home, context.actor, definition.name, key=key, **settings)
         sending.note_sent("training", f"Training {made['id']} is on its way; it goes on when you leave this page.")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from core.acts import Actor
+from core.datasets import versions
 from core.jobs import jobs
 from core.times import stamp, utc_now
 from pages.training import describe_cost, duration
@@ -121,6 +123,14 @@ def test_data_with_labels_of_a_model_is_refused_in_one_sentence(demo_home, open_
     test = start(open_page(demo_home, "training"))
     assert "made by a model" in test.error[0].value
     assert jobs.list_jobs(demo_home, kind="train") == []
+
+
+def test_the_newest_data_that_can_be_trained_on_is_proposed(demo_home, open_page):
+    content = versions.data_path(demo_home, versions.get_version(demo_home, "heart_disease")).read_bytes()
+    few = b"\n".join(content.splitlines()[:30])
+    versions.add_dataset(demo_home, Actor("scientist"), "heart_disease", few, file_name="few.csv")
+    assert not versions.get_version(demo_home, "heart_disease", 2).validation["ok"]
+    assert open_page(demo_home, "training").selectbox(key="training-data-heart_disease").value == 1
 
 
 def test_a_candidate_whose_library_is_absent_says_how_to_install_it(demo_home, open_page, monkeypatch):
