@@ -70,5 +70,5 @@ def show_figure(figure: go.Figure, *, alt: str, key: str | None = None, height: 
         Passed on to ``st.plotly_chart`` (``on_select``, ...).
     """
     figure.update_layout(template=TEMPLATE, height=height or figure.layout.height or 280)
-    config = {"displayModeBar": False, "displaylogo": False, "responsive": True, "scrollZoom": False}
+    config = {"displayModeBar": False, "displaylogo": False, "scrollZoom": False}
     return st.plotly_chart(figure, theme="streamlit", key=key, config=config, alt=alt, **options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import secrets
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ from core.drift.checks import Check, Period, Upload
 from core.errors import NotFound
 from core.projects.projects import Project
 from core.scoring import log
-from pages import charts, charts_drift, drift_opinion, parts
+from pages import charts, charts_drift, drift_opinion, parts, sending
 from pages.session import PageContext
 
 PERIODS = {"Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30, "Everything logged": None, "From a day to a day": 0}
@@ -32,7 +31,7 @@ def show(context: PageContext) -> None:
         parts.show_empty("There is no project yet.", step, page="data", label="New project")
         return
     history = checks.list_checks(context.home, context.project.name)
-    _show_done()
+    sending.show_sent("drift")
     with st.expander("Run a check", expanded=not history, icon=":material/play_arrow:"):
         _show_form(context, context.project, history)
     if not history:
@@ -70,16 +69,13 @@ def _show_form(context: PageContext, project: Project, history: list[dict[str, A
     label = "Also make Evidently's full report (some seconds, in the background)"
     evidently = st.checkbox(label, value=True, key="drift-evidently")
     if st.button("Run check", type="primary", disabled=bool(missing), key="drift-run") and current is not None:
-        key = st.session_state.setdefault("drift-key", secrets.token_hex(8))
         with parts.guarded():
             with st.spinner("Comparing …"):
                 done = checks.run_check(
                     context.home, context.actor, project.name, current=current, reference=reference, evidently=evidently,
-                    key=key, now=context.now,
+                    key=sending.request_key("drift", current, reference, evidently), now=context.now,
                 )  # fmt: skip
-            st.session_state["drift-key"] = secrets.token_hex(8)
-            before = history[0] if history else None
-            st.session_state["drift-done"] = {**done, "before": before and {"id": before["id"], "overall": before["overall"]}}
+            sending.note_sent("drift", _say_done(done, history[0] if history else None))
             st.query_params["check"] = str(done["id"])
             st.rerun()
 
@@ -117,13 +113,9 @@ def _choose_current(context: PageContext, project: Project) -> tuple[Upload | Pe
     return period, "" if rows else "No predictions were logged in this period; choose a longer one, or a file."
 
 
-def _show_done() -> None:
-    done = st.session_state.pop("drift-done", None)
-    if done is None:
-        return
-    before = done["before"]
+def _say_done(done: dict[str, Any], before: dict[str, Any] | None) -> str:
     earlier = f" The check before it, {before['id']}, gave {_number(before['overall'])}." if before else ""
-    st.success(f"Check {done['id']} is done: overall drift {_number(done['overall'])}.{earlier}", icon=":material/check_circle:")
+    return f"Check {done['id']} is done: overall drift {_number(done['overall'])}.{earlier}"
 
 
 # One check
@@ -170,10 +162,8 @@ def _make_table(check: Check) -> Any:
                 "Column": column.name,
                 "Score": column.score,
                 "Status": SIGNS["chance" if column.within_chance else column.status],
-                "Missing now": column.current_missing,
-                "Missing before": column.reference_missing,
-                "Rows now": column.m,
-                "Rows before": column.n,
+                "Missing now": _percent(column.current_missing),
+                "Before": _percent(column.reference_missing),
                 "Why": _why(column),
             }
         )
@@ -186,17 +176,22 @@ def _why(column: Any) -> str:
     return f"chi-square p = {column.p_adjusted:.2g}" if column.p_adjusted is not None else ""
 
 
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
 def _greyed(table: Any) -> Any:
     grey = (SIGNS["chance"], SIGNS["unknown"])
     return table.style.apply(lambda row: ["color: #84918a" if row["Status"] in grey else ""] * len(row), axis=1)
 
 
 def _formats() -> dict[str, Any]:
-    share = st.column_config.NumberColumn(format="percent", width="small")
     return {
-        "Score": st.column_config.NumberColumn(format="%.2f", width="small", help="0: as in the reference; 1: nothing alike"),
-        "Missing now": share, "Missing before": share,
-    }  # fmt: skip
+        "Score": st.column_config.NumberColumn(format="%.2f", help="0: as in the reference; 1: nothing alike"),
+        "Missing now": st.column_config.NumberColumn(format="%.1f %%"),
+        "Before": st.column_config.NumberColumn(format="%.1f %%", help="Missing in the reference"),
+        "Why": st.column_config.TextColumn(width="medium"),
+    }
 
 
 def _show_column(check: Check) -> None:
@@ -239,8 +234,8 @@ def _show_quality(check: Check) -> None:
     version = parts.plain(quality["version"])
     st.caption(f"Version {version} on {quality['rows']} labelled rows. Always giving {fixed} would get {baseline:.2f}.")
     if "recall_by_class" in now:
-        rows = [{"Class": k, "Found of this class": v} for k, v in now["recall_by_class"].items()]
-        config = {"Found of this class": st.column_config.NumberColumn(format="percent")}
+        rows = [{"Class": k, "Found of this class": 100 * v} for k, v in now["recall_by_class"].items()]
+        config = {"Found of this class": st.column_config.NumberColumn(format="%.0f %%")}
         st.dataframe(rows, hide_index=True, column_config=config, key="recalls")
 
 

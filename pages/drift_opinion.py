@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from core.drift.checks import Check, get_check
 from core.jobs import jobs
 from core.jobs.jobs import Job
 from core.times import parse, utc_now
-from pages import parts
+from pages import parts, sending
 from pages.session import PageContext
 
 SIGNS = {"ok": "● OK", "warning": "▲ Warning", "drift": "◆ Drift", "unknown": "✕ Unknown", "chance": "○ Within chance"}
@@ -33,7 +32,9 @@ def show(context: PageContext, check: Check) -> None:
         st.markdown(f"{parts.find_status('failed').markdown} Evidently has no verdict: {parts.plain(reason)}")
         if st.button("Make the report again", key="opinion-again"):
             with parts.guarded():
-                jobs.rerun(context.home, context.actor, job.id, key=_key(f"again-{job.id}"), now=context.now)
+                jobs.rerun(
+                    context.home, context.actor, job.id, key=sending.request_key("opinion", "again", job.id), now=context.now
+                )
                 st.rerun()
     else:
         _watch(context, check.id)
@@ -53,7 +54,7 @@ def _watch(context: PageContext, check_id: int) -> None:
     st.progress(job.share or 0.0, text=text)
     if st.button("Stop", icon=":material/stop_circle:", key="opinion-stop"):
         with parts.guarded():
-            jobs.cancel(context.home, context.actor, job.id, key=_key(f"stop-{job.id}"))
+            jobs.cancel(context.home, context.actor, job.id, key=sending.request_key("opinion", "stop", job.id))
             st.markdown("It stops at the next step.")
 
 
@@ -67,10 +68,6 @@ def _find_job(context: PageContext, check: Check) -> Job | None:
     return jobs.get_job(context.home, check.job_id)
 
 
-def _key(name: str) -> str:
-    return str(st.session_state.setdefault(f"opinion-key-{name}", secrets.token_hex(8)))
-
-
 def _show_verdict(check: Check, verdict: dict[str, Any]) -> None:
     theirs = {c["name"]: c for c in verdict["columns"]}
     both = [(c, theirs[c.name]) for c in check.result.worst_first if c.name in theirs]
@@ -80,8 +77,8 @@ def _show_verdict(check: Check, verdict: dict[str, Any]) -> None:
     sample = " on a sample" if verdict["sampled"] else ""
     st.markdown(
         f"Evidently {parts.plain(verdict['version'])} finds drift in **{drifted} of {len(theirs)}** columns{sample}; both agree "
-        f"on {agreed} of the {len(judged)} columns that both could judge. It tests each column by itself, ours corrects for "
-        "their number."
+        f"on {agreed} of the {len(judged)} columns that both could judge. It tests each column by itself and "
+        "leaves missing values out; ours corrects for the number of columns and counts missing as a value."
     )
     rows = [
         {

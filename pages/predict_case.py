@@ -73,10 +73,10 @@ def _label(text: str) -> str:
 def _span(column: Column) -> str:
     low, high = column.low, column.high
     if low is not None and high is not None:
-        return f"{low:g} to {high:g}"
+        return f"{low:,.10g} to {high:,.10g}"
     if low is not None:
-        return f"from {low:g}"
-    return f"up to {high:g}" if high is not None else ""
+        return f"from {low:,.10g}"
+    return f"up to {high:,.10g}" if high is not None else ""
 
 
 def _show_answer(context: PageContext, definition: Definition, known: dict[str, Any]) -> None:
@@ -84,11 +84,8 @@ def _show_answer(context: PageContext, definition: Definition, known: dict[str, 
     with st.container(border=True):
         st.markdown(f"#### {_say(definition, outputs)}")
         score, sure = st.columns(2)
-        if outputs["score"] == outputs["score"]:
-            score.metric(
-                "Score" if definition.is_classifier else "Value",
-                f"{outputs['score']:.1f}" if definition.is_classifier else f"{outputs['score']:.4g}",
-            )
+        if definition.is_classifier and outputs["score"] == outputs["score"]:  # not NaN
+            score.metric("Score", f"{outputs['score']:.1f}")
         if outputs["confidence"] == outputs["confidence"]:
             sure.metric("Confidence", charts_predict.say_share(outputs["confidence"]), help="Probability of the predicted class.")
         if probabilities:

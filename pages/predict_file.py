@@ -212,7 +212,7 @@ def _show_result(summary: dict[str, Any], definition: Definition, path: Path, st
         result = _read(str(path), path.stat().st_mtime if path.exists() else 0.0)
         answered, troubled, version, took = st.columns(4)
         answered.metric("Rows answered", f"{summary['rows']:,}")
-        share = f"{summary['problem_rows'] / summary['rows']:.1%} of the rows" if summary["rows"] else None
+        share = f"{summary['problem_rows'] / summary['rows']:.1%} of the rows" if summary["problem_rows"] else None
         troubled.metric("Rows with problems", f"{summary['problem_rows']:,}", delta=share, delta_color="off", delta_arrow="off")
         version.metric("Answered by version", summary["version"])
         took.metric("Time", f"{summary['seconds']:.1f} s")
@@ -235,7 +235,7 @@ def _show_result(summary: dict[str, Any], definition: Definition, path: Path, st
         else:
             st.caption("Rows with problems come first.")
         st.dataframe(
-            result.frame,
+            result.frame if definition.is_classifier else result.frame.drop(columns=["score", "confidence"]),
             hide_index=True,
             height=380,
             column_config={

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import streamlit as st
 from core import accounts, roles, usage
 from core.accounts import Account
 from core.projects import projects
-from pages import parts, settings_thresholds
+from pages import parts, sending, settings_thresholds
 from pages.session import PageContext
 
 TABS = {
@@ -100,7 +99,7 @@ def _show_own(context: PageContext) -> None:
     if st.button("End all my sessions", icon=":material/logout:", key="own-end"):
         with parts.guarded():
             done = accounts.revoke_sessions(context.home, context.actor, me.name, key=_key("own-end"), now=context.now)
-            _note("own-end", f"{done['revoked']} sessions were ended.")
+            _note(f"{done['revoked']} sessions were ended.")
 
 
 def _show_sessions(sessions: list[dict[str, Any]]) -> None:
@@ -144,9 +143,9 @@ def _show_add(context: PageContext) -> None:
     if sent:
         with parts.guarded():
             done = accounts.add_account(
-                context.home, context.actor, name.strip(), role, key=_key("add"), now=context.now
+                context.home, context.actor, name.strip(), role, key=_key("add", name, role), now=context.now
             )  # fmt: skip
-            _note("add", f"Account {done['name']} was added as {roles.ROLE_TITLES[role]}.", code=done.get("code", ""))
+            _note(f"Account {done['name']} was added as {roles.ROLE_TITLES[role]}.", code=done.get("code", ""))
 
 
 def _show_change(context: PageContext, known: list[Account]) -> None:
@@ -181,40 +180,34 @@ def _show_change(context: PageContext, known: list[Account]) -> None:
 
 def _change(context: PageContext, account: Account, what: str, role: str, reason: str) -> None:
     home, actor, name, now = context.home, context.actor, account.name, context.now
-    form = f"{what}-{name}"
     if what == "role":
-        accounts.change_role(home, actor, name, role, reason=reason, key=_key(form), now=now)
-        _note(form, f"{name}: {account.role_title} before, {roles.ROLE_TITLES[role]} now.")
+        accounts.change_role(home, actor, name, role, reason=reason, key=_key(what, name, role), now=now)
+        _note(f"{name}: {account.role_title} before, {roles.ROLE_TITLES[role]} now.")
     elif what == "code":
         code = accounts.reset_code(home, actor, name, reason=reason, now=now)
-        _note(form, f"{name} can set a new password with this code.", code=code)
+        _note(f"{name} can set a new password with this code.", code=code)
     elif what == "sessions":
-        done = accounts.revoke_sessions(home, actor, name, reason=reason, key=_key(form), now=now)
-        _note(form, f"{done['revoked']} sessions of {name} were ended.")
+        done = accounts.revoke_sessions(home, actor, name, reason=reason, key=_key(what, name, role), now=now)
+        _note(f"{done['revoked']} sessions of {name} were ended.")
     elif account.active:
-        accounts.close_account(home, actor, name, reason=reason, key=_key(form), now=now)
-        _note(form, f"{name}: open before, closed now.")
+        accounts.close_account(home, actor, name, reason=reason, key=_key(what, name, role), now=now)
+        _note(f"{name}: open before, closed now.")
     else:
-        accounts.reopen_account(home, actor, name, reason=reason, key=_key(form), now=now)
-        _note(form, f"{name}: closed before, open now.")
+        accounts.reopen_account(home, actor, name, reason=reason, key=_key(what, name, role), now=now)
+        _note(f"{name}: closed before, open now.")
 
 
-def _key(form: str) -> str:
-    """The form's request key: the same until the act is done, so that a double click has one effect."""
-    return str(st.session_state.setdefault(f"settings-key-{form}", secrets.token_hex(8)))
+def _key(form: str, *content: object) -> str:
+    return sending.request_key("settings", form, *content)
 
 
-def _note(form: str, sentence: str, *, code: str = "") -> None:
-    st.session_state.pop(f"settings-key-{form}", None)
-    st.session_state["settings-notice"] = (sentence, code)
+def _note(sentence: str, *, code: str = "") -> None:
+    sending.note_sent("settings", parts.plain(sentence), code=code)
     st.rerun()
 
 
 def _show_notice() -> None:
-    sentence, code = st.session_state.pop("settings-notice", ("", ""))
-    if not sentence:
-        return
-    st.success(parts.plain(sentence), icon=":material/check_circle:")
+    code = str((sending.show_sent("settings") or {}).get("code", ""))
     if code:
         st.markdown("The one-time code, good for 24 hours. It is shown **only now**; hand it over in person:")
         st.code(code, language=None)

@@ -56,7 +56,8 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "sure_unknown": "Unknown: no interval could be computed.",
         "risk_wrong": "About {wrong} of 100 answers are wrong even on data like that it was tested on.",
         "risk_costs": "A missed case counts {ratio} times as much as a false alarm in this project.",
-        "risk_elsewhere": "It learned from {rows} rows; on data unlike them it may do worse, and the Drift page helps to see that.",
+        "risk_elsewhere": "It learned from {rows} rows; on data unlike them it may do worse, and the "
+        "Drift page helps to see that.",
         "risk_gates": "It fails {count} of the conditions that the project has set: {names}.",
         "risk_way_back": "Risk: high, as with every new version. Way back: one click returns to version {live}.",
         "risk_way_back_none": "Risk: high, as with every new version. Way back: it can be taken out of service; "
