@@ -138,7 +138,7 @@ def _show_checks(definition: Definition) -> None:
 
 def _show_files(context: PageContext, definition: Definition) -> None:
     parts.download(
-        "Template", tables.template_csv(definition), f"{definition.name}_template.csv", "text/csv", key="predict-template"
+        "Template", lambda: tables.template_csv(definition), f"{definition.name}_template.csv", "text/csv", key="predict-template"
     )
     assert context.project is not None
     folder = context.home.root / "samples" / context.project.name
