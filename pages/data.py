@@ -289,7 +289,7 @@ def _show_upload(context: PageContext, definition: Definition, *, opened: bool =
         file = st.file_uploader("Table (CSV or Excel, at most 50 MB)", type=["csv", "tsv", "txt", "xlsx"], key="data-file")
         provenance = st.selectbox(
             "Who made the labels?", list(PROVENANCES), format_func=PROVENANCES.__getitem__, key="data-provenance",
-            help=f"The labels are the column {definition.target}.",
+            help=f"The labels are the column {parts.plain(definition.target)}.",
         )  # fmt: skip
         source = st.text_input("Where does the table come from?", max_chars=200, key="data-source", placeholder="upload")
         if not st.form_submit_button("Add version", type="primary"):
