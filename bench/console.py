@@ -106,7 +106,7 @@ def enter(page: Page, address: str) -> float:
     page.goto(f"{address}/sign-in")
     began = time.perf_counter()
     page.click("button[value=scientist]")
-    page.wait_for_function(READY, arg="Home", timeout=60_000, polling=20)
+    page.wait_for_function(READY, arg="Home", timeout=60_000, polling=50)
     return time.perf_counter() - began
 
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlite_utils import Database
-
 from core import acts, roles
 from core.accounts import Account
 from core.acts import Actor, Done, Tx
@@ -70,7 +68,7 @@ def get_request(home: Home, request_id: int, *, now: datetime | None = None) -> 
     row = store.find_request(reading(home.db), request_id)
     if row is None:
         raise NotFound(f"There is no request {request_id}.")
-    return _request(reading(home.db), row, now or utc_now())
+    return _request(row, now or utc_now())
 
 
 def list_requests(
@@ -78,10 +76,10 @@ def list_requests(
 ) -> list[Request]:
     """Newest first; states as they are now (a request that nobody answered in time is expired)."""
     now = now or utc_now()
-    db = reading(home.db)
     # what is stored as pending or approved may have run out of time meanwhile, never the other way round
     stored = {*states, *(("pending",) if "expired" in states else ()), *(("approved",) if "lapsed" in states else ())}
-    found = [_request(db, r, now) for r in store.list_requests(db, project=project, version_id=version_id, states=tuple(stored))]
+    rows = store.list_requests(reading(home.db), project=project, version_id=version_id, states=tuple(stored))
+    found = [_request(r, now) for r in rows]
     return [r for r in found if not states or r.state in states]
 
 
@@ -186,7 +184,7 @@ def _decide(
         row = store.find_request(tx.db, request_id)
         if row is None:
             raise NotFound(f"There is no request {request_id}.")
-        request = _request(tx.db, row, now)
+        request = _request(row, now)
         why_not = why_not_decide(request, Account(actor.name, tx.role))
         if why_not:
             by = f" {request.decided_by} decided it at {request.decided_at}." if request.decided_by else ""
@@ -270,12 +268,8 @@ def _effective_state(row: dict[str, Any], at: str) -> str:
     return str(row["state"])
 
 
-def _request(db: Database, row: dict[str, Any], now: datetime) -> Request:
-    version = store.find_version_by_id(db, row["version_id"])
-    if version is None:
-        raise NotFound(f"The version of request {row['id']} is gone.")
-    extra = {"version": version["version"], "trained_by": version["trained_by"], "state": _effective_state(row, stamp(now))}
-    return Request(**{**row, **extra, "despite_gates": bool(row["despite_gates"])})
+def _request(row: dict[str, Any], now: datetime) -> Request:
+    return Request(**{**row, "state": _effective_state(row, stamp(now)), "despite_gates": bool(row["despite_gates"])})
 
 
 def _need_reason(reason: str, what: str) -> str:

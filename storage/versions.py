@@ -8,6 +8,8 @@ from typing import Any
 from sqlite_utils import Database
 
 _JSON = ("summary", "evidence")
+# with what people call the version, so that a list of requests needs no second look for each
+_REQUESTS = "SELECT r.*, v.version, v.trained_by FROM requests r JOIN versions v ON v.id = r.version_id"
 
 
 def insert_version(db: Database, values: dict[str, Any]) -> int:
@@ -53,7 +55,8 @@ def insert_request(db: Database, values: dict[str, Any]) -> int:
 
 
 def find_request(db: Database, request_id: int) -> dict[str, Any] | None:
-    return _row(db.conn.execute("SELECT * FROM requests WHERE id = ?", (request_id,)).fetchone())
+    """A request with its version's name and who trained it, or None."""
+    return _row(db.conn.execute(f"{_REQUESTS} WHERE r.id = ?", (request_id,)).fetchone())
 
 
 def find_open_request(db: Database, version_id: int) -> dict[str, Any] | None:
@@ -66,18 +69,18 @@ def find_open_request(db: Database, version_id: int) -> dict[str, Any] | None:
 def list_requests(
     db: Database, *, project: str | None = None, states: tuple[str, ...] = (), version_id: int | None = None, limit: int = 200
 ) -> list[dict[str, Any]]:
-    """Newest first."""
+    """Newest first, each with its version's name and who trained it."""
     where, values = ["1=1"], []
     if project is not None:
-        where.append("project = ?")
+        where.append("r.project = ?")
         values.append(project)
     if version_id is not None:
-        where.append("version_id = ?")
+        where.append("r.version_id = ?")
         values.append(version_id)
     if states:
-        where.append(f"state IN ({', '.join('?' * len(states))})")
+        where.append(f"r.state IN ({', '.join('?' * len(states))})")
         values.extend(states)
-    sql = f"SELECT * FROM requests WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constant fragments
+    sql = f"{_REQUESTS} WHERE {' AND '.join(where)} ORDER BY r.id DESC LIMIT ?"
     return _rows(db.conn.execute(sql, (*values, limit)))
 
 
