@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from core.acts import Actor
 from core.cli.app import main
 from core.datasets import versions
 from core.errors import BadInput, GreenlightError
+from core.projects import projects
+from core.projects.definition import Column, check
 from core.scoring import job as scoring
 from core.scoring import labels, log, predict
 from core.times import utc_now
@@ -284,6 +287,28 @@ def test_a_scoring_job_with_a_broken_table_ends_with_the_sentence(shared):
     assert "line 3 is never closed" in ended.error
     assert kept(shared)[0] == before
     assert not scoring.result_path(shared, job).exists()
+
+
+def test_a_feature_called_like_a_column_of_the_log_keeps_its_values(shared):
+    import pandas as pd
+
+    uid = log.new_uid()
+    features = pd.DataFrame({"version": ["A", "B"], "at": [1.5, 2.5], "caller": ["c", "d"], "request_id": ["r", "s"]})
+    outputs = pd.DataFrame({"prediction": ["1", "0"], "score": [1.0, 2.0], "confidence": [0.5, 0.5], "problems": ["", ""]})
+    log.append(
+        shared, uid=uid, project="names", version="1.0.0", request_id="q", now=utc_now(), caller="devops", source="test",
+        latency_ms=None, payload=log.encode(features, outputs), labels=["1", "0"], problem_flags=[False, False],
+    )  # fmt: skip
+    seen = log.read(shared, "names")
+    assert seen[list(features.columns)].equals(features)
+    assert seen["out:prediction"].tolist() == ["1", "0"]
+
+
+@pytest.mark.parametrize("name", ["prediction", "problems", "out:prediction", "out:probability:1"])
+def test_no_feature_may_be_called_like_an_output(name, shared):
+    definition = projects.get_definition(shared, PROJECT)
+    with pytest.raises(BadInput, match="output column"):
+        check(replace(definition, columns=(*definition.columns, Column(name))))
 
 
 PIECES = st.sampled_from(

@@ -192,7 +192,7 @@ def check(definition: Definition) -> Definition:
         raise BadInput(f"Project {d.name} has no target; name the column to be predicted.")
     if d.target in names:
         raise BadInput(f"Column {d.target!r} is the target and cannot be a feature as well; remove it from the columns.")
-    taken = [n for n in (*names, d.target, d.group) if n in OUTPUT_COLUMNS]
+    taken = [n for n in (*names, d.target, d.group) if n in OUTPUT_COLUMNS or n.startswith("out:")]
     if taken:
         raise BadInput(f"Column {taken[0]!r} has the name of an output column; rename it in the table.")
     if not d.features:

@@ -127,7 +127,8 @@ def iterate(
         frame = decode(group["payload"])
         frame.insert(0, "prediction_id", prediction_ids(group["uid"], group["rows"]))
         for column in ("at", "version", "request_id", "caller"):
-            frame[column] = group[column]
+            if column not in frame:  # a feature may be called so, and then it is the feature that is meant
+                frame[column] = group[column]
         yield frame
 
 
