@@ -144,8 +144,8 @@ def measure(home: Home, chromium: str, rounds: int, busy: bool) -> tuple[Start, 
 
 def change_pages_while_training(home: Home, page: Page, rounds: int) -> dict[str, list[float]]:
     """A training long enough for all clicks, on every core; cancelled afterwards."""
-    big = [("random_forest", {"n_estimators": 2000}), ("extra_trees", {"n_estimators": 2000})]
-    job = runs.start_training(home, SCIENTIST, PROJECT, candidates=big, seed=int(time.time()))["id"]
+    big = [("random_forest", {"n_estimators": 2000}), ("gradient_boosting", {"n_estimators": 2000}), ("stacking", {})]
+    job = runs.start_training(home, SCIENTIST, PROJECT, candidates=big, folds=10, seed=int(time.time()))["id"]
     while jobs.get_job(home, job).done < 1:
         assert not jobs.get_job(home, job).finished, jobs.get_job(home, job).error
         time.sleep(0.2)
