@@ -70,7 +70,8 @@ def list_requests(
     db: Database, *, project: str | None = None, states: tuple[str, ...] = (), version_id: int | None = None, limit: int = 200
 ) -> list[dict[str, Any]]:
     """Newest first, each with its version's name and who trained it."""
-    where, values = ["1=1"], []
+    where: list[str] = ["1=1"]
+    values: list[Any] = []
     if project is not None:
         where.append("r.project = ?")
         values.append(project)
