@@ -140,7 +140,7 @@ def _show_events(context: PageContext) -> None:
         page = 1
         events, total = audit.search(context.home, **filters, limit=PAGE_ROWS)
     first = (page - 1) * PAGE_ROWS + 1
-    st.caption(f"{total} events, newest first; {first} to {first + len(events) - 1} are shown. Choose a row to open it.")
+    st.caption(f"{total} event{'' if total == 1 else 's'}, newest first; {first} to {first + len(events) - 1} are shown. Choose a row to open it.")
     rows = [
         {
             "Event": e["seq"],

@@ -46,6 +46,8 @@ PAGES = (
     Page("settings", "Settings", "Account for it", ":material/settings:"),
 )
 
+DEFAULT_PATH = next(f"/{page.url}" for page in PAGES if page.default)
+
 
 def known_paths() -> frozenset[str]:
     """The paths that answer with the console; anything else below the root is not found."""

@@ -149,6 +149,10 @@ def _check_session(scope: Scope, headers: Headers, account: accounts.Account | N
             wanted = safe_next(path + (f"?{query}" if query else ""))
             return RedirectResponse("/sign-in" if wanted == "/" else f"/sign-in?next={quote(wanted, safe='')}", 303)
         return _refuse(scope, 401, "Sign in first.")
+    if path == contents.DEFAULT_PATH:
+        # Streamlit serves its first page at the root only, and says "Page not found" over it anywhere else.
+        query = scope.get("query_string", b"").decode("latin-1")
+        return RedirectResponse("/" + (f"?{query}" if query else ""), 303)
     known = path in contents.known_paths() or path in FORM_PATHS or path in STREAMLIT_FILES or _is_below(path, STREAMLIT_PATHS)
     # The front end looks for its server below a deep link too (/data/_stcore/health); it must hear a plain no.
     return None if known else _refuse(scope, 404, "There is no page here.")

@@ -118,6 +118,7 @@ class Person:
         expect(self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible(timeout=SLOW)
         expect(self.page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=SLOW)
         assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id("stException").first.inner_text()
+        assert self.page.get_by_text("Page not found").count() == 0
         assert self.page.get_by_text("Something went wrong here").count() == 0
 
     # reading

@@ -473,6 +473,7 @@ def search_and_verify_the_audit(walk: Walk) -> None:
     who.page.keyboard.press("Enter")
     found, matching = audit.search(walk.home, text="rollback")
     who.see(re.compile(rf"^{matching} events?, newest first"))
+    who.settle()
     assert 0 < matching < total
     shown = who.table("Event", "Who", "What")
     assert [r["Event"] for r in shown] == [str(e["seq"]) for e in found]

@@ -28,7 +28,7 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "change_over": "Version {version} ({model}) of {title}: the decision has been taken; what is live now is "
         "shown in the registry.",
         "model_unknown": "model unknown",
-        "affected": "Everybody who asks {title} for a prediction: {recent} answers in the last 30 days.",
+        "affected": "Everybody who asks {title} for a prediction; answers in the last 30 days: {recent}.",
         "affected_nobody": "Everybody who asks {title} for a prediction; nobody did in the last 30 days.",
         "good_accuracy": "It answered {hits} of {rows} cases right that it had never seen ({share} of 100).",
         "good_binary": "Of {positive} cases that were positive it found {tp} and missed {fn}; of {negative} that were "
