@@ -81,7 +81,6 @@ def _show_event(context: PageContext, wanted: str) -> None:
             st.markdown(f"#### Event {event['seq']}: {parts.plain(_words(event['action']))}", width="content")
             st.space("stretch")
             if st.button("Close", icon=":material/close:", key="audit-close"):
-                st.session_state.pop("audit-table", None)
                 del st.query_params["event"]
                 st.rerun()
         st.markdown(f"{parts.find_status(event['outcome']).markdown} {parts.plain(_say(event))}")
@@ -140,7 +139,8 @@ def _show_events(context: PageContext) -> None:
         page = 1
         events, total = audit.search(context.home, **filters, limit=PAGE_ROWS)
     first = (page - 1) * PAGE_ROWS + 1
-    st.caption(f"{total} event{'' if total == 1 else 's'}, newest first; {first} to {first + len(events) - 1} are shown. Choose a row to open it.")
+    events_ = "1 event" if total == 1 else f"{total} events"
+    st.caption(f"{events_}, newest first; {first} to {first + len(events) - 1} are shown. Choose a row to open it.")
     rows = [
         {
             "Event": e["seq"],
@@ -155,12 +155,22 @@ def _show_events(context: PageContext) -> None:
         }
         for e in events
     ]
+    # A fresh table after each choice: the mark of a row must not stay when other events come to stand there.
+    turn = st.session_state.setdefault("audit-turn", 0)
     chosen = st.dataframe(
-        rows, hide_index=True, key="audit-table", on_select="rerun", selection_mode="single-row", height=_height(rows)
-    )  # fmt: skip
+        rows,
+        hide_index=True,
+        key=f"audit-table-{turn}",
+        on_select="rerun",
+        selection_mode="single-row",
+        height=_height(rows),
+    )
+    shown = st.session_state.get("audit-shown", [])  # what stood there when the row was chosen
+    st.session_state["audit-shown"] = [e["seq"] for e in events]
     picked = list(chosen.selection.rows)
-    if picked and picked[0] < len(events) and st.query_params.get("event") != str(events[picked[0]]["seq"]):
-        st.query_params["event"] = str(events[picked[0]]["seq"])
+    if picked and picked[0] < len(shown):
+        st.session_state["audit-turn"] = turn + 1
+        st.query_params["event"] = str(shown[picked[0]])
         st.rerun()
     if pages > 1:
         st.pagination(pages, key="audit-page")
@@ -182,7 +192,7 @@ def _ask_filters(context: PageContext) -> dict[str, str]:
             )
             for column in FILTERS
         }
-        days = st.date_input("Days (UTC)", (), key="audit-days", on_change=_to_first, width=240)
+        days = st.date_input("Days (UTC)", [], format="YYYY-MM-DD", key="audit-days", on_change=_to_first, width=240)
     correlation = st.session_state.get("audit-correlation", "")
     if correlation:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -38,13 +38,12 @@ def show(context: PageContext) -> None:
         step = "Choose above what to compare: what was predicted lately, or a file, with the training data."
         parts.show_empty("No drift check was made yet.", step)
         return
-    check = _find_chosen(context, context.project, history)
-    if check is not None:
-        _show_check(context, check)
+    with parts.guarded():  # a link to a check that is not there must not hide those that are
+        _show_check(context, _get_chosen(context, context.project, history))
     _show_history(history)
 
 
-def _find_chosen(context: PageContext, project: Project, history: list[dict[str, Any]]) -> Check | None:
+def _get_chosen(context: PageContext, project: Project, history: list[dict[str, Any]]) -> Check:
     wanted = st.query_params.get("check")
     if wanted is None:
         return checks.get_check(context.home, history[0]["id"])
@@ -82,7 +81,7 @@ def _show_form(context: PageContext, project: Project, history: list[dict[str, A
 
 def _choose_reference(context: PageContext, project: Project) -> tuple[Upload | int | None, str]:
     """What to compare with, and what is still missing."""
-    known = {"Training data of the live (else the newest) version": None}
+    known: dict[str, int | None] = {"Training data of the live (else the newest) version": None}
     for dataset in datasets.list_datasets(context.home, project.name):
         known[f"Dataset {dataset.version}: {dataset.file_name}, {dataset.rows} rows"] = dataset.version
     chosen = st.selectbox("Reference: compare with", [*known, "A file"], key="drift-reference")
@@ -101,7 +100,9 @@ def _choose_current(context: PageContext, project: Project) -> tuple[Upload | Pe
     days = PERIODS[chosen]
     if days == 0:
         today = context.now.date()
-        span = st.date_input("From and to (days in UTC, both included)", (today - timedelta(days=6), today), key="drift-days")
+        span = st.date_input(
+            "From and to (days in UTC, both included)", (today - timedelta(days=6), today), format="YYYY-MM-DD", key="drift-days"
+        )
         if not isinstance(span, tuple) or len(span) != 2:
             return None, "Choose the last day of the period."
         since, until = (datetime.combine(day, time(), UTC) for day in span)

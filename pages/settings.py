@@ -99,7 +99,7 @@ def _show_own(context: PageContext) -> None:
     if st.button("End all my sessions", icon=":material/logout:", key="own-end"):
         with parts.guarded():
             done = accounts.revoke_sessions(context.home, context.actor, me.name, key=_key("own-end"), now=context.now)
-            _note(f"{done['revoked']} sessions were ended.")
+            _note(f"{_sessions(done['revoked'])} ended.")
 
 
 def _show_sessions(sessions: list[dict[str, Any]]) -> None:
@@ -145,7 +145,9 @@ def _show_add(context: PageContext) -> None:
             done = accounts.add_account(
                 context.home, context.actor, name.strip(), role, key=_key("add", name, role), now=context.now
             )  # fmt: skip
-            _note(f"Account {done['name']} was added as {roles.ROLE_TITLES[role]}.", code=done.get("code", ""))
+            code = done.get("code", "")
+            lost = "" if code else " Its one-time code was shown once already; give it another under Change an account."
+            _note(f"Account {done['name']} was added as {roles.ROLE_TITLES[role]}.{lost}", code=code)
 
 
 def _show_change(context: PageContext, known: list[Account]) -> None:
@@ -188,13 +190,17 @@ def _change(context: PageContext, account: Account, what: str, role: str, reason
         _note(f"{name} can set a new password with this code.", code=code)
     elif what == "sessions":
         done = accounts.revoke_sessions(home, actor, name, reason=reason, key=_key(what, name, role), now=now)
-        _note(f"{done['revoked']} sessions of {name} were ended.")
+        _note(f"{name}: {_sessions(done['revoked'])} ended.")
     elif account.active:
         accounts.close_account(home, actor, name, reason=reason, key=_key(what, name, role), now=now)
         _note(f"{name}: open before, closed now.")
     else:
         accounts.reopen_account(home, actor, name, reason=reason, key=_key(what, name, role), now=now)
         _note(f"{name}: closed before, open now.")
+
+
+def _sessions(count: int) -> str:
+    return "1 session was" if count == 1 else f"{count} sessions were"
 
 
 def _key(form: str, *content: object) -> str:

@@ -24,7 +24,7 @@ def show(context: PageContext) -> None:
     st.markdown(
         f"In force for **{parts.plain(context.project.title)}** since {parts.plain(parts.local_time(newest.at))}, from {source}, "
         f"by {parts.plain(newest.by)}; "
-        + ("never changed since." if len(changes) == 1 else f"changed {len(changes) - 1} times, before that.")
+        + ("never changed since." if len(changes) == 1 else f"{len(changes) - 1} earlier ones are kept.")
     )
     st.caption("Changing gates and thresholds needs an approval of its own and is not part of this release.")
     for title, rows in _list_groups(definition).items():
@@ -36,7 +36,7 @@ def show(context: PageContext) -> None:
 def _list_groups(d: Definition) -> dict[str, list[dict[str, str]]]:
     g, c, t, r = d.gates, d.criteria, d.thresholds, d.data_rules
     metric = {"f1": "F1", "r2": "R2", "ndcg": "NDCG"}[d.metric]
-    groups = {
+    groups: dict[str, list[dict[str, str] | None]] = {
         "Gates": [
             _row(f"To register: mean {metric} in cross-validation", g.register, "at least"),
             _row(f"For production: mean {metric} in cross-validation", g.production, "at least"),

@@ -64,7 +64,7 @@ def list_events(
     if until:
         where.append("at < ?")
         values.append(until)
-    words = [w.replace('"', '""') for w in text.split()]
+    words = [w.replace('"', '""') for w in text.replace("\x00", " ").split()]
     if words:
         where.append("seq IN (SELECT rowid FROM audit_fts WHERE audit_fts MATCH ?)")
         values.append(" ".join(f'"{w}"*' for w in words))
