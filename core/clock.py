@@ -72,21 +72,29 @@ def check_retraining(home: Home, project: str, *, now: datetime) -> RetrainCheck
 
 
 def tick(home: Home, *, now: datetime) -> list[RetrainCheck]:
-    """Check every project whose last check is an hour old, and write the answers down."""
+    """Check every project whose last check is an hour old or older than its versions, and write the answers down."""
     note_expired(home, now=now)
     done = []
     for project in list_projects(home):
         last = store.find_last_clock_check(reading(home.db), project.name)
-        if last is not None and parse(last["next_at"]) > now:
+        if last is not None and parse(last["next_at"]) > now and not _has_changed(home, project.name, last["at"]):
             continue
         check = check_retraining(home, project.name, now=now)
         with writing(home.db) as db:
             newest = store.find_last_clock_check(db, project.name)
-            if newest is not None and parse(newest["next_at"]) > now:
+            if newest is not None and (last is None or newest["at"] != last["at"]):
                 continue  # another process was first
             store.insert_clock_check(db, project=project.name, at=check.at, next_at=check.next_at, due=check.due, answer=_plain(check))
         done.append(check)
     return done
+
+
+def _has_changed(home: Home, project: str, since: str) -> bool:
+    """Whether a version was registered or went live after an answer, which then speaks of something else."""
+    db = reading(home.db)
+    registered = [v["registered_at"] for v in versions_store.list_versions(db, project)[:1]]
+    went_live = [d["live_from"] for d in versions_store.list_deployments(db, project)[:1]]
+    return any(moment > since for moment in registered + went_live)
 
 
 def find_last_check(home: Home, project: str) -> RetrainCheck | None:
