@@ -65,11 +65,11 @@ def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
 class Person:
     """Somebody signed in in a browser of their own, and everything that their browser complained about."""
 
-    def __init__(self, browser: Browser, address: str, name: str, shots: Path, *, scheme: str = "light", width: int = 1400) -> None:
+    def __init__(self, browser: Browser, address: str, name: str, shots: Path, scheme: str = "light", width: int = 1400) -> None:
         self.address, self.name, self.shots = address, name, shots
         self.width, self.height = width, 900
         context = browser.new_context(
-            color_scheme=scheme, viewport={"width": width, "height": self.height}, timezone_id="Europe/Paris", accept_downloads=True
+            color_scheme=scheme, viewport={"width": width, "height": self.height}, timezone_id="Europe/Paris"
         )  # fmt: skip
         self.complaints: list[str] = []
         context.on("request", self._note_request)

@@ -30,7 +30,6 @@ from pages import contents
 from tests.browser import CHROMIUM, FLAGS, ROOT, SLOW, Person, serve, until
 
 PROJECT = "heart_disease"
-EXTRA = 0
 OUTPUTS = ["prediction_id", "prediction", "score", "confidence", "problems"]
 HOSTILE = "<script>alert(1)</script> {{7*7}} **x**"
 
@@ -63,7 +62,8 @@ def test_four_people_walk_from_a_table_to_an_approved_watched_and_proven_model(t
     shots.mkdir(parents=True, exist_ok=True)
     root = tmp_path / "home"
     environment = {**{k: v for k, v in os.environ.items() if not k.startswith("GREENLIGHT_")}, "GREENLIGHT_HOME": str(root)}
-    subprocess.run([sys.executable, "-m", "core", "demo"], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
+    demo = [sys.executable, "-m", "core", "demo"]
+    subprocess.run(demo, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
     with serve(root, tmp_path / "console.log") as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         find_only_the_sign_in(browser, address, shots)
@@ -82,8 +82,8 @@ def test_four_people_walk_from_a_table_to_an_approved_watched_and_proven_model(t
 
 def find_only_the_sign_in(browser: Browser, address: str, shots: Path) -> None:
     nobody = Person(browser, address, "nobody", shots)
-    links = [*sorted(contents.known_paths()), "/approvals?request=1", "/data?dataset=1", "/audit?event=1", "/registry?version=1.0.0"]
-    for link in links:
+    deep = ["/approvals?request=1", "/data?dataset=1", "/audit?event=1", "/registry?version=1.0.0"]
+    for link in [*sorted(contents.known_paths()), *deep]:
         nobody.page.goto(address + link)
         expect(nobody.page.get_by_role("heading", name="Sign in", level=1)).to_be_visible(timeout=SLOW)
         assert nobody.page.get_by_test_id("stApp").count() == 0, link
@@ -132,7 +132,7 @@ def train_and_leave_the_page(walk: Walk) -> None:
     choose_candidates(who, {"Logistic regression", "Random forest", "Gradient boosting"}, 5)
     who.press("Start training")
     who.see("Training 1 is on its way")
-    who.see(re.compile(r"(logistic regression|random forest|gradient boosting|dummy), .*fold \d+.* of \d+ fits; .* so far, about .* left"))
+    who.see(re.compile(r"(regression|forest|boosting|dummy), .*fold \d+.* of \d+ fits; .* so far, about .* left"))
     who.shot("04_training_runs")
     who.go("Home")
     who.go("Training")
@@ -383,8 +383,7 @@ def check_the_logged_predictions(walk: Walk) -> None:
     who.press("Run check")
     who.see(re.compile("Check 1 is done: overall drift"))
     check = checks.get_check(walk.home, 1)
-    assert check.current["kind"] == "log"
-    assert check.current["rows"] == 294 * 21 + 3 + EXTRA
+    assert (check.current["kind"], check.current["rows"]) == ("log", 294 * 21 + 3)
     who.see(check.alert["sentence"])
     who.see_picture(re.compile("Shares of the predictions"))
     who.shot("16_drift_logged")
@@ -487,7 +486,8 @@ def search_and_verify_the_audit(walk: Walk) -> None:
 def change_a_row_behind_the_consoles_back(walk: Walk) -> None:
     seq = audit.search(walk.home, actor="devops", action="deploy")[0][0]["seq"]
     with sqlite3.connect(walk.home.db) as database:
-        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'").fetchall():
+        triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'"
+        for (name,) in database.execute(triggers).fetchall():
             database.execute(f'DROP TRIGGER "{name}"')
         database.execute("UPDATE audit SET body = replace(body, 'devops', 'director') WHERE seq = ?", (seq,))
     who = walk.director
@@ -527,7 +527,7 @@ def make_a_project(who: Person, table: Path, title: str, shot: str) -> None:
     who.see("This is what the columns seem to be")
     guessed = {r["Column"]: (r["Kind"], r["Use"]) for r in who.table("Column", "Kind", "Use")}
     assert guessed == {
-        "penguin_id": ("text", "key"), "island": ("category", "feature"), "bill_length_mm": ("number", "feature"),
+        "penguin_id": ("category", "key"), "island": ("category", "feature"), "bill_length_mm": ("number", "feature"),
         "body_mass_g": ("number", "feature"), "raised_chick": ("category", "feature"),
     }  # fmt: skip
     who.press("On to: Target")
