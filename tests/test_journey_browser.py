@@ -472,10 +472,9 @@ def search_and_verify_the_audit(walk: Walk) -> None:
     who.page.keyboard.press("Enter")
     found, matching = audit.search(walk.home, text="rollback")
     who.see(re.compile(rf"^{matching} events?, newest first"))
-    who.settle()
     assert 0 < matching < total
-    shown = who.table("Event", "Who", "What")
-    assert [r["Event"] for r in shown] == [str(e["seq"]) for e in found]
+    wanted = [str(e["seq"]) for e in found]
+    until(lambda: [r["Event"] for r in who.table("Event", "Who", "What")] == wanted, "the table shows what was found")
     who.open("audit", "Audit", event=found[0]["seq"])
     who.see("Before")
     who.see("After")
