@@ -122,8 +122,7 @@ def overview(home: Home, project: str, account: Account, now: datetime) -> Overv
     live = deployment.find_live(home, project)
     version = live.version if live else None
     check = _find_check(home, project, live)
-    quality = labels.live_quality(home, project, now=now, days=DAYS, version=version) if live else None
-    daily = labels.daily_accuracy(home, project, now=now, days=DAYS, version=version) if live and definition.is_classifier else []
+    quality, daily = labels.recent_quality(home, project, now=now, days=DAYS, version=version) if live else (None, [])
     headline = find_headline(definition, live)
     ticked = clock.find_last_check(home, project)
     since_check = log.count_since(home, project, parse(check.at)) if check else 0
@@ -133,9 +132,9 @@ def overview(home: Home, project: str, account: Account, now: datetime) -> Overv
         clock=ticked, now=now,
     )
     return Overview(
-        project=known, definition=definition, verdict=verdict, live=live, headline=headline,
-        today=log.count_today(home, project, now=now), yesterday=_count_yesterday(home, project, now), quality=quality, daily=daily,
-        check=check, since_check=since_check, by_label=_count_classes(home, definition, now, version),
+        project=known, definition=definition, verdict=verdict, live=live, headline=headline, quality=quality, daily=daily,
+        today=log.count_today(home, project, now=now), yesterday=_count_yesterday(home, project, now), check=check,
+        since_check=since_check, by_label=_count_classes(home, definition, now, version),
         waiting=list_waiting(home, account, now, project), clock=ticked,
     )
 
@@ -237,7 +236,8 @@ def _say_below(quality: dict[str, Any], floor: float) -> str:
 def _say_useless(quality: dict[str, Any]) -> str:
     """The sentence for a model that answers no better than one fixed answer would; empty if it does."""
     if "accuracy" in quality and quality["accuracy"] <= quality["baseline_accuracy"]:
-        return f"Always giving the most frequent answer would be right as often as the model ({quality['baseline_accuracy']:.0%})."
+        share = f"{quality['baseline_accuracy']:.0%}"
+        return f"Always giving the most frequent answer would be right in {share}, the model is in {quality['accuracy']:.0%}."
     if "mae" in quality and quality["mae"] >= quality["baseline_mae"]:
         return "Always answering the mean would be off by no more than the model is."
     return ""

@@ -143,18 +143,47 @@ def live_quality(home: Home, project: str, *, now: datetime, days: int = 30, ver
         rows, accuracy with its 95 % Wilson interval and ``baseline_accuracy`` (always saying the majority of these labels)
         for classes; mae and rmse with ``baseline_mae`` (always saying their mean) for numbers.
     """
+    return recent_quality(home, project, now=now, days=days, version=version)[0]
+
+
+def daily_accuracy(
+    home: Home, project: str, *, now: datetime, days: int = 30, version: str | None = None
+) -> list[dict[str, Any]]:
+    """Accuracy a day (UTC) of the predictions made that day, where labels came back: day, rows, accuracy, low, high.
+
+    For classes only: an answer in numbers is never exactly right, so there the list is empty.
+    """
+    return recent_quality(home, project, now=now, days=days, version=version)[1]
+
+
+def recent_quality(
+    home: Home, project: str, *, now: datetime, days: int = 30, version: str | None = None
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """Both :func:`live_quality` and :func:`daily_accuracy`, counted once: a hundred thousand labels take a while."""
     since = stamp(now - timedelta(days=days))
-    if get_definition(home, project).is_classifier:
-        outcomes = store.count_outcomes(reading(home.predictions_db), project, since=since, version=version)
-        n = sum(o["rows"] for o in outcomes)
-        if not n:
-            return None
-        hits = sum(o["rows"] for o in outcomes if o["label"] == o["predicted"])
-        counts: Counter[str] = Counter()
-        for o in outcomes:
-            counts[o["label"]] += o["rows"]
-        low, high = wilson(hits, n)
-        return {"rows": n, "accuracy": hits / n, "low": low, "high": high, "baseline_accuracy": max(counts.values()) / n}
+    if not get_definition(home, project).is_classifier:
+        return _quality_of_numbers(home, project, since, version), []
+    outcomes = store.count_outcomes(reading(home.predictions_db), project, since=since, version=version)
+    if not outcomes:
+        return None, []
+    counts: Counter[str] = Counter()
+    by_day: dict[str, list[int]] = {}
+    for o in outcomes:
+        counts[o["label"]] += o["rows"]
+        hits_rows = by_day.setdefault(o["day"], [0, 0])
+        hits_rows[0] += o["rows"] if o["label"] == o["predicted"] else 0
+        hits_rows[1] += o["rows"]
+    series = []
+    for day, (hits, rows) in sorted(by_day.items()):
+        low, high = wilson(hits, rows)
+        series.append({"day": day, "rows": rows, "accuracy": hits / rows, "low": low, "high": high})
+    n, right = sum(counts.values()), sum(hits for hits, _ in by_day.values())
+    low, high = wilson(right, n)
+    quality = {"rows": n, "accuracy": right / n, "low": low, "high": high, "baseline_accuracy": max(counts.values()) / n}
+    return quality, series
+
+
+def _quality_of_numbers(home: Home, project: str, since: str, version: str | None) -> dict[str, Any] | None:
     rows = store.list_labelled(reading(home.predictions_db), project, since=since, version=version)
     if not rows:
         return None
@@ -166,26 +195,6 @@ def live_quality(home: Home, project: str, *, now: datetime, days: int = 30, ver
         "rows": n, "mae": sum(map(abs, errors)) / n, "rmse": (sum(e * e for e in errors) / n) ** 0.5,
         "baseline_mae": sum(abs(t - mean) for t in truth) / n,
     }
-
-
-def daily_accuracy(
-    home: Home, project: str, *, now: datetime, days: int = 30, version: str | None = None
-) -> list[dict[str, Any]]:
-    """Accuracy a day (UTC) of the predictions made that day, where labels came back: day, rows, accuracy, low, high.
-
-    For classes only: an answer in numbers is never exactly right.
-    """
-    since = stamp(now - timedelta(days=days))
-    by_day: dict[str, list[int]] = {}
-    for o in store.count_outcomes(reading(home.predictions_db), project, since=since, version=version):
-        hits_rows = by_day.setdefault(o["day"], [0, 0])
-        hits_rows[0] += o["rows"] if o["label"] == o["predicted"] else 0
-        hits_rows[1] += o["rows"]
-    series = []
-    for day, (hits, rows) in sorted(by_day.items()):
-        low, high = wilson(hits, rows)
-        series.append({"day": day, "rows": rows, "accuracy": hits / rows, "low": low, "high": high})
-    return series
 
 
 def count_labels_since(home: Home, project: str, since: str) -> int:
