@@ -160,6 +160,17 @@ class Person:
         head, *rows = grid.evaluate("t => [...t.rows].map(r => [...r.cells].map(c => c.textContent))")
         return [dict(zip(head, row, strict=True)) for row in rows]
 
+    def see_rows(self, headers: tuple[str, ...], wanted: list[tuple[str, ...]]) -> list[dict[str, str]]:
+        """Wait until a table has these values in these columns: it is drawn a moment after the words around it."""
+        end = time.monotonic() + SLOW / 1000
+        while True:
+            rows = self.table(*headers)
+            found = [tuple(row[header] for header in headers) for row in rows]
+            if found == wanted:
+                return rows
+            assert time.monotonic() < end, f"The table shows {found}, not {wanted}"
+            self.page.wait_for_timeout(200)
+
     # doing
 
     def press(self, name: str | re.Pattern[str]) -> None:
