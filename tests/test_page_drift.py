@@ -1,0 +1,168 @@
+"""The Drift page through the real frame: run a check, read it, open an older one, watch the second opinion."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from core import audit
+from core.acts import Actor
+from core.drift import checks
+from core.drift.checks import Period, Upload
+from core.jobs import jobs
+from core.scoring import labels, predict
+from storage import drift as store
+from storage.connection import writing
+
+HEART = "heart_disease"
+SCIENTIST = Actor("scientist")
+
+
+def texts(test):
+    return "\n".join([m.value for m in test.markdown] + [c.value for c in test.caption] + [s.value for s in test.success])
+
+
+def button(test, label):
+    return next(b for b in test.button if b.label == label)
+
+
+def box(test, label):
+    return next(s for s in test.selectbox if s.label == label)
+
+
+def table(test, column):
+    return next(d.value for d in test.dataframe if column in d.value.columns)
+
+
+@pytest.fixture
+def predicted(trained_home):
+    """All of Hungary was predicted, and every true answer came back."""
+    frame = pd.read_csv(trained_home.root / "samples" / HEART / "heart_hungary.csv")
+    answer = predict.predict_rows(trained_home, SCIENTIST, HEART, frame.to_dict("records"), source="test")
+    text = answer.outputs.assign(label=(frame["num"] > 0).astype(int).to_numpy())[["prediction_id", "label"]].to_csv(index=False)
+    labels.feed_labels(trained_home, SCIENTIST, HEART, text.encode(), file_name="labels.csv")
+    return trained_home
+
+
+def test_without_predictions_there_is_no_check_to_run_and_the_page_says_why(trained_home, open_page):
+    test = open_page(trained_home, "drift")
+    assert "No drift check was made yet" in texts(test)
+    assert "No predictions were logged in this period; choose a longer one, or a file." in texts(test)
+    assert button(test, "Run check").disabled
+
+
+def test_one_click_stores_one_check_and_shows_it(predicted, open_page):
+    test = open_page(predicted, "drift")
+    test.checkbox[0].uncheck()
+    button(test, "Run check").click().run()
+    assert not test.exception
+    stored = checks.list_checks(predicted, HEART)
+    assert len(stored) == 1
+    check = checks.get_check(predicted, stored[0]["id"])
+    assert (check.current["kind"], check.current["rows"], check.by) == ("log", 294, "scientist")
+    assert test.query_params["check"] == [str(check.id)] or test.query_params["check"] == str(check.id)
+    assert f"Check {check.id} is done: overall drift {check.overall:.2f}." in texts(test)
+    shown = table(test, "Missing now")
+    assert list(shown["Column"]) == [c.name for c in check.result.worst_first]
+    assert shown["Status"].iloc[0] == "◆ Drift"
+    assert set(shown[shown["Column"] == "exang"]["Status"]) == {"○ Within chance"}
+    assert audit.search(predicted, action="check_drift")[1] == 1
+
+
+def test_quality_stands_beside_the_hold_out_and_the_fixed_answer(predicted, open_page):
+    checks.run_check(predicted, SCIENTIST, HEART, current=Period(), evidently=False)
+    quality = checks.get_check(predicted, 1).quality
+    test = open_page(predicted, "drift")
+    metric = next(m for m in test.metric if m.label == "Accuracy now")
+    assert metric.value == f"{quality['now']['accuracy']:.2f}"
+    assert metric.delta.endswith(f"against {quality['training']['accuracy']:.2f} on the hold-out")
+    assert f"would get {quality['now']['baseline_accuracy']:.2f}." in texts(test)
+
+
+def test_without_labels_quality_is_unknown_and_not_zero(trained_home, open_page):
+    content = pd.read_csv(trained_home.root / "samples" / HEART / "heart_hungary.csv").drop(columns="num").to_csv(index=False)
+    checks.run_check(trained_home, SCIENTIST, HEART, current=Upload(content.encode(), "h.csv"), evidently=False)
+    test = open_page(trained_home, "drift")
+    assert "No current row has a label" in texts(test)
+    assert not [m for m in test.metric if m.label == "Accuracy now"]
+
+
+def test_few_rows_are_unknown_with_their_reason(trained_home, open_page):
+    content = pd.read_csv(trained_home.root / "samples" / HEART / "heart_hungary.csv").head(12).to_csv(index=False)
+    checks.run_check(trained_home, SCIENTIST, HEART, current=Upload(content.encode(), "few.csv"), evidently=False)
+    test = open_page(trained_home, "drift")
+    shown = table(test, "Missing now")
+    assert set(shown["Status"]) == {"✕ Unknown"}
+    assert set(shown["Why"]) == {"The current period has 12 rows; at least 30 are needed."}
+    assert "Drift is unknown\\: 12 rows in this period, at least 30 are needed" in texts(test)
+
+
+def test_a_link_opens_an_older_check_and_the_history_opens_the_newer(predicted, open_page):
+    checks.run_check(predicted, SCIENTIST, HEART, current=Period(), evidently=False)
+    swiss = (predicted.root / "samples" / HEART / "heart_switzerland.csv").read_bytes()
+    checks.run_check(predicted, SCIENTIST, HEART, current=Upload(swiss, "swiss.csv"), evidently=False)
+    test = open_page(predicted, "drift", check="1")
+    assert "Check 1 by scientist" in texts(test)
+    assert list(table(test, "Compared")["Compared"]) == ["file swiss.csv", "logged predictions"]
+    box(test, "Open a check").set_value(2)
+    button(test, "Open").click().run()
+    assert "Check 2 by scientist" in texts(test)
+
+
+@pytest.mark.parametrize("wanted", ["99", "x", "-1", "1" * 40])
+def test_a_link_to_no_check_says_so_and_the_history_stays(predicted, open_page, wanted):
+    checks.run_check(predicted, SCIENTIST, HEART, current=Period(), evidently=False)
+    test = open_page(predicted, "drift", check=wanted)
+    assert "There is no drift check" in test.error[0].value
+    assert len(table(test, "Compared")) == 1
+    assert not test.exception
+
+
+def test_the_chosen_column_is_drawn(predicted, open_page):
+    checks.run_check(predicted, SCIENTIST, HEART, current=Period(), evidently=False)
+    test = open_page(predicted, "drift")
+    assert box(test, "Column").value == "ca"
+    box(test, "Column").set_value("sex").run()
+    drawn = [json.loads(c.proto.spec)["layout"]["xaxis"]["title"].get("text") for c in test.get("plotly_chart")[1:2]]
+    assert drawn == ["sex"]
+
+
+def test_a_running_second_opinion_can_be_stopped_and_a_stopped_one_made_again(predicted, open_page):
+    done = checks.run_check(predicted, SCIENTIST, HEART, current=Period(), evidently=True)
+    test = open_page(predicted, "drift")
+    button(test, "Stop").click().run()
+    assert jobs.get_job(predicted, done["job"]).state == "cancelled"
+    test = open_page(predicted, "drift")
+    assert "Evidently has no verdict: Cancelled by scientist" in texts(test).replace("\\", "")
+    button(test, "Make the report again").click().run()
+    fresh = jobs.list_jobs(predicted, project=HEART, kind="drift")[0]
+    assert (fresh.state, fresh.rerun_of, fresh.params) == ("queued", done["job"], {"check": done["id"]})
+    assert [b.label for b in test.button if b.label == "Stop"] == ["Stop"]
+
+
+def test_the_second_opinion_stands_beside_ours(predicted, open_page):
+    done = checks.run_check(predicted, SCIENTIST, HEART, current=Period(), evidently=False)
+    result = checks.get_check(predicted, done["id"]).result
+    same = {"status": "drift", "reason": "", "score": 0.01, "method": "K-S p_value", "threshold": 0.05}
+    said = [{**same, "name": c.name, "status": "ok" if c.name == "ca" else "drift"} for c in result.columns]
+    verdict = {
+        "version": "0.7.23", "columns": said, "sampled": False, "target": None, "prediction": None, "html": "evidently.html",
+        "quality_html": None,
+    }  # fmt: skip
+    with writing(predicted.db) as db:
+        store.set_evidently(db, done["id"], verdict=verdict, error=None, report=f"drift_{done['id']}/evidently.html")
+    folder = checks.report_folder(predicted, done["id"])
+    folder.mkdir()
+    (folder / "evidently.html").write_text("<html>report</html>")
+    test = open_page(predicted, "drift")
+    ours = sum(c.status != "ok" and c.name != "ca" for c in result.columns)
+    assert "finds drift in **12 of 13** columns" in texts(test)
+    assert f"both agree on {ours} of the 13 columns" in texts(test)
+    row = table(test, "Evidently").set_index("Column").loc["ca"]
+    assert (row["Ours"], row["Evidently"]) == ("◆ Drift", "● OK")
+    assert [d.proto.label for d in test.get("download_button")] == ["Table as CSV", "Full report by Evidently (HTML)"]
+
+
+def test_a_director_is_told_who_analyses_drift(trained_home, open_page):
+    test = open_page(trained_home, "drift", "director")
+    assert test.info[0].value == "Drift is for Data scientist and DevOps; you are signed in as DRH manager."
