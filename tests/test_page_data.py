@@ -207,7 +207,7 @@ def test_the_wizard_says_what_is_wrong_and_stays_where_it_is(demo_home, open_pag
     button(test, "On to: Columns").click().run()
     button(test, "On to: Target").click().run()
     button(test, "On to: What will happen").click().run()
-    assert "no title" in test.error[0].value or "cannot be a project name" in test.error[0].value
+    assert "no title" in test.error[0].value or "not a possible project name" in test.error[0].value
     assert test.session_state["wizard"]["step"] == 2
 
 

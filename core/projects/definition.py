@@ -172,7 +172,7 @@ def check_name(name: str, what: str = "project name") -> str:
     """Return ``name`` if it is safe as an identifier and as a folder name; else raise BadInput."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _RESERVED:
         raise BadInput(
-            f"{str(name)[:60]!r} cannot be a {what}: use 1 to 50 lower-case letters, digits and underscores, "
+            f"{str(name)[:60]!r} is not a possible {what}: use 1 to 50 lower-case letters, digits and underscores, "
             "beginning with a letter."
         )
     return name

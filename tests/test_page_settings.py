@@ -1,0 +1,150 @@
+"""The Settings page through the real frame: accounts as acts, the roles table, limits in force, room on disk."""
+
+import pytest
+
+from core import accounts, audit, roles
+from core.acts import Actor
+from core.projects.projects import get_definition, list_definitions
+from pages import settings
+from storage.connection import reading
+
+ADMIN = Actor("admin")
+
+
+def texts(test):
+    return "\n".join([m.value for m in test.markdown] + [c.value for c in test.caption] + [s.value for s in test.success])
+
+
+def button(test, label):
+    return next(b for b in test.button if b.label == label)
+
+
+def box(test, label):
+    return next(s for s in test.selectbox if s.label == label)
+
+
+def table(test, column):
+    return next(d.value for d in test.dataframe if column in d.value.columns)
+
+
+def change(test, name, what, reason="Because"):
+    """Choose an account and what to do with it, give the reason, and send."""
+    box(test, "Account").set_value(name).run()
+    box(test, "What to do").set_value(what).run()
+    test.text_area[0].input(reason)
+    form = next(b for b in test.button if b.proto.form_id.startswith(f"change-{name}"))
+    return form.click().run()
+
+
+def test_a_new_account_gets_a_code_that_is_shown_once_and_works(demo_home, open_page):
+    test = open_page(demo_home, "settings", "admin", tab="accounts")
+    test.text_input[0].input("maria")
+    box(test, "Role").set_value(roles.DRH)
+    button(test, "Add account").click().run()
+    assert accounts.find_account(demo_home, "maria").role == roles.DRH
+    assert "Account maria was added as DRH manager" in texts(test)
+    code = test.code[0].value
+    test.run()
+    assert not test.code
+    accounts.use_reset_code(demo_home, "maria", code, "a long enough sentence", address="127.0.0.1")
+    assert accounts.sign_in(demo_home, "maria", "a long enough sentence", address="127.0.0.1")
+    assert not any(code in row["body"] for row in reading(demo_home.db).query("SELECT body FROM audit"))
+
+
+def test_the_same_click_twice_adds_one_account_and_shows_no_dead_code(demo_home):
+    first = accounts.add_account(demo_home, ADMIN, "maria", roles.DRH, key="k")
+    again = accounts.add_account(demo_home, ADMIN, "maria", roles.DRH, key="k")
+    assert "code" in first
+    assert again == {"name": "maria", "role": roles.DRH}
+
+
+def test_a_name_that_cannot_be_one_is_refused_in_a_sentence(demo_home, open_page):
+    test = open_page(demo_home, "settings", "admin", tab="accounts")
+    test.text_input[0].input("../Maria")
+    button(test, "Add account").click().run()
+    assert "is not a possible account name" in test.error[0].value
+    assert len(accounts.list_accounts(demo_home)) == 5
+
+
+def test_a_role_is_changed_with_its_reason_and_ends_the_sessions(demo_home, open_page):
+    token = accounts.sign_in_persona(demo_home, "developer", address="127.0.0.1", demo_mode=True)
+    test = change(open_page(demo_home, "settings", "admin", tab="accounts"), "developer", "role", "Joined the data team")
+    assert "developer: Developer before, Data scientist now" in texts(test).replace("\\", "")
+    assert accounts.find_account(demo_home, "developer").role == roles.SCIENTIST
+    assert accounts.find_session(demo_home, token) is None
+    event = audit.search(demo_home, action="change_role")[0][0]
+    assert (event["reason"], event["before"], event["after"]) == (
+        "Joined the data team", {"role": "developer"}, {"role": "data_scientist"},
+    )  # fmt: skip
+
+
+def test_an_account_is_closed_and_opened_again(demo_home, open_page):
+    test = change(open_page(demo_home, "settings", "admin", tab="accounts"), "devops", "active", "Left")
+    assert accounts.find_account(demo_home, "devops").active is False
+    assert table(test, "State").set_index("Account").loc["devops", "State"] == "■ Closed"
+    change(test, "devops", "active", "Came back")
+    assert accounts.find_account(demo_home, "devops").active is True
+    assert [e["reason"] for e in audit.search(demo_home, actor="admin")[0][:2]] == ["Came back", "Left"]
+
+
+def test_the_last_administrator_cannot_be_closed(demo_home, open_page):
+    test = change(open_page(demo_home, "settings", "admin", tab="accounts"), "admin", "active")
+    assert "only administrator" in test.error[0].value
+    assert accounts.find_account(demo_home, "admin").active
+
+
+def test_nothing_is_done_without_a_reason(demo_home, open_page):
+    test = change(open_page(demo_home, "settings", "admin", tab="accounts"), "devops", "active", "  ")
+    assert "Write a reason" in test.error[0].value
+    assert accounts.find_account(demo_home, "devops").active
+
+
+def test_sessions_are_listed_and_ended_in_one_act(demo_home, open_page):
+    tokens = [accounts.sign_in_persona(demo_home, "scientist", address="127.0.0.1", demo_mode=True) for _ in range(3)]
+    test = open_page(demo_home, "settings", "scientist", tab="account")
+    assert len(table(test, "Until")) == 3
+    button(test, "End all my sessions").click().run()
+    assert [accounts.find_session(demo_home, t) for t in tokens] == [None] * 3
+    assert audit.search(demo_home, action="revoke_sessions")[1] == 1
+    assert "No session of yours is open" in texts(test)
+
+
+@pytest.mark.parametrize("name", ["scientist", "director", "devops", "developer"])
+def test_accounts_are_for_the_administrator_alone_also_by_link(demo_home, open_page, name):
+    test = open_page(demo_home, "settings", name, tab="accounts")
+    assert not any(b.label == "Add account" for b in test.button)
+    assert f"You are **{name}**" in texts(test)
+
+
+def test_the_table_of_roles_is_the_one_that_acts_check(demo_home, open_page):
+    assert set(settings.ACTIONS) == set(roles.ALLOWED)
+    shown = table(open_page(demo_home, "settings", "developer", tab="roles"), "Action").set_index("Action")
+    for action, words in settings.ACTIONS.items():
+        for role in roles.PERSON_ROLES:
+            assert (shown.loc[words, roles.ROLE_TITLES[role]] == "✓ yes") is roles.may(role, action), (action, role)
+
+
+@pytest.mark.parametrize("project", ["heart_disease", "future_skills", "recipe_ranking"])
+def test_thresholds_are_those_of_the_definition_with_their_source(demo_home, open_page, project):
+    test = open_page(demo_home, "settings", "director", project=project, tab="thresholds")
+    definition = get_definition(demo_home, project)
+    shown = {}
+    for frame in test.dataframe:
+        shown.update(zip(frame.value["What"], frame.value["Value"], strict=True))
+    assert shown["Drift score: drift"] == f"from {definition.thresholds.drift:g}"
+    gate = next(v for k, v in shown.items() if k.startswith("For production"))
+    assert gate == ("not asked" if definition.gates.production is None else f"at least {definition.gates.production:g}")
+    assert ("False negative" in shown) is (definition.task == "binary")
+    changes = list_definitions(demo_home, project)
+    assert [c.by for c in changes] == ["scientist"]
+    assert "by scientist; never changed since" in texts(test)
+    assert f"Definition {changes[0].sha256[:16]}" in texts(test)
+
+
+def test_storage_shows_what_is_on_disk_and_paths_to_the_administrator_alone(demo_home, open_page):
+    (demo_home.reports / "r.html").write_bytes(b"x" * 1_234_567)
+    developer = table(open_page(demo_home, "settings", "developer", tab="storage"), "Size")
+    assert developer.set_index("What").loc["Reports", "Size"] == "1.2 MB"
+    assert "Where" not in developer.columns
+    admin = table(open_page(demo_home, "settings", "admin", tab="storage"), "Size")
+    assert admin.set_index("What").loc["Reports", "Where"] == str(demo_home.reports)
