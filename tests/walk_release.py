@@ -49,7 +49,7 @@ def approve(walk: Walk, number: int, reason: str) -> None:
     who.go("Home")
     expect(who.page.get_by_test_id("stSidebarNavLink").filter(has_text="Approvals (1)")).to_be_visible()
     who.see("What waits for you")
-    who.main.get_by_role("link", name="Decide").click()
+    who.main.get_by_role("link", name="Decide").first.click()
     who.see_title("Approvals")
     who.see(f"Request {number}, pending")
     who.press("Approve")  # without a reason it is not decided
@@ -79,7 +79,7 @@ def approve_the_first(walk: Walk) -> None:
 def deploy(walk: Walk, version: str, before: str) -> None:
     who = walk.devops
     who.go("Home")
-    who.main.get_by_role("link", name="Deploy").click()
+    who.main.get_by_role("link", name="Deploy").first.click()
     who.see_title("Registry")
     who.write("Reason", f"Approved, {version} goes out")
     who.press(f"Deploy {version}")
