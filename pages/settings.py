@@ -96,7 +96,7 @@ def _show_own(context: PageContext) -> None:
         return
     _show_sessions(sessions)
     st.caption("Ending them signs you out here too.")
-    if st.button("End all my sessions", icon=":material/logout:", key="own-end"):
+    if st.button("End all my sessions", icon=":material/logout:", key=_turn("own-end")):
         with parts.guarded():
             done = accounts.revoke_sessions(context.home, context.actor, me.name, key=_key("own-end"), now=context.now)
             _note(f"{_sessions(done['revoked'])} ended.")
@@ -136,9 +136,11 @@ def _show_accounts(context: PageContext) -> None:
 
 def _show_add(context: PageContext) -> None:
     st.subheader("Add an account", anchor=False)
-    with st.form("account-add", border=True):
-        name = st.text_input("Name", help="Lower-case letters, digits and underscores, beginning with a letter.", key="add-name")
-        role = st.selectbox("Role", roles.PERSON_ROLES, format_func=lambda r: roles.ROLE_TITLES[r], key="add-role")
+    with st.form(_turn("account-add"), border=True):
+        name = st.text_input(
+            "Name", help="Lower-case letters, digits and underscores, beginning with a letter.", key=_turn("add-name")
+        )
+        role = st.selectbox("Role", roles.PERSON_ROLES, format_func=lambda r: roles.ROLE_TITLES[r], key=_turn("add-role"))
         sent = st.form_submit_button("Add account", type="primary")
     if sent:
         with parts.guarded():
@@ -174,7 +176,7 @@ def _show_change(context: PageContext, known: list[Account]) -> None:
         if account.active
         else f"{name} can sign in and act again as {account.role_title}.",
     }[chosen]
-    reason = parts.confirm(what[chosen], will, key=f"change-{name}-{chosen}", risky=chosen == "active" and account.active)
+    reason = parts.confirm(what[chosen], will, key=_turn(f"change-{name}-{chosen}"), risky=chosen == "active" and account.active)
     if reason is not None:
         with parts.guarded():
             _change(context, account, chosen, role, reason)
@@ -207,17 +209,32 @@ def _key(form: str, *content: object) -> str:
     return sending.request_key("settings", form, *content)
 
 
+def _turn(form: str) -> str:
+    """The form's name for this turn: once an act is done, a second click on the button that did it finds it gone."""
+    return f"{form}-{st.session_state.get('settings-turn', 0)}"
+
+
 def _note(sentence: str, *, code: str = "") -> None:
-    sending.note_sent("settings", parts.plain(sentence), code=code)
+    sending.note_sent("settings", parts.plain(sentence))
+    st.session_state["settings-turn"] = st.session_state.get("settings-turn", 0) + 1
+    if code:
+        st.session_state["settings-code"] = code
     st.rerun()
 
 
 def _show_notice() -> None:
-    code = str((sending.show_sent("settings") or {}).get("code", ""))
-    if code:
-        st.markdown("The one-time code, good for 24 hours. It is shown **only now**; hand it over in person:")
+    sending.show_sent("settings")
+    code = st.session_state.get("settings-code", "")
+    if not code:
+        return
+    # It stays until it is put away: a stray click must not lose what cannot be shown again.
+    with st.container(border=True):
+        st.markdown("The one-time code, good for 24 hours. It is shown **only here and now**; hand it over in person:")
         st.code(code, language=None)
         st.caption("It is used with “I have a one-time code” on the sign-in page.")
+        if st.button("I have handed it over: hide it", key="code-hide"):
+            del st.session_state["settings-code"]
+            st.rerun()
 
 
 # Who may do what

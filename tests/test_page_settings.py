@@ -36,7 +36,7 @@ def change(test, name, what, reason="Because"):
     return form.click().run()
 
 
-def test_a_new_account_gets_a_code_that_is_shown_once_and_works(demo_home, open_page):
+def test_a_new_account_gets_a_code_that_stays_until_it_is_put_away_and_works(demo_home, open_page):
     test = open_page(demo_home, "settings", "admin", tab="accounts")
     test.text_input[0].input("maria")
     box(test, "Role").set_value(roles.DRH)
@@ -45,6 +45,8 @@ def test_a_new_account_gets_a_code_that_is_shown_once_and_works(demo_home, open_
     assert "Account maria was added as DRH manager" in texts(test)
     code = test.code[0].value
     test.run()
+    assert test.code[0].value == code  # a stray click must not lose it
+    button(test, "I have handed it over: hide it").click().run()
     assert not test.code
     accounts.use_reset_code(demo_home, "maria", code, "a long enough sentence", address="127.0.0.1")
     assert accounts.sign_in(demo_home, "maria", "a long enough sentence", address="127.0.0.1")
