@@ -112,7 +112,8 @@ def _choose_current(context: PageContext, project: Project) -> tuple[Upload | Pe
     else:
         period = Period(context.now - timedelta(days=days) if days else None)
     rows = log.count_between(context.home, project.name, period.since or datetime(1970, 1, 1, tzinfo=UTC), period.until)
-    st.caption(f"About {rows} predictions were logged in this period.")
+    if rows:
+        st.caption(f"About {rows} predictions were logged in this period.")
     return period, "" if rows else "No predictions were logged in this period; choose a longer one, or a file."
 
 

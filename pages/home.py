@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core import overview as overviews
-from core.overview import Headline, Overview, Verdict
+from core.overview import Overview, Verdict
 from core.projects import projects
 from pages import charts, charts_drift, charts_home, contents, parts
 from pages.session import PageContext
@@ -58,7 +58,7 @@ def _show_cards(view: Overview) -> None:
         st.metric("Live version", view.live.version if view.live else "none")
         st.caption(f"since {parts.plain(parts.local_time(view.live.live_from))}" if view.live else "Nothing answers yet.")
     with accuracy, st.container(border=True, height="stretch"):
-        _show_headline(view.headline)
+        _show_headline(view)
     with today, st.container(border=True, height="stretch"):
         st.metric("Predictions today", _thousands(view.today))
         st.caption(f"since midnight UTC; {_thousands(view.yesterday)} the day before")
@@ -73,10 +73,11 @@ def _show_cards(view: Overview) -> None:
             st.caption(f"{_drift_word(view)}{columns}, {parts.plain(parts.local_time(view.check.at))}")
 
 
-def _show_headline(headline: Headline | None) -> None:
+def _show_headline(view: Overview) -> None:
+    headline = view.headline
     if headline is None:
         st.metric("Accuracy", "unknown")
-        st.caption("Nothing is live that it could be known of.")
+        st.caption("It is undefined on the rows kept aside." if view.live else "It is known once a version is live.")
         return
     gain = None if headline.gain is None else f"{headline.gain:+.2f} over baseline {headline.baseline:.2f}"
     st.metric(METRICS[headline.metric], f"{headline.value:.2f}", gain)
@@ -141,7 +142,7 @@ def _show_classes(view: Overview) -> None:
         return
     st.subheader("Answers per class, last 30 days", anchor=False)
     if not view.by_label:
-        _say("The live version has answered nothing in the last 30 days.")
+        _say("The live version has answered nothing in the last 30 days." if view.live else "Nothing is live, so nothing answers.")
         return
     binary = view.definition.task == "binary"
     words = {"1": f"1 ({view.definition.target} {view.definition.positive})", "0": "0 (otherwise)"} if binary else None
