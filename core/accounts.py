@@ -424,8 +424,10 @@ def use_reset_code(home: Home, name: str, code: str, new_password: str, *, addre
         raise SignInRefused("Name or one-time code is wrong, or the code is older than a day; ask an administrator for another.", 0.5)
     new_hash = _hasher().hash(new_password)
 
+    offered = row["reset_hash"] if row is not None else None
+
     def work(tx: Tx) -> Done:
-        if _get(tx, name)["reset_hash"] != row["reset_hash"]:
+        if _get(tx, name)["reset_hash"] != offered:
             raise Refused("This one-time code was used already; ask an administrator for another.")
         store.update_account(tx.db, name, password_hash=new_hash, reset_hash=None, reset_expires_at=None)
         store.revoke_sessions(tx.db, name, tx.at)

@@ -95,7 +95,7 @@ def perform(
         The account does not exist, is closed, or its role may not; or the work refused.
     """
     now = now or utc_now()
-    event = {
+    event: dict[str, Any] = {
         "at": stamp(now), "actor": actor.name, "role": "", "via": actor.via, "os_user": actor.os_user, "action": action,
         "project": project, "subject": subject, "trigger": trigger, "reason": reason, "approver": "", "error": "",
         "before": None, "after": None, "correlation_id": correlation_id or secrets.token_hex(8),

@@ -103,10 +103,11 @@ def test_a_request_key_of_somebody_else_is_refused(home):
 def test_double_clicks_in_parallel_have_one_effect(home):
     for pair in range(25):
         answers = []
-        threads = [
-            threading.Thread(target=lambda k=f"pair{pair}": answers.append(perform(home, Actor("ann"), "train", count_up, key=k)))
-            for _ in range(2)
-        ]
+
+        def click(key=f"pair{pair}", answers=answers):
+            answers.append(perform(home, Actor("ann"), "train", count_up, key=key))
+
+        threads = [threading.Thread(target=click) for _ in range(2)]
         [t.start() for t in threads]
         [t.join() for t in threads]
         assert answers[0] == answers[1]

@@ -98,8 +98,7 @@ def test_what_does_not_exist_is_named(demo_home):
     with pytest.raises(NotFound, match="dataset version 9"):
         datasets.get_version(demo_home, PROJECT, 9)
     with pytest.raises(NotFound, match="no project 'nix'"):
-        add_to = datasets.add_dataset
-        add_to(demo_home, SCIENTIST, "nix", b"a\n1\n", file_name="a.csv")
+        datasets.add_dataset(demo_home, SCIENTIST, "nix", b"a\n1\n", file_name="a.csv")
 
 
 def test_projects_are_archived_and_restored_without_losing_anything(trained_home):

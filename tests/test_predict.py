@@ -106,7 +106,7 @@ def test_a_broken_line_far_down_refuses_the_file_before_anything_is_logged(train
     lines = (DATA / "heart_hungary.csv").read_text().splitlines()
     bad = tmp_path / "bad.csv"
     bad.write_text("\n".join([lines[0], *lines[1:] * 100, "1,2,3"]))
-    with pytest.raises(BadInput, match="29402|29,402"):
+    with pytest.raises(BadInput, match=r"29402|29,402"):
         predict_file(trained_home, ANN, PROJECT, bad, tmp_path / "out.csv", source="t")
     assert log.read(trained_home, PROJECT).empty
     assert not (tmp_path / "out.csv").exists()

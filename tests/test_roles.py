@@ -4,40 +4,40 @@ import pytest
 
 from core import roles
 
-S, D, O, V, A = roles.SCIENTIST, roles.DRH, roles.DEVOPS, roles.DEVELOPER, roles.ADMIN
+S, D, P, V, A = roles.SCIENTIST, roles.DRH, roles.DEVOPS, roles.DEVELOPER, roles.ADMIN
 
 # Written from the matrix in docs, independently of the table in core.
 MATRIX = {
-    "export_dataset": {S, D, O},
-    "train": {S, O},
-    "view_metrics": {S, D, O, V, A},
+    "export_dataset": {S, D, P},
+    "train": {S, P},
+    "view_metrics": {S, D, P, V, A},
     "approve_release": {D},
-    "deploy": {O},
-    "view_logs": {S, D, O, V, A},
-    "analyse_drift": {S, O},
-    "create_project": {S, O},
-    "upload_data": {S, O},
-    "register": {S, O},
-    "request_release": {S, O},
-    "feed_labels": {S, O},
+    "deploy": {P},
+    "view_logs": {S, D, P, V, A},
+    "analyse_drift": {S, P},
+    "create_project": {S, P},
+    "upload_data": {S, P},
+    "register": {S, P},
+    "request_release": {S, P},
+    "feed_labels": {S, P},
     "approve_retraining": {S, D},
-    "approve_rollback": {D, O},
-    "rollback": {O},
-    "propose_settings": {S, O},
+    "approve_rollback": {D, P},
+    "rollback": {P},
+    "propose_settings": {S, P},
     "approve_settings": {D},
-    "schedule": {O},
-    "pause_agent": {D, O},
-    "predict": {S, D, O, V, A},
-    "view_audit": {S, D, O, V, A},
-    "export_audit": {S, D, O},
-    "make_report": {S, D, O},
-    "archive_project": {S, O, A},
+    "schedule": {P},
+    "pause_agent": {D, P},
+    "predict": {S, D, P, V, A},
+    "view_audit": {S, D, P, V, A},
+    "export_audit": {S, D, P},
+    "make_report": {S, D, P},
+    "archive_project": {S, P, A},
     "manage_accounts": {A},
     "manage_keys": {A},
     "manage_channels": {A},
     "backup": {A},
     "delete_data": {A},
-    "own_account": {S, D, O, V, A},
+    "own_account": {S, D, P, V, A},
 }
 
 

@@ -256,5 +256,7 @@ def compare_versions(home: Home, older: Dataset, newer: Dataset) -> dict[str, An
     return _compare_with(home, older, load(home, newer, definition), definition)
 
 
-def _columns_of(comparison: dict[str, Any] | None) -> list[tuple[str, float | None, str]]:
-    return [(c["name"], c["score"], c["status"]) for c in comparison["result"]["columns"]] if comparison else []
+def _columns_of(comparison: dict[str, Any] | None) -> list[tuple[str, float, str]]:
+    """Column, score and status of what could be measured."""
+    columns = comparison["result"]["columns"] if comparison else []
+    return [(c["name"], c["score"], c["status"]) for c in columns if c["score"] is not None]

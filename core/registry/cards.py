@@ -28,7 +28,7 @@ def make_metadata(
 ) -> dict[str, Any]:
     """Everything that metadata.json says about a version."""
     counts = {name: n for name, n in sweep.class_rows.items() if n}
-    present = [c["name"] for c in dataset.profile.get("columns", [])] if isinstance(dataset.profile.get("columns"), list) else []
+    described = dataset.profile.get("columns", {})
     features = definition.features
     return {
         "format": METADATA_FORMAT, "project": run.project, "date": stamp(utc_now()), "trained_at": run.finished_at,
@@ -42,7 +42,7 @@ def make_metadata(
         },
         "features": {
             "used": [c.name for c in features],
-            "missing": [c.name for c in features if present and c.name not in present],
+            "missing": [c.name for c in features if described.get(c.name, {}).get("missing_share") == 1.0],
             "numeric": [c.name for c in features if c.kind == "number"],
             "categorical": [c.name for c in features if c.kind == "category"],
         },

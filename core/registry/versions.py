@@ -191,8 +191,8 @@ def register(
 
 def _prepare_files(home: Home, run: Run, row: TrainedCandidate, threshold: float | None, version: str | None) -> dict[str, Any]:
     """Everything that can be made before the transaction: gate, golden answers, reference profile, metadata."""
-    from core.registry.golden import make_golden
     from core.registry.cards import make_metadata
+    from core.registry.golden import make_golden
     from core.training.selection import gate
 
     definition = get_definition(home, run.project, run.definition_sha)

@@ -154,7 +154,7 @@ def get_prediction(home: Home, project: str, prediction_id: str) -> dict[str, An
     group = store.find_group(reading(home.predictions_db), uid) if uid and place.isascii() and place.isdigit() else None
     if group is None or group["project"] != project or not 1 <= int(place) <= group["rows"]:
         raise NotFound(f"There is no prediction {prediction_id[:80]!r} in project {project}.")
-    row = decode(group["payload"]).iloc[int(place) - 1].to_dict()
+    row = {str(k): v for k, v in decode(group["payload"]).iloc[int(place) - 1].to_dict().items()}
     return {"prediction_id": prediction_id, "version": group["version"], "at": group["at"], **row}
 
 

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from core.errors import NotFound, Refused
@@ -144,7 +145,7 @@ def score_with(pipeline: Any, features: pd.DataFrame, definition: Definition, th
     elif threads > 1 and rows >= 2 * ROWS_PER_THREAD:
         bounds = np.linspace(0, rows, threads + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(lambda b: call(features.iloc[b[0] : b[1]]), zip(bounds[:-1], bounds[1:], strict=True)))
+            parts = list(pool.map(lambda b: call(features.iloc[b[0] : b[1]]), pairwise(bounds)))
         raw = np.concatenate(parts)
     else:
         raw = call(features)

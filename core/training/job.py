@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core import acts
 from core.acts import Actor, Done, Tx
 from core.datasets import versions as datasets
+from core.errors import NotFound
 from core.projects.projects import get_definition
 from core.registry.artifacts import sign
 from core.times import stamp, utc_now
@@ -32,6 +33,8 @@ def run(context: JobContext) -> dict[str, Any]:
     dataset = datasets.get_dataset(home, params["dataset_id"])
     context.progress(0, 0, "validating the data")
     prepared, report = datasets.check_for_training(home, dataset, definition)
+    if prepared.target is None:
+        raise NotFound(f"Dataset {dataset.version} of {job.project} has no column {definition.target!r} to learn from.")
     folder = home.runs / f"job_{job.id}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
