@@ -142,7 +142,11 @@ def _show_classes(view: Overview) -> None:
         return
     st.subheader("Answers per class, last 30 days", anchor=False)
     if not view.by_label:
-        _say("The live version has answered nothing in the last 30 days." if view.live else "Nothing is live, so nothing answers.")
+        _say(
+            "The live version has answered nothing in the last 30 days."
+            if view.live
+            else "Nothing is live, so there are no answers."
+        )
         return
     binary = view.definition.task == "binary"
     words = {"1": f"1 ({view.definition.target} {view.definition.positive})", "0": "0 (otherwise)"} if binary else None
