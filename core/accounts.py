@@ -229,7 +229,7 @@ def create_first_admin(
     check_name(name, "account name")
     check_password(password)
     password_hash = _hasher().hash(password)
-    with writing(home.db) as db:
+    with acts.unattended(home, now) as (db, note):
         wanted = store.find_setting(db, "first_start_code")
         if store.count_accounts(db) or wanted is None:
             raise Refused("This installation has accounts already; sign in instead.")
@@ -239,13 +239,15 @@ def create_first_admin(
             db, name=name, role=roles.ADMIN, password_hash=password_hash, demo=False, at=stamp(now), by="first start"
         )
         store.set_setting(db, "first_start_code", None)
-    token = _open_session(home, name, address, now)
+        _note_first(note, Actor(name))
+    return _open_session(home, name, address, now)
 
-    def work(tx: Tx) -> Done:
-        return Done(after={"account": name, "role": roles.ADMIN}, subject=f"account {name}")
 
-    acts.perform(home, Actor(name), "add_first_admin", work, permission="manage_accounts", now=now)
-    return token
+def _note_first(note: Any, actor: Actor) -> None:
+    note(
+        actor=actor.name, role=roles.ADMIN, via=actor.via, os_user=actor.os_user, trigger="person", action="add_first_admin",
+        subject=f"account {actor.name}", after={"account": actor.name, "role": roles.ADMIN},
+    )
 
 
 def _fresh_code() -> str:
@@ -304,17 +306,14 @@ def add_first_account(home: Home, name: str, role: str, *, os_user: str, now: da
         raise Refused("The first account must be an administrator; add it with --role admin, then the others with --as.")
     now = now or utc_now()
     code = _fresh_code()
-    with writing(home.db) as db:
+    with acts.unattended(home, now) as (db, note):
         if store.count_accounts(db):
             raise Refused("This installation has accounts already; name an administrator with --as.")
         store.insert_account(db, name=name, role=role, password_hash=None, demo=False, at=stamp(now), by=f"os user {os_user}")
-
-    def work(tx: Tx) -> Done:
-        _set_reset(tx, name, code)
-        return Done({"name": name, "role": role}, after={"account": name, "role": role}, subject=f"account {name}")
-
-    actor = Actor(name, via="cli", os_user=os_user)
-    return {**acts.perform(home, actor, "add_first_admin", work, permission="manage_accounts", now=now), "code": code}
+        expires = stamp(now + timedelta(hours=24))
+        store.update_account(db, name, reset_hash=_hash_token(_plain(code)), reset_expires_at=expires)
+        _note_first(note, Actor(name, via="cli", os_user=os_user))
+    return {"name": name, "role": role, "code": code}
 
 
 def change_role(

@@ -10,9 +10,11 @@ from __future__ import annotations
 import getpass
 import json
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlite_utils import Database
@@ -128,6 +130,26 @@ def perform(
         raise
     audit.note_head(home, seq, digest)
     return done.result
+
+
+@contextmanager
+def unattended(home: Home, now: datetime) -> Iterator[tuple[Database, Callable[..., None]]]:
+    """A write transaction for the few changes that no signed-in person makes: the first account, and what time decides.
+
+    Yields the open transaction and a function that appends an audit event to it (keywords of Event).
+    """
+    last: tuple[int, str] | None = None
+
+    def note(db: Database, **event: Any) -> None:
+        nonlocal last
+        blank = {f.name: "" for f in fields(audit.Event)}
+        known = {**blank, "at": stamp(now), "outcome": "done", "before": None, "after": None, "correlation_id": secrets.token_hex(8)}
+        last = audit.append(db, audit.Event(**{**known, **event}))
+
+    with writing(home.db) as db:
+        yield db, partial(note, db)
+    if last is not None:
+        audit.note_head(home, *last)
 
 
 def check_role(role: str, permission: str) -> None:

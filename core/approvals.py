@@ -18,7 +18,7 @@ from core.errors import BadInput, NotFound, Refused
 from core.home import Home
 from core.times import stamp, utc_now
 from storage import versions as store
-from storage.connection import reading, writing
+from storage.connection import reading
 
 WAITS = timedelta(hours=24)
 HOLDS = timedelta(days=7)
@@ -212,10 +212,12 @@ def _decide(
         )
 
     action = "approve_release" if decision == "approved" else "reject_release"
-    return acts.perform(
+    result = acts.perform(
         home, actor, action, work, permission="approve_release", project=known["project"] if known else "",
         subject=f"request {request_id}", reason=reason, key=key, now=now,
     )
+    _write_pages(home, known)
+    return result
 
 
 def withdraw(
@@ -239,10 +241,19 @@ def withdraw(
             store.set_stage(tx.db, row["version_id"], "validation", f"request {request_id} was withdrawn")
         return Done({"id": request_id, "state": "withdrawn"}, {"state": row["state"]}, {"state": "withdrawn"}, f"request {request_id}")
 
-    return acts.perform(
+    result = acts.perform(
         home, actor, "withdraw_request", work, permission="request_release", project=known["project"] if known else "",
         subject=f"request {request_id}", reason=reason, key=key, now=now,
     )
+    _write_pages(home, known)
+    return result
+
+
+def _write_pages(home: Home, *requests: dict[str, Any] | None) -> None:
+    from core.registry.cards import write_registry_page
+
+    for project in {r["project"] for r in requests if r is not None}:
+        write_registry_page(home, project)
 
 
 def note_expired(home: Home, *, now: datetime) -> None:
@@ -251,13 +262,22 @@ def note_expired(home: Home, *, now: datetime) -> None:
     db = reading(home.db)
     if not any(_effective_state(r, at) != r["state"] for r in store.list_requests(db, states=("pending", "approved"))):
         return
-    with writing(home.db) as db:
+    ended = []
+    with acts.unattended(home, now) as (db, note):
         for row in store.list_requests(db, states=("pending", "approved")):
             state = _effective_state(row, at)
-            if state != row["state"]:
-                store.update_request(db, row["id"], state=state)
-                if state == "lapsed":
-                    store.set_stage(db, row["version_id"], "validation", f"the approval of request {row['id']} lapsed unused")
+            if state == row["state"]:
+                continue
+            ended.append(row)
+            store.update_request(db, row["id"], state=state)
+            if state == "lapsed":
+                store.set_stage(db, row["version_id"], "validation", f"the approval of request {row['id']} lapsed unused")
+            note(
+                actor="clock", via="clock", trigger="schedule", action=f"request_{state}", project=row["project"],
+                subject=f"request {row['id']}", before={"state": row["state"]}, after={"state": state},
+                reason="nobody decided within 24 hours" if state == "expired" else "nobody deployed within 7 days",
+            )
+    _write_pages(home, *ended)
 
 
 def _effective_state(row: dict[str, Any], at: str) -> str:

@@ -15,18 +15,14 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlite_utils import Database
 
-from core.errors import BadInput, NotFound
+from core.errors import NotFound
 from core.home import Home
 from storage import audit as store
 from storage.connection import reading
-
-if TYPE_CHECKING:
-    from core.acts import Actor
 
 GENESIS = hashlib.sha256(b"greenlight audit").hexdigest()
 
@@ -173,38 +169,3 @@ def export_lines(home: Home) -> Iterator[str]:
     """Every event as one JSON line (seq, prev_hash, hash, event), oldest first; lines can be verified again."""
     for seq, prev_hash, digest, body in store.iterate(reading(home.db)):
         yield json.dumps({"seq": seq, "prev_hash": prev_hash, "hash": digest, "event": json.loads(body)}, ensure_ascii=False)
-
-
-def export(home: Home, path: Path) -> int:
-    """Write :func:`export_lines` to ``path``; returns the number of events."""
-    if path.exists():
-        raise BadInput(f"{path} exists already; choose another name, exports are never overwritten.")
-    fresh = path.with_name(path.name + ".part")
-    count = 0
-    with fresh.open("w", encoding="utf-8") as file:
-        for count, line in enumerate(export_lines(home), 1):  # noqa: B007 - the count is the answer
-            file.write(line + "\n")
-    fresh.replace(path)
-    return count
-
-
-def export_audit(home: Home, actor: Actor, path: Path, *, key: str | None = None) -> int:
-    """The export as an act: who took the events away is an event itself, the last of those that are written.
-
-    Raises
-    ------
-    BadInput
-        ``path`` exists already.
-    Refused
-        The role may not export the audit.
-    """
-    from core import acts  # acts append to this chain, so they cannot be imported before it
-
-    def work(tx: acts.Tx) -> acts.Done:
-        if path.exists():
-            raise BadInput(f"{path} exists already; choose another name, exports are never overwritten.")
-        count = store.count_events(tx.db) + 1
-        return acts.Done({"events": count}, after={"file": path.name, "events": count}, subject=f"{count} events")
-
-    acts.perform(home, actor, "export_audit", work, key=key)
-    return export(home, path)

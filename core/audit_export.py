@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from core import acts, audit
 from core.acts import Actor, Done, Tx
+from core.errors import BadInput
 from core.home import Home
 from storage import audit as store
 
@@ -27,3 +29,22 @@ def export_audit(home: Home, actor: Actor, *, key: str | None = None, now: datet
 
     acts.perform(home, actor, "export_audit", work, key=key, now=now)
     return "".join(line + "\n" for line in audit.export_lines(home)).encode()
+
+
+def export_audit_file(home: Home, actor: Actor, path: Path) -> int:
+    """The same into a file that does not exist yet; returns the number of events.
+
+    Raises
+    ------
+    BadInput
+        ``path`` exists already.
+    Refused
+        The role may not export the audit.
+    """
+    if path.exists():
+        raise BadInput(f"{path} exists already; choose another name, exports are never overwritten.")
+    content = export_audit(home, actor)
+    fresh = path.with_name(path.name + ".part")
+    fresh.write_bytes(content)
+    fresh.replace(path)
+    return content.count(b"\n")

@@ -96,7 +96,9 @@ def deploy(
         store.update_request(tx.db, request["id"], state="used", used_at=tx.at)
         return _done(project, version, before, request["decided_by"])
 
-    return acts.perform(home, actor, "deploy", work, project=project, subject=f"version {version}", reason=reason, key=key, now=now)
+    result = acts.perform(home, actor, "deploy", work, project=project, subject=f"version {version}", reason=reason, key=key, now=now)
+    _write_page(home, project)
+    return result
 
 
 def find_rollback_target(home: Home, project: str) -> str | None:
@@ -135,9 +137,11 @@ def rollback(
         before = _switch(tx, row, "rollback", None, reason)
         return _done(project, target, before, "")
 
-    return acts.perform(
+    result = acts.perform(
         home, actor, "rollback", work, project=project, subject=f"version {target or 'none'}", reason=reason, key=key, now=now
     )
+    _write_page(home, project)
+    return result
 
 
 def undeploy(
@@ -156,7 +160,16 @@ def undeploy(
             f"version {live['version']}",
         )
 
-    return acts.perform(home, actor, "undeploy", work, permission="deploy", project=project, reason=reason, key=key, now=now)
+    result = acts.perform(home, actor, "undeploy", work, permission="deploy", project=project, reason=reason, key=key, now=now)
+    _write_page(home, project)
+    return result
+
+
+def _write_page(home: Home, project: str) -> None:
+    """The registry's page says the new stages."""
+    from core.registry.cards import write_registry_page
+
+    write_registry_page(home, project)
 
 
 def _switch(tx: Tx, row: dict[str, Any], kind: str, request_id: int | None, reason: str) -> str | None:

@@ -130,7 +130,8 @@ def _show_evidence(request: Request) -> None:
         if metrics.get(name) is not None
     ]
     number = st.column_config.NumberColumn(format="%.3f")
-    st.dataframe(rows, hide_index=True, column_config={c: number for c in rows[0] if c != "Metric"} if rows else None)
+    numbers = {c: number for c in rows[0] if c != "Metric"} if rows else None
+    st.dataframe(rows, hide_index=True, column_config=numbers, placeholder="unknown")
     if (evidence.get("live") or {}).get("sentence"):
         st.markdown(parts.plain(evidence["live"]["sentence"]))
     cases = evidence.get("known_cases") or []

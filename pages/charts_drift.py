@@ -104,6 +104,13 @@ def overall_gauge(result: DriftResult) -> go.Figure:
     return figure.update_layout(template=TEMPLATE, height=230, margin={"l": 24, "r": 24, "t": 48, "b": 40})
 
 
+def say_p(p: float | None) -> str:
+    """``p = 0.043``; a p value is never exactly 0, so a very small one is named by its bound."""
+    if p is None:
+        return "p unknown"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
 def _look(column: ColumnDrift) -> str:
     return "chance" if column.within_chance else column.status
 
@@ -120,7 +127,7 @@ def _hover(column: ColumnDrift) -> str:
         return f"{name}<br>{escape(column.reason)}"
     return (
         f"{name}: {_text(column)}<br>PSI {column.psi:.3f}, expected without change {column.expected:.3f}"
-        f"<br>chi-square p {column.p_adjusted:.2g} over all columns"
+        f"<br>chi-square {say_p(column.p_adjusted)} over all columns"
         f"<br>missing {column.current_missing:.1%}, in the reference {column.reference_missing:.1%}"
     )
 

@@ -154,7 +154,7 @@ def _show_leaderboard(board: Comparison, labels: dict[int, str], definition: Def
     metric = METRIC_NAMES[board.metric]
     numbers = {TITLES[n]: st.column_config.NumberColumn(format="%.3f") for n in COLUMNS[definition.task]}
     st.dataframe(
-        rows, hide_index=True, key="comparison-board", alt="Candidates, the best mean over folds first",
+        rows, hide_index=True, key="comparison-board", alt="Candidates, the best mean over folds first", placeholder="unknown",
         column_config={
             **numbers, f"CV {metric}": st.column_config.NumberColumn(format="%.3f", help="Mean over the folds"),
             "CV std": st.column_config.NumberColumn(format="%.3f"), "Fit": st.column_config.NumberColumn(format="%.2f s"),

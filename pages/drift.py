@@ -142,7 +142,10 @@ def _show_check(context: PageContext, check: Check) -> None:
         )
     with right:
         table = _make_table(check)
-        st.dataframe(_greyed(table), hide_index=True, height=38 + 35 * len(table), key="columns", column_config=_formats())
+        st.dataframe(
+            _greyed(table), hide_index=True, height=38 + 35 * len(table), key="columns", column_config=_formats(),
+            placeholder="unknown",
+        )  # fmt: skip
     _show_column(check)
     first, second = st.columns(2, gap="medium")
     with first:
@@ -177,7 +180,7 @@ def _make_table(check: Check) -> Any:
 def _why(column: Any) -> str:
     if column.reason:
         return str(column.reason)
-    return f"chi-square p = {column.p_adjusted:.2g}" if column.p_adjusted is not None else ""
+    return f"chi-square {charts_drift.say_p(column.p_adjusted)}" if column.p_adjusted is not None else ""
 
 
 def _percent(share: float | None) -> float | None:
@@ -260,7 +263,7 @@ def _show_history(history: list[dict[str, Any]]) -> None:
         for h in history
     ]
     config = {"Overall": st.column_config.NumberColumn(format="%.2f")}
-    st.dataframe(rows, hide_index=True, column_config=config, key="history")
+    st.dataframe(rows, hide_index=True, column_config=config, key="history", placeholder="unknown")
     labels = {h["id"]: f"Check {h['id']}, {parts.local_time(h['at'])}, {h['current']['label']}" for h in history}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox("Open a check", list(labels), format_func=lambda i: labels[i], key="drift-open", width=420)

@@ -143,6 +143,7 @@ def _show_table(context: PageContext, known: list[Version], requests: list[appro
         hide_index=True,
         height=min(38 + 35 * len(rows), 320),
         column_config={f"{name}, folds": number, "Baseline": number},
+        placeholder="unknown",
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = [v.version for v in known]

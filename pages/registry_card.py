@@ -163,13 +163,13 @@ def _show_lineage(context: PageContext, version: Version, spans: list[Deployment
     facts = [
         ("Data", f"{dataset.file_name}, version {dataset.version}, {dataset.rows:,} rows, from {dataset.source}{synthetic}"),
         ("Labels", f"made by: {dataset.label_provenance}"),
-        ("Data hash", dataset.sha256),
+        ("Data hash", _short_hash(dataset.sha256)),
         ("Training", f"run {run.id}, seed {run.settings['seed']}, {run.settings['folds']} folds, by {version.trained_by}"),
         ("Candidate", f"{candidate.name} ({version.summary.get('title', '')})"),
         ("Settings", ", ".join(f"{k} = {v}" for k, v in candidate.params.items()) or "as the catalogue gives them"),
         ("Registered", f"{parts.local_time(version.registered_at)}, by {version.registered_by}"),
-        ("Definition", version.definition_sha),
-        ("Model file", version.sha256),
+        ("Definition", _short_hash(version.definition_sha)),
+        ("Model file", _short_hash(version.sha256)),
     ]
     if version.threshold is not None:
         facts.insert(6, ("Threshold", f"positive from a probability of {version.threshold:g}"))
@@ -177,7 +177,15 @@ def _show_lineage(context: PageContext, version: Version, spans: list[Deployment
         until = parts.local_time(span.live_until) if span.live_until else "now"
         facts.append(("Live", f"{parts.local_time(span.live_from)} to {until}, by {span.deployed_by}"))
     st.markdown("\n".join(["| What | Value |", "|---|---|", *(f"| {k} | {parts.plain(v)} |" for k, v in facts)]))
+    hashes = {"data": dataset.sha256, "definition": version.definition_sha, "model file": version.sha256}
+    with st.expander("The hashes in full", icon=":material/fingerprint:"):
+        st.code("\n".join(f"{sha}  {what}" for what, sha in hashes.items()), language=None)
     parts.show_link("comparison", f"Compare the candidates of run {run.id}", project=version.project, run=str(run.id))
+
+
+def _short_hash(sha: str) -> str:
+    """Enough to tell two apart; in full it would push the table out of a narrow window."""
+    return f"{sha[:12]}…"
 
 
 def _show_numbers(version: Version, requests: list[Request]) -> None:
@@ -205,7 +213,8 @@ def _show_numbers(version: Version, requests: list[Request]) -> None:
         f"Measured on {holdout.get('rows', 'an unknown number of')} rows that were held out, and over the folds of the rest."
     )
     number = st.column_config.NumberColumn(format="%.3f")
-    st.dataframe(rows, hide_index=True, column_config={c: number for c in rows[0] if c != "Metric"} if rows else None)
+    numbers = {c: number for c in rows[0] if c != "Metric"} if rows else None
+    st.dataframe(rows, hide_index=True, column_config=numbers, placeholder="unknown")
     cases = summary.get("known_cases") or []
     if cases:
         right = sum(c["passed"] for c in cases)
@@ -264,6 +273,7 @@ def _show_schema(version: Version, definition: Definition) -> None:
         ],
         hide_index=True,
         height=320,
+        placeholder="",  # a column without limits has none
     )
 
 

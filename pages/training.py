@@ -186,7 +186,7 @@ def _describe_data(dataset: Dataset) -> str:
 def _show_card(candidate: Candidate, definition: Definition, usual: bool) -> bool:
     always = candidate.name == "dummy"
     wanted = st.checkbox(
-        f"**{candidate.title}**", always or (usual and candidate.available), disabled=always or not candidate.available,
+        candidate.title, always or (usual and candidate.available), disabled=always or not candidate.available,
         key=f"training-{definition.name}-{candidate.name}",
     )  # fmt: skip
     st.caption(parts.plain(candidate.good_for))

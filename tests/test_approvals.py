@@ -162,8 +162,11 @@ def test_a_request_expires_after_24_hours(second):
     assert approvals.get_request(second, request, now=now + timedelta(hours=25)).state == "expired"
     with pytest.raises(Refused, match="expired"):
         approvals.approve(second, DIRECTOR, request, reason="late", now=now + timedelta(hours=25))
+    event = audit.search(second, action="request_expired")[0][0]
+    assert (event["actor"], event["trigger"], event["subject"]) == ("clock", "schedule", f"request {request}")
     again = ask(second, now=now + timedelta(hours=25))
     assert again != request
+    assert audit.verify(second).intact
 
 
 def test_an_unused_approval_lapses_after_7_days(second):
@@ -174,6 +177,24 @@ def test_an_unused_approval_lapses_after_7_days(second):
         deployment.deploy(second, DEVOPS, PROJECT, "1.1.0", now=now + timedelta(days=8))
     assert approvals.get_request(second, request, now=now + timedelta(days=8)).state == "lapsed"
     assert stage(second) == "validation"
+
+
+def test_the_registrys_page_follows_each_change_of_stage(second):
+    page = second.models / PROJECT / "MODEL_REGISTRY.md"
+
+    def said(version):
+        line = next(line for line in page.read_text().splitlines() if line.startswith(f"| {version} "))
+        return line.split("|")[3].strip()
+
+    assert (said("1.0.0"), said("1.1.0")) == ("production", "validation")
+    approvals.approve(second, DIRECTOR, ask(second), reason="ok", despite_gates=True)
+    assert said("1.1.0") == "approved"
+    deployment.deploy(second, DEVOPS, PROJECT, "1.1.0")
+    assert (said("1.0.0"), said("1.1.0")) == ("archived", "production")
+    deployment.rollback(second, DEVOPS, PROJECT)
+    assert (said("1.0.0"), said("1.1.0")) == ("production", "archived")
+    deployment.undeploy(second, DEVOPS, PROJECT)
+    assert said("1.0.0") == "archived"
 
 
 def test_an_approval_is_good_for_one_deployment(second):

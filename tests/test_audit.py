@@ -8,6 +8,7 @@ import pytest
 
 from core import audit
 from core.acts import Actor, Done, perform
+from core.audit_export import export_audit_file
 from core.errors import BadInput, Refused
 from core.home import open_home
 from core.times import parse
@@ -133,11 +134,14 @@ def test_search_takes_any_text_as_text(chain):
 
 
 def test_export_writes_every_event_and_never_overwrites(chain, tmp_path):
+    with writing(chain.db) as db:
+        accounts_store.update_account(db, "ann", role="devops")
     path = tmp_path / "out.jsonl"
-    assert audit.export(chain, path) == 10
+    assert export_audit_file(chain, Actor("ann"), path) == 11
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [line["seq"] for line in lines] == list(range(1, 11))
+    assert [line["seq"] for line in lines] == list(range(1, 12))
     assert lines[1]["prev_hash"] == lines[0]["hash"]
     assert lines[3]["event"]["before"] == 3
+    assert lines[-1]["event"]["action"] == "export_audit"
     with pytest.raises(BadInput, match="exists already"):
-        audit.export(chain, path)
+        export_audit_file(chain, Actor("ann"), path)

@@ -32,6 +32,12 @@ def test_bars_stand_worst_first_and_carry_their_status_in_words():
     assert "No current row has gone." in bar.customdata[3]
 
 
+def test_a_p_value_is_never_said_to_be_zero():
+    assert [charts.say_p(p) for p in (None, 0.0, 0.00099, 0.001, 0.0432)] == [
+        "p unknown", "p < 0.001", "p < 0.001", "p = 0.001", "p = 0.043",
+    ]  # fmt: skip
+
+
 def test_bars_draw_both_limits():
     figure = charts.drift_bars(result())
     assert [s.x0 for s in figure.layout.shapes] == [0.5, 0.7]

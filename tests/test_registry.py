@@ -55,6 +55,7 @@ def test_the_comparison_page_ranks_and_says_the_choice(trained_home, tmp_path):
     assert text.index("Logistic regression") < text.index("(baseline)")
     assert "## Choice" in text
     assert run.choice["sentence"] in text
+    assert (trained_home.models / PROJECT / "MODEL_COMPARISON.md").read_text() == text  # the training wrote it by itself
 
 
 def test_numbers_rise_as_the_rules_say(trained_home):
@@ -147,7 +148,7 @@ def test_a_candidate_file_with_a_flipped_byte_is_not_registered(trained_home):
 def test_who_may_not_register_leaves_no_file(trained_home, who):
     with pytest.raises(Refused):
         versions.register(trained_home, Actor(who), candidate(trained_home, "random_forest").id)
-    assert sorted(p.name for p in (trained_home.models / PROJECT).iterdir()) == ["1.0.0", "MODEL_REGISTRY.md"]
+    assert sorted(p.name for p in (trained_home.models / PROJECT).iterdir()) == ["1.0.0", "MODEL_COMPARISON.md", "MODEL_REGISTRY.md"]
 
 
 def test_what_does_not_exist_is_named(trained_home):

@@ -50,7 +50,8 @@ def test_a_clear_leader_is_taken():
     found = chosen(dummy(), candidate("simple", 100, 2), candidate("deep", 20, 9))
     assert (found.name, found.leader) == ("deep", "deep")
     assert found.interval.low > 0
-    assert "no simpler one is as good" in found.sentence
+    assert found.sentence.endswith("and no simpler one is as good.")
+    assert "chance" not in found.sentence
 
 
 def test_a_simpler_runner_up_within_chance_is_taken_instead():
@@ -67,10 +68,26 @@ def test_the_simplest_of_several_ties_is_taken():
     assert chosen(dummy(), *ties).name == "simple"
 
 
-def test_a_simpler_leader_needs_no_comparison_to_stay():
+def test_a_simpler_leader_stays_and_its_lead_is_said_to_be_chance_perhaps():
     found = chosen(dummy(), candidate("simple", 38, 2), candidate("deep", 40, 9, shift=100))
     assert (found.name, found.leader) == ("simple", "simple")
-    assert "the simpler of the two" in found.sentence
+    span = f"{found.interval.low:.3f} .. {found.interval.high:.3f}"
+    assert found.sentence.endswith(
+        f"it leads Deep by 0.005; the interval {span} covers 0, so the lead may be chance; it is also the simpler of the two."
+    )
+
+
+def test_of_two_equally_simple_ones_neither_is_called_simpler():
+    found = chosen(dummy(), candidate("one", 38, 2), candidate("other", 40, 2, shift=100))
+    assert (found.name, found.leader) == ("one", "one")
+    assert found.sentence.endswith("so the lead may be chance; neither of the two is simpler.")
+
+
+def test_an_interval_below_zero_is_not_said_to_cover_it():
+    found = chosen(dummy(), candidate("simple", 20, 2, mean=0.8), candidate("deep", 100, 9, mean=0.9))
+    assert (found.name, found.leader) == ("simple", "deep")
+    assert found.interval.high < 0
+    assert found.sentence.endswith("lies below 0, so the simpler one is taken: Simple.")
 
 
 def test_a_baseline_is_never_chosen_even_when_it_leads():

@@ -32,10 +32,10 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Export every event as one JSON line."""
-    from core.audit import export_audit
+    from core.audit_export import export_audit_file
 
     home = console.open_home()
-    count = export_audit(home, console.actor(home, as_name), out)
+    count = export_audit_file(home, console.actor(home, as_name), out)
     console.answer({"events": count, "out": str(out)}, as_json, f"{count} events are in {out}.")
 
 

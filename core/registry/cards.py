@@ -68,8 +68,9 @@ def registry_page(home: Home, project: str) -> str:
         "| Version | Date | Stage | Dataset | Samples | Accuracy | F1 | Estimator | Notes |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
+    datasets: dict[int, Dataset] = {}
     for v in list_versions(home, project):
-        dataset = get_dataset(home, v.dataset_id)
+        dataset = datasets.setdefault(v.dataset_id, datasets.get(v.dataset_id) or get_dataset(home, v.dataset_id))
         holdout = v.summary.get("holdout", {})
         lines.append(
             f"| {v.version} | {v.registered_at[:10]} | {v.stage} | {_cell(dataset.file_name)} (version {dataset.version}) | {dataset.rows} "
@@ -80,7 +81,7 @@ def registry_page(home: Home, project: str) -> str:
 
 
 def write_registry_page(home: Home, project: str) -> Path:
-    """Write models/<project>/MODEL_REGISTRY.md anew; it is derived, the database is the truth."""
+    """Write models/<project>/MODEL_REGISTRY.md anew, after each act that changes a stage; it is derived, the database is the truth."""
     path = home.models / check_name(project) / "MODEL_REGISTRY.md"
     _write(path, registry_page(home, project))
     return path

@@ -12,8 +12,9 @@ from core.datasets import versions as datasets
 from core.errors import NotFound
 from core.projects.projects import get_definition
 from core.registry.artifacts import sign
+from core.registry.cards import write_comparison_page
 from core.times import stamp, utc_now
-from core.training.runs import summarise
+from core.training.runs import get_run, summarise
 from storage import runs as store
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def run(context: JobContext) -> dict[str, Any]:
         outcome = {"run": run_id, "choice": choice.name if choice else None, "sentence": choice.sentence if choice else None}
         return Done(outcome, after={**outcome, "job": job.id}, subject=f"run {run_id}")
 
-    return acts.perform(
+    outcome = acts.perform(
         home, Actor(job.created_by), "train", work, project=job.project, correlation_id=job.correlation_id, subject=f"job {job.id}"
     )
+    write_comparison_page(home, get_run(home, outcome["run"]), home.models / job.project / "MODEL_COMPARISON.md")
+    return outcome

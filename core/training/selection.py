@@ -90,7 +90,7 @@ def choose(sweep: SweepResult, definition: Definition) -> Choice | None:
         if _reaches_zero(interval):
             gap = _mean(leader, metric) - _mean(rival, metric)
             sentence = (
-                f"{leader.title} leads {rival.title} by {gap:.3f} {name}; the interval {_span(interval)} covers 0, "
+                f"{leader.title} leads {rival.title} by {gap:.3f} {name}; the interval {_against_zero(interval)}, "
                 f"so the simpler one is taken: {rival.title}."
             )
             return Choice(rival.name, leader.name, RULE, sentence, gap, interval)
@@ -99,10 +99,14 @@ def choose(sweep: SweepResult, definition: Definition) -> Choice | None:
         return Choice(leader.name, leader.name, RULE, sentence, None, None)
     rival = ranked[1]
     interval, gap = _paired(definition, leader, rival, seed), _mean(leader, metric) - _mean(rival, metric)
-    tail = "it is the simpler of the two" if _reaches_zero(interval) else "no simpler one is as good"
+    if _reaches_zero(interval):
+        order = "it is also the simpler of the two" if leader.simplicity < rival.simplicity else "neither of the two is simpler"
+        tail = f"; the interval {_against_zero(interval)}, so the lead may be chance; {order}"
+    else:
+        tail = f" (interval {_span(interval)}), and no simpler one is as good"
     sentence = (
         f"{leader.title} has the highest mean {name} in cross-validation ({_mean(leader, metric):.3f}); "
-        f"it leads {rival.title} by {gap:.3f} (interval {_span(interval)}), and {tail}."
+        f"it leads {rival.title} by {gap:.3f}{tail}."
     )
     return Choice(leader.name, leader.name, RULE, sentence, gap, interval)
 
@@ -254,6 +258,11 @@ def _pooled_gap(first: CandidateResult, second: CandidateResult, metric: str) ->
 def _reaches_zero(interval: Interval | None) -> bool:
     """Whether the lead may be chance; below 0 altogether, the pooled answers even speak for the other one."""
     return interval is not None and interval.low is not None and interval.low <= 0
+
+
+def _against_zero(interval: Interval | None) -> str:
+    below = interval is not None and interval.high is not None and interval.high < 0
+    return f"{_span(interval)} {'lies below 0' if below else 'covers 0'}"
 
 
 def _span(interval: Interval | None) -> str:
