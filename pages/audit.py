@@ -164,6 +164,8 @@ def _show_events(context: PageContext) -> None:
         on_select="rerun",
         selection_mode="single-row",
         height=_height(rows),
+        # The widths follow the first rows, and those are often sign-ins, which have no project and no reason.
+        column_config={"Project": st.column_config.TextColumn(width=120), "Reason or refusal": st.column_config.TextColumn(width=160)},
     )
     shown = st.session_state.get("audit-shown", [])  # what stood there when the row was chosen
     st.session_state["audit-shown"] = [e["seq"] for e in events]
@@ -177,8 +179,8 @@ def _show_events(context: PageContext) -> None:
 
 
 def _ask_filters(context: PageContext) -> dict[str, str]:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="audit-filters"):
-        text = st.text_input("Search", placeholder="words, names, hashes", key="audit-text", on_change=_to_first, width=240)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="audit-filters"):
+        text = st.text_input("Search", placeholder="words, names, hashes", key="audit-text", on_change=_to_first, width=180)
         chosen = {
             column: st.selectbox(
                 {"actor": "Who", "action": "What", "outcome": "Outcome", "project": "Project"}[column],
@@ -188,11 +190,11 @@ def _ask_filters(context: PageContext) -> dict[str, str]:
                 format_func=_words if column == "action" else str,
                 key=f"audit-{column}",
                 on_change=_to_first,
-                width=180,
+                width=120,
             )
             for column in FILTERS
         }
-        days = st.date_input("Days (UTC)", [], format="YYYY-MM-DD", key="audit-days", on_change=_to_first, width=240)
+        days = st.date_input("Days (UTC)", [], format="YYYY-MM-DD", key="audit-days", on_change=_to_first, width=216)
     correlation = st.session_state.get("audit-correlation", "")
     if correlation:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -105,13 +105,14 @@ def _show_rollback(context: PageContext, live: deployment.LiveVersion | None, sp
 
 
 def _choose(known: list[Version]) -> Version:
-    """The version that the link names, else the live one, else the newest."""
+    """The version that the link names, else the one that waits to be deployed, else the live one, else the newest."""
     names = [v.version for v in known]
     wanted = st.query_params.get("version")
     if wanted is not None and wanted not in names:
         st.warning(f"There is no version {parts.plain(wanted[:40])} in this project.", icon=":material/search_off:")
         wanted = None
-    first = wanted or next((v.version for v in known if v.stage == "production"), names[0])
+    by_stage = {v.stage: v.version for v in reversed(known)}
+    first = wanted or by_stage.get("approved") or by_stage.get("production") or names[0]
     return known[names.index(first)]
 
 

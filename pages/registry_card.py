@@ -179,7 +179,7 @@ def _show_lineage(context: PageContext, version: Version, spans: list[Deployment
     st.markdown("\n".join(["| What | Value |", "|---|---|", *(f"| {k} | {parts.plain(v)} |" for k, v in facts)]))
     hashes = {"data": dataset.sha256, "definition": version.definition_sha, "model file": version.sha256}
     with st.expander("The hashes in full", icon=":material/fingerprint:"):
-        st.code("\n".join(f"{sha}  {what}" for what, sha in hashes.items()), language=None)
+        st.code("\n".join(f"{sha}  {what}" for what, sha in hashes.items()), language=None, wrap_lines=True)
     parts.show_link("comparison", f"Compare the candidates of run {run.id}", project=version.project, run=str(run.id))
 
 

@@ -248,7 +248,7 @@ def _show_history(context: PageContext, history: list[Job], data: dict[int, int]
         return
     rows = [
         {
-            "Training": j.id, "State": STATES[j.state], "Started": parts.local_time(j.created_at), "By": j.created_by,
+            "Training": j.id, "State": _say_state(j), "Started": parts.local_time(j.created_at), "By": j.created_by,
             "Took": _describe_length(j), "Data": f"version {data.get(j.params['dataset_id'], '?')}",
             "Candidates": len(j.params["candidates"]), "Outcome": (j.outcome or {}).get("sentence") or j.error or "",
         }
@@ -270,13 +270,18 @@ def _show_history(context: PageContext, history: list[Job], data: dict[int, int]
     _show_job(context, known[int(wanted)], data)
 
 
+def _say_state(job: Job) -> str:
+    """Waiting and running alike are under way: the part above follows them, this one is not drawn anew for each."""
+    return STATES[job.state] if job.finished else "◔ Under way"
+
+
 def _follow_choice() -> None:
     st.query_params["job"] = str(st.session_state["training-job"])
 
 
 def _show_job(context: PageContext, job: Job, data: dict[int, int]) -> None:
     with st.container(border=True):
-        st.markdown(f"**Training {job.id}**: {STATES[job.state]}")
+        st.markdown(f"**Training {job.id}**: {_say_state(job)}")
         if job.outcome:
             st.markdown(parts.plain(job.outcome.get("sentence") or "Nothing but baselines could be trained."))
         if job.error:

@@ -79,6 +79,10 @@ def test_against_the_live_version_it_is_better_worse_or_not_distinguishable():
     )
     unclear = {**live, "verdict": "not distinguishable", "low": -0.05, "high": 0.2}
     assert "may lie anywhere between -0.05 and +0.20." in answers(with_evidence(live=unclear), live="1.0.0")["live"]
+    alike = {**unclear, "new": 0.7, "difference": 0.0, "low": 0.0, "high": 0.0}
+    assert answers(with_evidence(live=alike), live="1.0.0")["live"] == (
+        "They do not differ on the same 50 cases: F1 0.70 for it and for version 1.0.0."
+    )
 
 
 def test_a_version_that_went_live_after_the_request_is_said_not_to_be_compared():

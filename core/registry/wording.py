@@ -49,6 +49,7 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "live_same": "Not distinguishable from version {version} on the same {rows} cases: {metric} {new} against "
         "{old}; the true difference "
         "may lie anywhere between {low} and {high}.",
+        "live_alike": "They do not differ on the same {rows} cases: {metric} {new} for it and for version {version}.",
         "live_flattered": "Version {version} may have been trained on some of these cases, which flatters it.",
         "sure_share": "From {rows} cases only: on others like them, between {low} and {high} of 100 would be right "
         "(19 times in 20).",
@@ -227,6 +228,8 @@ def _against_live(evidence: dict[str, Any], now_live: str | None, words: dict[st
     if live.get("difference") is None:
         return str(live["sentence"]) + moved
     key = {"better": "live_better", "worse": "live_worse"}.get(live["verdict"], "live_same")
+    if live["low"] == live["high"] == 0:  # the same answers, so there is no range to name
+        key = "live_alike"
     sentence = words[key].format(
         version=live["version"],
         rows=live.get("rows") or evidence.get("holdout_rows"),
