@@ -26,8 +26,6 @@ from pages.forms import COOKIE, HEALTH, LONGEST_PATH, LOOPBACK_HOSTS, UNSAFE, sa
 OPEN_PATHS = frozenset({HEALTH, "/sign-in", "/sign-out", "/first-start", "/reset"})
 FORM_PATHS = frozenset({*OPEN_PATHS, "/password"})
 API_PATHS = ("/api", "/metrics")
-# What a program may bring instead of a cookie. The API itself checks it; here only its absence is decided.
-API_CREDENTIALS = ("x-api-key", "x-greenlight-signature")
 # Parts of Streamlit that a person's browser never needs here: closed even to those who are signed in.
 CLOSED_PATHS = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/script-health-check", "/auth", "/oauth2callback")
 STREAMLIT_PATHS = ("/_stcore", "/static", "/media", "/component")
@@ -78,7 +76,7 @@ class Door:
         if refusal is None and path not in OPEN_PATHS:
             account = await self._find_account(scope)
             scope.setdefault("state", {})["account"] = account
-            refusal = _check_session(scope, headers, account)
+            refusal = _check_session(scope, account)
         if refusal is None and path in contents.known_paths():
             send = _with_preload(send)
         await (refusal or self.app)(scope, receive, send)
@@ -135,14 +133,13 @@ class Door:
         return bool(name) and (name in self.hosts or str(name).startswith("127."))
 
 
-def _check_session(scope: Scope, headers: Headers, account: accounts.Account | None) -> Response | None:
+def _check_session(scope: Scope, account: accounts.Account | None) -> Response | None:
     path = scope["path"]
     if _is_below(path, CLOSED_PATHS):
         return _refuse(scope, 404 if account else 401, "There is nothing here.")
     if _is_below(path, API_PATHS):
-        if account or any(headers.get(name) for name in API_CREDENTIALS):
-            return None
-        return _refuse(scope, 401, "Sign in, or send an API key in the header X-API-Key.")
+        # Streamlit would answer an unknown path with its own page. Nothing checks a key yet, so none opens anything.
+        return _refuse(scope, 404, "There is nothing here.") if account else _refuse(scope, 401, "Sign in first.")
     if account is None:
         if scope["method"] in ("GET", "HEAD") and not _is_below(path, STREAMLIT_PATHS) and path not in STREAMLIT_FILES:
             query = scope.get("query_string", b"").decode("latin-1")
@@ -215,8 +212,7 @@ def _refuse(scope: Scope, status: int, sentence: str) -> Response:
     titles = {400: "Bad request", 401: "Not signed in", 403: "Refused", 404: "Not found"}
     if _is_below(scope["path"], API_PATHS):
         body = {"type": "about:blank", "title": titles[status], "status": status, "detail": sentence}
-        headers = {"WWW-Authenticate": "ApiKey"} if status == 401 else {}
-        return Response(json.dumps(body), status, headers, "application/problem+json")
+        return Response(json.dumps(body), status, media_type="application/problem+json")
     if status == 401:
         return PlainTextResponse(sentence, status)
     return show("refused.html", status, title=titles[status], sentence=sentence)

@@ -306,10 +306,18 @@ def test_programs_are_told_in_their_own_format(client):
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["title"] == "Not signed in"
-    assert answer.json()["detail"] == "Sign in, or send an API key in the header X-API-Key."
+    assert answer.json()["detail"] == "Sign in first."
     assert client.get("/metrics").status_code == 401
     assert client.get("/apiary").status_code == 303  # no API path, only one that begins alike
-    assert client.get("/api/v1/models", headers={"X-API-Key": "to be checked by the API"}).text == "inside"
+
+
+def test_a_key_that_nothing_checks_opens_nothing(client):
+    for path in ("/api", "/api/v1/models", "/metrics"):
+        for header in ("X-API-Key", "X-Greenlight-Signature"):
+            assert client.get(path, headers={header: "made up"}).status_code == 401
+    sign_in(client)
+    answer = client.get("/api/v1/models")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
 def test_health_is_open_under_any_name_and_says_nothing_else(client):
