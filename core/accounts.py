@@ -6,6 +6,7 @@ bytes; the database keeps only their sha256.
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import hmac
 import ipaddress
@@ -439,10 +440,14 @@ def use_reset_code(home: Home, name: str, code: str, new_password: str, *, addre
 def add_demo_accounts(home: Home, *, now: datetime | None = None) -> None:
     """One account per role without a password, for the demo; safe to repeat."""
     now = now or utc_now()
-    with writing(home.db) as db:
+    with acts.unattended(home, now) as (db, note):
         for name, role in DEMO_ACCOUNTS:
             if store.find_account(db, name) is None:
                 store.insert_account(db, name=name, role=role, password_hash=None, demo=True, at=stamp(now), by="demo")
+                note(
+                    actor="demo", via="cli", os_user=getpass.getuser(), trigger="person", action="add_account",
+                    subject=f"account {name}", after={"role": role, "active": True, "demo": True},
+                )
 
 
 def _set_reset(tx: Tx, name: str, code: str) -> None:

@@ -25,7 +25,13 @@ from core.home import Home
 from core.times import stamp, utc_now
 from storage import accounts as accounts_store
 from storage import audit as audit_store
+from storage import projects as projects_store
 from storage.connection import writing
+
+# What may still be done to an archived project: bring it back, read it out, and end what had begun before.
+_ALSO_WHEN_ARCHIVED = frozenset(
+    {"archive_project", "restore_project", "export_dataset", "train", "cancel_job", "withdraw_request", "reject_release", "undeploy"}
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def perform(
     Raises
     ------
     Refused
-        The account does not exist, is closed, or its role may not; or the work refused.
+        The account does not exist, is closed, or its role may not; the project is archived; or the work refused.
     """
     now = now or utc_now()
     event: dict[str, Any] = {
@@ -109,6 +115,8 @@ def perform(
             if account is None or not account["active"]:
                 raise Refused(f"There is no active account {actor.name!r}; ask an administrator to add it.")
             check_role(account["role"], permission or action)
+            if action not in _ALSO_WHEN_ARCHIVED:
+                _check_not_archived(db, project)
             if key is not None and (seen := audit_store.find_request_key(db, key)) is not None:
                 if (seen["actor"], seen["action"]) != (actor.name, action):
                     raise Refused("This request key was used for something else; reload the page and try again.")
@@ -150,6 +158,12 @@ def unattended(home: Home, now: datetime) -> Iterator[tuple[Database, Callable[.
         yield db, partial(note, db)
     if last is not None:
         audit.note_head(home, *last)
+
+
+def _check_not_archived(db: Database, project: str) -> None:
+    row = projects_store.find_project(db, project) if project else None
+    if row is not None and row["archived_at"] is not None:
+        raise Refused(f"Project {project} is archived; restore it first, then try again.")
 
 
 def check_role(role: str, permission: str) -> None:

@@ -136,6 +136,15 @@ def test_a_right_password_does_not_count_as_an_attempt(home):
         accounts.sign_in(home, "boss", PASSWORD, address=HERE, now=NOW)
 
 
+def test_each_demo_account_is_audited_once(home):
+    accounts.add_demo_accounts(home, now=NOW)
+    accounts.add_demo_accounts(home, now=NOW)
+    events, total = audit.search(home, actor="demo")
+    assert total == 5
+    assert {e["subject"] for e in events} == {f"account {name}" for name, _ in accounts.DEMO_ACCOUNTS}
+    assert audit.verify(home).intact
+
+
 def test_demo_personas_open_only_in_demo_mode_on_this_machine(home):
     accounts.add_demo_accounts(home, now=NOW)
     assert accounts.find_session(home, accounts.sign_in_persona(home, "director", address=HERE, demo_mode=True, now=NOW), now=NOW)

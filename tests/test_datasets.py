@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core import audit
+from core import audit, deployment
 from core.acts import Actor
 from core.datasets import versions as datasets
 from core.drift.compute import result_from_json
@@ -99,6 +99,16 @@ def test_what_does_not_exist_is_named(demo_home):
         datasets.get_version(demo_home, PROJECT, 9)
     with pytest.raises(NotFound, match="no project 'nix'"):
         datasets.add_dataset(demo_home, SCIENTIST, "nix", b"a\n1\n", file_name="a.csv")
+
+
+def test_nothing_goes_live_in_an_archived_project(trained_home):
+    deployment.undeploy(trained_home, Actor("devops"), PROJECT)
+    projects.archive_project(trained_home, SCIENTIST, PROJECT, reason="done with it")
+    with pytest.raises(Refused, match=f"Project {PROJECT} is archived; restore it first"):
+        deployment.rollback(trained_home, Actor("devops"), PROJECT, to="1.0.0")
+    newest = audit.search(trained_home, limit=1)[0][0]
+    assert (newest["action"], newest["outcome"]) == ("rollback", "refused")
+    assert deployment.find_live(trained_home, PROJECT) is None
 
 
 def test_projects_are_archived_and_restored_without_losing_anything(trained_home):

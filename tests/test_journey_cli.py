@@ -201,7 +201,9 @@ def test_a_table_of_ones_own_becomes_a_project_and_trains(journey, tmp_path):
     assert "already" in it.refuse("project", "create", "visits", "--data", table, "--target", "came_back", "--as", "scientist")
     out = tmp_path / "out.csv"
     assert "no live version" in it.refuse("predict", "visits", table, out, "--as", "scientist")
-    assert it.ask("predict", "visits", table, out, "--version", "1.0.0", "--as", "scientist")["rows"] == 240
+    assert "never live" in it.refuse("predict", "visits", table, out, "--version", "1.0.0", "--as", "scientist")
+    assert it.ask("evaluate", "visits", "1.0.0", "--data", table)["data"]["rows"] == 240
+    assert not out.exists()
     assert it.ask("project", "archive", "visits", "--as", "scientist")["id"] == "visits"
     assert "visits" not in [p["id"] for p in it.ask("project", "list")]
     assert "archived" in it.refuse("train", "visits", "--as", "scientist")
@@ -224,8 +226,8 @@ def test_a_changed_event_is_named_by_its_row(journey, tmp_path):
             "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'"
         ).fetchall():
             database.execute(f'DROP TRIGGER "{name}"')
-        database.execute("UPDATE audit SET body = replace(body, 'scientist', 'director') WHERE seq = 3")
+        database.execute("UPDATE audit SET body = replace(body, 'scientist', 'director') WHERE seq = 8")
     said = other.refuse("audit", "verify")
-    assert "Event 3" in said
+    assert "Event 8" in said
     found = json.loads(other.run("audit", "verify", "--json", code=1).stdout)
-    assert (found["intact"], found["row"]) == (False, 3)
+    assert (found["intact"], found["row"]) == (False, 8)

@@ -44,13 +44,13 @@ def test_a_changed_event_is_named(trained_home, open_page):
     # as somebody would who has the file: past the triggers
     with sqlite3.connect(trained_home.db) as connection:
         connection.execute("DROP TRIGGER audit_refuses_update")
-        connection.execute("UPDATE audit SET body = replace(body, 'First model', 'Last model') WHERE seq = 15")
+        connection.execute("UPDATE audit SET body = replace(body, 'First model', 'Last model') WHERE seq = ?", (seq,))
     connection.close()
     changed = audit.verify(trained_home).row
     test = open_page(trained_home, "audit")
     button(test, "Verify the chain").click().run()
-    assert changed == 10
-    assert ":red[:material/error: Act] Event 15 was changed after it was written" in texts(test)
+    assert changed == seq
+    assert f":red[:material/error: Act] Event {seq} was changed after it was written" in texts(test)
 
 
 def test_filters_narrow_the_table_to_what_the_rows_hold(trained_home, open_page):

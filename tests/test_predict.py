@@ -12,11 +12,13 @@ from core import clock, deployment
 from core.acts import Actor
 from core.errors import BadInput, Cancelled, NotFound, Refused
 from core.projects.projects import get_definition
+from core.registry import versions
 from core.scoring import job as scoring_job
 from core.scoring import labels, log
 from core.scoring.predict import predict_file, predict_rows
 from core.scoring.scorer import load_scorer, score, score_with
 from core.times import utc_now
+from core.training import runs
 
 PROJECT = "heart_disease"
 ANN = Actor("developer")
@@ -88,6 +90,15 @@ def test_an_unknown_category_and_a_missing_value_are_predicted_and_listed(traine
 @pytest.mark.parametrize("who", ["scientist", "director", "devops", "developer", "admin"])
 def test_everybody_signed_in_may_predict(trained_home, who):
     assert len(predict_rows(trained_home, Actor(who), PROJECT, [ROW], source="t").outputs) == 1
+
+
+def test_a_version_without_the_green_light_answers_nobody(trained_home):
+    row = next(c for c in runs.list_candidates(trained_home, 1) if c.name == "random_forest")
+    made = versions.register(trained_home, Actor("scientist"), row.id, threshold=0.4)
+    with pytest.raises(Refused, match=f"Version {made['version']} of {PROJECT} was never live"):
+        predict_rows(trained_home, ANN, PROJECT, [ROW], source="t", version=made["version"])
+    assert log.read(trained_home, PROJECT).empty
+    assert predict_rows(trained_home, ANN, PROJECT, [ROW], source="t", version="1.0.0").version == "1.0.0"
 
 
 @pytest.mark.parametrize("who", ["nobody", "agent"])

@@ -22,7 +22,7 @@ def predict(
     in_path: Annotated[Path, typer.Argument(metavar="IN.csv", help="CSV or Excel table with the project's features.")],
     out_path: Annotated[Path, typer.Argument(metavar="OUT.csv", help="Where the answers go; written over if it exists.")],
     version: Annotated[
-        str, typer.Option("--version", metavar="X.Y.Z", help="The live one unless named.", show_default=False)
+        str, typer.Option("--version", metavar="X.Y.Z", help="One that was live; the live one unless named.", show_default=False)
     ] = "",
     as_name: As = "",
     as_json: Json = False,

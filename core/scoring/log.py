@@ -39,11 +39,16 @@ def prediction_ids(uid: str, rows: int) -> list[str]:
 
 def encode(features: pd.DataFrame, outputs: pd.DataFrame) -> bytes:
     """Features (as the model saw them) and outputs of one group as Parquet."""
-    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pandas(pd.concat([features, outputs.add_prefix("out:")], axis=1), preserve_index=False)
+    # column by column: a frame's own conversion looks at every cell once more to guess its type
+    columns = {str(name): features[name] for name in features} | {f"out:{name}": outputs[name] for name in outputs}
+    arrays = {
+        name: pa.array(column.to_numpy(), pa.string() if column.dtype.kind not in "fiub" else None, from_pandas=True)
+        for name, column in columns.items()
+    }
+    table = pa.table(arrays)
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", compression_level=1, write_statistics=False)
     return sink.getvalue()
@@ -53,7 +58,9 @@ def decode(payload: bytes) -> pd.DataFrame:
     """The inverse of :func:`encode`; output columns keep their prefix ``out:``."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(io.BytesIO(payload)).to_pandas()
+    frame = pq.read_table(io.BytesIO(payload)).to_pandas()
+    texts = frame.columns[[d.kind not in "fiub" for d in frame.dtypes]]
+    return frame.astype(dict.fromkeys(texts, object))
 
 
 def append(

@@ -20,6 +20,7 @@ from core.scoring import log
 from core.scoring.scorer import Scored, Scorer, load_scorer, score
 from core.times import utc_now
 from storage import accounts as accounts_store
+from storage import versions as versions_store
 from storage.connection import reading
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 20_000
 IN_FLIGHT = 3  # chunks in memory at once
+KEPT_BYTES = 32 * 1024 * 1024  # a file up to this size stays in memory between checking and scoring it
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,16 @@ def check_may_predict(home: Home, actor: acts.Actor) -> None:
     acts.check_role(account["role"], "predict")
 
 
+def _check_had_green_light(home: Home, project: str, version: str | None) -> None:
+    """What answers is live, or was: its answers are handed out and logged as the project's."""
+    row = versions_store.find_version(reading(home.db), project, version) if version else None
+    if row is not None and not versions_store.was_live(reading(home.db), row["id"]):
+        raise Refused(
+            f"Version {row['version']} of {project} was never live, so it answers nobody; "
+            "evaluate it on a labelled table, or ask for its release."
+        )
+
+
 def predict_rows(
     home: Home, actor: acts.Actor, project: str, rows: list[dict[str, Any]], *, source: str, version: str | None = None,
     request_id: str | None = None, now: datetime | None = None,
@@ -84,10 +96,13 @@ def predict_rows(
         A feature column is absent, or a value has an unreadable type.
     NotFound
         Nothing is live.
+    Refused
+        The account may not predict, or ``version`` was never live.
     """
     import pandas as pd
 
     check_may_predict(home, actor)
+    _check_had_green_light(home, project, version)
     scorer = load_scorer(home, project, version)
     request_id = request_id or secrets.token_hex(8)
     chunk = _score_chunk(scorer, pd.DataFrame(rows))
@@ -108,8 +123,15 @@ def predict_file(
     from core.datasets.write import CsvWriter
 
     check_may_predict(home, actor)
+    _check_had_green_light(home, project, version)
     scorer = load_scorer(home, project, version)
-    total = sum(len(chunk) for chunk in _read_chunks(in_path))
+    # read through once before anything is scored; a small file's chunks are kept, so that it is not read twice
+    kept: list[pd.DataFrame] | None = [] if in_path.stat().st_size <= KEPT_BYTES else None
+    total = 0
+    for read in _read_chunks(in_path):
+        total += len(read)
+        if kept is not None:
+            kept.append(read)
     if total == 0:
         raise BadInput(f"{in_path.name} has a header but no rows; add at least one row.")
     started = time.perf_counter()
@@ -117,7 +139,7 @@ def predict_file(
     rows = problem_rows = 0
     by_prediction: dict[str, int] = {}
     with CsvWriter(out_path) as writer:
-        for chunk in _score_stream(scorer, _read_chunks(in_path)):
+        for chunk in _score_stream(scorer, _read_chunks(in_path) if kept is None else iter(kept)):
             if check_cancelled is not None:
                 check_cancelled()
             _log_chunk(home, scorer, chunk, request_id, actor.name, source, now or utc_now())
@@ -174,7 +196,6 @@ def _score_stream(scorer: Scorer, chunks: Iterator[pd.DataFrame]) -> Iterator[_C
 
 
 def _score_chunk(scorer: Scorer, table: pd.DataFrame, threads: int = 2, first: bool = True) -> _Chunk:
-    import numpy as np
     import pandas as pd
 
     from core.datasets.prepare import prepare, problem_texts
@@ -184,15 +205,13 @@ def _score_chunk(scorer: Scorer, table: pd.DataFrame, threads: int = 2, first: b
     scored = score(scorer, prepared.features, threads=threads)
     problems = problem_texts(prepared)
     uid = log.new_uid()
+    columns = {
+        "prediction_id": log.prediction_ids(uid, len(table)), "prediction": scored.prediction, "score": scored.score,
+        "confidence": scored.confidence, "problems": problems,
+    }  # fmt: skip
+    # text stays as objects: guessing its type would look at every cell
     outputs = pd.DataFrame(
-        {
-            "prediction_id": log.prediction_ids(uid, len(table)),
-            "prediction": scored.prediction,
-            "score": scored.score,
-            "confidence": scored.confidence,
-            "problems": np.asarray(problems, dtype=object),
-        },
-        columns=list(OUTPUT_COLUMNS),
+        {name: pd.Series(columns[name], dtype=getattr(columns[name], "dtype", object)) for name in OUTPUT_COLUMNS}, copy=False
     )
     kept = outputs.drop(columns="prediction_id")
     if scored.probabilities is not None:

@@ -138,7 +138,8 @@ def score_now(
     if known.exists():
         return FileSummary(**json.loads(known.read_text()))
     out.parent.mkdir(parents=True, exist_ok=True)
-    incoming = out.with_name("in" + (Path(file_name).suffix.lower() or ".csv"))
+    # a name from outside must not shape a path
+    incoming = out.with_name("in.xlsx" if Path(file_name).suffix.lower() == ".xlsx" else "in.csv")
     incoming.write_bytes(content)
     try:
         summary = predict_file(

@@ -14,7 +14,7 @@ from core.datasets import versions as datasets
 from core.errors import GreenlightError, NotFound, Refused
 from core.home import Home
 from core.jobs import jobs
-from core.projects.projects import get_definition, get_project
+from core.projects.projects import get_definition
 from core.training.catalogue import check_params, default_candidates, get_candidate, is_applicable
 from storage import runs as store
 from storage.connection import reading
@@ -79,15 +79,11 @@ def start_training(
     BadInput
         An unknown candidate or hyperparameter.
     """
-    if get_project(home, project).archived:
-        raise Refused(f"Project {project} is archived; restore it before training.")
     definition = get_definition(home, project)
     dataset = datasets.get_version(home, project, dataset_version)
     chosen = candidates or [(name, {}) for name in default_candidates(definition)]
     for name, params in chosen:
         check_params(get_candidate(name), params, definition.task)
-        if not is_applicable(get_candidate(name), definition):
-            raise Refused(f"Candidate {name} cannot be used for project {project}: it needs columns that it does not have.")
     params = {
         "dataset_id": dataset.id, "candidates": [[n, p] for n, p in chosen], "folds": folds, "holdout": holdout, "seed": seed,
         "definition_sha": definition.sha256,
@@ -95,6 +91,9 @@ def start_training(
 
     refusal: GreenlightError | None = None
     try:
+        for name, _ in chosen:
+            if not is_applicable(get_candidate(name), definition):
+                raise Refused(f"Candidate {name} cannot be used for project {project}: it needs columns that it does not have.")
         datasets.check_for_training(home, dataset, definition)
     except GreenlightError as error:
         refusal = error  # raised inside the act, so that the attempt is audited; checked outside, so that nobody waits
