@@ -23,12 +23,10 @@ import pickle, sys
 import pandas as pd
 model, source, target = sys.argv[1:]
 pipeline = pickle.load(open(model, "rb"))
-frame = pd.read_csv(source)
-features = frame[list(pipeline.feature_names_in_)].copy()
-for name in features.columns:
-    if features[name].dtype.kind not in "fi":
-        features[name] = features[name].astype(object).where(features[name].notna(), float("nan")).map(
-            lambda v: v if v != v else str(v))
+frame = pd.read_csv(source, dtype={"fbs": object, "exang": object})
+features = frame[list(pipeline.feature_names_in_)]
+texts = features.columns[[d.kind not in "fi" for d in features.dtypes]]
+features = features.astype(dict.fromkeys(texts, object))
 frame["probability"] = pipeline.predict_proba(features)[:, 1]
 frame.to_csv(target, index=False)
 """

@@ -104,11 +104,10 @@ def _cells(series: Any) -> Any:
         array = series.array.__arrow_array__()
         texts = pc.cast(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array, pa.large_string())
     else:
-        cells = series.tolist()
         try:
             texts = pa.array(series, pa.large_string(), from_pandas=True)
         except pa.ArrowException:  # mixed types: as Python writes them
-            missing = series.isna().tolist()
+            cells, missing = series.tolist(), series.isna().tolist()
             texts = _texts([None if gone else str(cell) for cell, gone in zip(cells, missing, strict=True)])
     return pc.fill_null(_quoted(_safe(texts)), "")
 
