@@ -165,7 +165,10 @@ def _show_events(context: PageContext) -> None:
         selection_mode="single-row",
         height=_height(rows),
         # The widths follow the first rows, and those are often sign-ins, which have no project and no reason.
-        column_config={"Project": st.column_config.TextColumn(width=120), "Reason or refusal": st.column_config.TextColumn(width=160)},
+        column_config={
+            name: st.column_config.TextColumn(width=width)
+            for name, width in (("What", 122), ("Project", 108), ("Reason or refusal", 120))
+        },
     )
     shown = st.session_state.get("audit-shown", [])  # what stood there when the row was chosen
     st.session_state["audit-shown"] = [e["seq"] for e in events]
@@ -180,7 +183,7 @@ def _show_events(context: PageContext) -> None:
 
 def _ask_filters(context: PageContext) -> dict[str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="audit-filters"):
-        text = st.text_input("Search", placeholder="words, names, hashes", key="audit-text", on_change=_to_first, width=180)
+        text = st.text_input("Search", placeholder="words, names, hashes", key="audit-text", on_change=_to_first, width=164)
         chosen = {
             column: st.selectbox(
                 {"actor": "Who", "action": "What", "outcome": "Outcome", "project": "Project"}[column],
@@ -194,7 +197,7 @@ def _ask_filters(context: PageContext) -> dict[str, str]:
             )
             for column in FILTERS
         }
-        days = st.date_input("Days (UTC)", [], format="YYYY-MM-DD", key="audit-days", on_change=_to_first, width=216)
+        days = st.date_input("Days (UTC)", [], format="YYYY-MM-DD", key="audit-days", on_change=_to_first, width=236)
     correlation = st.session_state.get("audit-correlation", "")
     if correlation:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -76,17 +76,19 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Fig
             y=names,
             text=text,
             texttemplate="%{text}",
+            textfont={"color": "#ffffff"},
             zmin=0,
             zmax=1,
-            colorscale=[[0, "rgba(132,145,138,0.10)"], [1, "rgba(31,157,95,0.75)"]],
+            # Opaque, and dark enough for white figures in both themes.
+            colorscale=[[0, "#5f6b65"], [1, "#157f4a"]],
             showscale=False,
             hovertemplate="Truly %{y}, answered %{x}: %{text}<extra></extra>",
             xgap=3,
             ygap=3,
         )
     )
-    figure.update_xaxes(title_text="Answer of the model", type="category", side="bottom")
-    figure.update_yaxes(title_text="Truth", type="category", autorange="reversed")
+    figure.update_xaxes(title_text="Answer of the model", type="category", side="bottom", showgrid=False)
+    figure.update_yaxes(title_text="Truth", type="category", autorange="reversed", showgrid=False)
     return figure.update_layout(template=TEMPLATE, height=150 + 70 * len(names))
 
 
@@ -154,8 +156,8 @@ def per_class(scores: Mapping[str, Mapping[str, Any]], names: Mapping[str, str],
         figure.add_hline(
             y=floor,
             line={"dash": "dash", "width": 1, "color": ACT},
-            annotation_text=f"least recall {floor:g}",
-            annotation_position="top left",
+            showlegend=True,  # a label on the line would lie across the bars
+            name=f"least recall {floor:g}",
         )
     figure.update_yaxes(range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_xaxes(type="category")
