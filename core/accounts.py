@@ -378,7 +378,9 @@ def revoke_sessions(
 
 def change_password(home: Home, actor: Actor, old: str, new: str, *, now: datetime | None = None) -> None:
     """Change one's own password; every session of the account ends."""
+    now = now or utc_now()
     check_password(new)
+    attempt = _count_try(home, f"change {actor.name[:100]}", now)
     row = store.find_account(reading(home.db), actor.name)
     if not _verify(row["password_hash"] if row else None, old):
         raise SignInRefused("The present password is wrong; nothing was changed.", delay=0.5)
@@ -386,6 +388,7 @@ def change_password(home: Home, actor: Actor, old: str, new: str, *, now: dateti
 
     def work(tx: Tx) -> Done:
         store.update_account(tx.db, actor.name, password_hash=new_hash, reset_hash=None, reset_expires_at=None)
+        store.delete_attempts(tx.db, ids=(attempt,))
         store.revoke_sessions(tx.db, actor.name, tx.at)
         return Done(subject=f"account {actor.name}")
 
@@ -409,13 +412,8 @@ def use_reset_code(home: Home, name: str, code: str, new_password: str, *, addre
     """Set a new password with the administrator's code; the code dies, every session ends."""
     now = now or utc_now()
     check_password(new_password)
-    scope = f"{address} reset {name[:100]}"
-    with writing(home.db) as db:
-        _, tries = store.list_attempts(db, name="", address=scope, since=stamp(now - WINDOW))
-        if len(tries) >= WRONG_PER_NAME_AND_ADDRESS:
-            raise TooManyAttempts(max(1, int((parse(tries[0]) + WINDOW - now).total_seconds())))
-        attempt = store.insert_attempt(db, name="", address=scope, at=stamp(now))
-        row = store.find_account(db, name)
+    attempt = _count_try(home, f"{address} reset {name[:100]}", now)
+    row = store.find_account(reading(home.db), name)
     good = (
         row is not None and row["active"] and row["reset_hash"] is not None and row["reset_expires_at"] > stamp(now)
         and hmac.compare_digest(row["reset_hash"], _hash_token(_plain(code)))
@@ -435,6 +433,15 @@ def use_reset_code(home: Home, name: str, code: str, new_password: str, *, addre
         return Done(subject=f"account {name}")
 
     acts.perform(home, Actor(name), "use_reset_code", work, permission="own_account", now=now)
+
+
+def _count_try(home: Home, scope: str, now: datetime) -> int:
+    """Count a try before it is looked at; raise TooManyAttempts from the eleventh in 15 minutes. Returns its id."""
+    with writing(home.db) as db:
+        _, tries = store.list_attempts(db, name="", address=scope, since=stamp(now - WINDOW))
+        if len(tries) >= WRONG_PER_NAME_AND_ADDRESS:
+            raise TooManyAttempts(max(1, int((parse(tries[0]) + WINDOW - now).total_seconds())))
+        return store.insert_attempt(db, name="", address=scope, at=stamp(now))
 
 
 def add_demo_accounts(home: Home, *, now: datetime | None = None) -> None:

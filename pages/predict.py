@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import deployment
+from core import deployment, roles
 from core.projects.projects import get_definition
 from core.registry.versions import get_version
 from core.scoring import log, tables
@@ -79,9 +79,12 @@ def _show_logged(context: PageContext, groups: list[dict[str, object]]) -> None:
         height=min(38 + 35 * len(groups), 420),
         column_config={"Milliseconds": st.column_config.NumberColumn(format="%.1f")},
     )
+    if not context.account.may("export_dataset"):
+        st.caption(f"Downloading the log is for: {', '.join(roles.who_may('export_dataset'))}.")
+        return
     parts.download(
         "predictions_monitoring.jsonl",
-        lambda: tables.export_log(context.home, project),
+        lambda: tables.export_log(context.home, context.actor, project),
         "predictions_monitoring.jsonl",
         "application/x-ndjson",
         key="log-export",

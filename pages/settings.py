@@ -53,6 +53,11 @@ ACTIONS = {
     "backup": "Back up and restore",
     "delete_data": "Delete data",
 }
+# What this release cannot do yet; the rule stands already.
+LATER = frozenset({
+    "propose_settings", "approve_settings", "approve_retraining", "approve_rollback", "schedule", "pause_agent", "make_report",
+    "manage_keys", "manage_channels", "backup", "delete_data", "view_logs",
+})  # fmt: skip
 
 
 def show(context: PageContext) -> None:
@@ -243,7 +248,10 @@ def _show_notice() -> None:
 def _show_roles(_context: PageContext) -> None:
     st.markdown("Each act checks this table itself, whichever way it is asked for.")
     rows = [
-        {"Action": words, **{roles.ROLE_TITLES[r]: "✓ yes" if roles.may(r, action) else "–" for r in roles.PERSON_ROLES}}
+        {
+            "Action": words + (" (not in this release)" if action in LATER else ""),
+            **{roles.ROLE_TITLES[r]: "✓ yes" if roles.may(r, action) else "–" for r in roles.PERSON_ROLES},
+        }
         for action, words in ACTIONS.items()
     ]
     st.dataframe(rows, hide_index=True, height=38 + 35 * len(rows), key="roles")

@@ -188,6 +188,15 @@ def test_guessing_reset_codes_is_limited(home):
         accounts.use_reset_code(home, "ann", code, "a brand new password", address=HERE, now=NOW)
 
 
+def test_guessing_the_present_password_of_an_open_session_is_limited(home):
+    for _ in range(10):
+        with pytest.raises(accounts.SignInRefused):
+            accounts.change_password(home, Actor("boss"), "wrong one here", "a brand new password", now=NOW)
+    with pytest.raises(accounts.TooManyAttempts):
+        accounts.change_password(home, Actor("boss"), PASSWORD, "a brand new password", now=NOW)
+    accounts.change_password(home, Actor("boss"), PASSWORD, "a brand new password", now=NOW + timedelta(minutes=16))
+
+
 def test_only_an_administrator_manages_accounts(home):
     ann = add(home, "ann", roles.SCIENTIST)
     with pytest.raises(Refused):

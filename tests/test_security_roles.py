@@ -22,7 +22,7 @@ from core.jobs import jobs
 from core.projects import creation, projects, samples
 from core.registry import versions as registry
 from core.scoring import job as scoring
-from core.scoring import labels, log, predict
+from core.scoring import labels, log, predict, tables
 from core.training import runs
 from storage import accounts as accounts_store
 from storage.connection import writing
@@ -166,6 +166,9 @@ ACTS = (
         by_hand=f"register {PROJECT} 1 --threshold 0.4"),
     Act("core.scoring.job.start_scoring", "score_file", "predict",
         lambda h, a: scoring.start_scoring(h, a, PROJECT, TABLE, file_name="now.csv")),
+    Act("core.scoring.tables.export_log_file", "export_predictions", "export_dataset",
+        lambda h, a: tables.export_log_file(h, a, PROJECT, h.reports / f"{a.name[:40]}.jsonl"),
+        by_hand=f"export-log {PROJECT} {{out}}"),
     Act("core.scoring.labels.feed_labels", "feed_labels", "feed_labels",
         lambda h, a: labels.feed_labels(h, a, PROJECT, prediction_label(h), file_name="labels.csv"),
         by_hand=f"feedback {PROJECT} {{labels}}"),
@@ -187,7 +190,7 @@ OWN = {
 }  # fmt: skip
 # Functions that open a write without being an act: what time decides, the clock's and the workers' own rows, the prediction log.
 WRITES = {
-    "core.accounts": {"sign_in", "first_start_code", "use_reset_code"},
+    "core.accounts": {"sign_in", "first_start_code", "_count_try"},
     "core.clock": {"tick"},
     "core.jobs.jobs": {"note_dead", "note_exit"},
     "core.jobs.worker": {"run", "_beat"},

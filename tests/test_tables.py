@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from core import audit
 from core.acts import Actor
-from core.errors import BadInput, NotFound
+from core.errors import BadInput, NotFound, Refused
 from core.projects.projects import get_definition
 from core.scoring import explain, log, tables
 
@@ -108,7 +109,10 @@ def test_the_label_template_names_the_newest_predictions(trained_home):
 
 def test_the_log_export_has_one_line_a_prediction(trained_home):
     tables.score_now(trained_home, SCIENTIST, "heart_disease", HUNGARY.read_bytes(), file_name="h.csv", key=KEY)
-    assert len(tables.export_log(trained_home, "heart_disease").decode().splitlines()) == 294
+    assert len(tables.export_log(trained_home, Actor("director"), "heart_disease").decode().splitlines()) == 294
+    assert audit.search(trained_home, action="export_predictions", outcome="done")[1] == 1
+    with pytest.raises(Refused, match="export dataset"):
+        tables.export_log(trained_home, Actor("developer"), "heart_disease")
 
 
 def test_an_effect_is_the_difference_that_the_model_itself_makes(trained_home):

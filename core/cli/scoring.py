@@ -96,13 +96,8 @@ def export_log(
     as_json: Json = False,
 ) -> None:
     """Export the prediction log: one JSON line a prediction."""
-    from core.projects.projects import get_project
-    from core.scoring.log import export_jsonl
-    from core.scoring.predict import check_may_predict
+    from core.scoring.tables import export_log_file
 
     home = console.open_home()
-    who = console.actor(home, as_name)
-    check_may_predict(home, who)
-    get_project(home, project)
-    lines = export_jsonl(home, project, out)
+    lines = export_log_file(home, console.actor(home, as_name), project, out)
     console.answer({"project": project, "lines": lines, "out": str(out)}, as_json, f"{lines} predictions are in {out}.")

@@ -49,7 +49,7 @@ def make_evidence(home: Home, row: dict[str, Any]) -> dict[str, Any]:
 def _against_live(home: Home, version: Version, run: Any, sweep: Any, name: str, definition: Definition) -> tuple[dict[str, Any] | None, Any]:
     """The live version on this version's hold-out rows: paired difference in the project's metric, and its interval."""
     from core.scoring.scorer import load_scorer, score
-    from core.training.intervals import Answers, paired_difference
+    from core.training.intervals import Answers, Interval, paired_difference
     from core.training.metrics import evaluate
 
     live = store.find_live(reading(home.db), version.project)
@@ -57,7 +57,7 @@ def _against_live(home: Home, version: Version, run: Any, sweep: Any, name: str,
         return None, None
     if live["definition_sha"] != version.definition_sha:
         sentence = f"Version {live['version']} is live with another schema; the two cannot be compared on the same rows."
-        return {"version": live["version"], "difference": None, "sentence": sentence}, None
+        return {"version": live["version"], "difference": None, "sentence": sentence}, Interval(None, None)
     prepared = datasets.load(home, datasets.get_dataset(home, run.dataset_id), definition)
     rows = sweep.holdout_rows
     scorer = load_scorer(home, version.project, live["version"])

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.acts import Actor
+from core import acts
+from core.acts import Actor, Done, Tx
 from core.errors import BadInput, NotFound
 from core.home import Home
 from core.projects.definition import Definition
+from core.projects.projects import get_project
 from core.scoring import log
 from core.scoring.predict import FileSummary, predict_file
 
@@ -205,13 +207,31 @@ def read_result(path: Path, *, limit: int = 500) -> Result:
     return Result(rows, problem_rows, frame, edges, counts)
 
 
-def export_log(home: Home, project: str) -> bytes:
-    """predictions_monitoring.jsonl as bytes, for a download."""
+def export_log_file(home: Home, actor: Actor, project: str, path: Path, *, key: str | None = None) -> int:
+    """Write predictions_monitoring.jsonl to ``path``; returns the number of lines. Every feature of every person leaves
+    with it, so it is an act, for the roles that may export data.
+
+    Raises
+    ------
+    Refused
+        The role may not export data.
+    """
+    get_project(home, project)
+
+    def work(tx: Tx) -> Done:
+        return Done(after={"file": path.name}, subject="prediction log")
+
+    acts.perform(home, actor, "export_predictions", work, permission="export_dataset", project=project, key=key)
+    return log.export_jsonl(home, project, path)
+
+
+def export_log(home: Home, actor: Actor, project: str) -> bytes:
+    """The same as bytes, for a download."""
     import tempfile
 
     with tempfile.TemporaryDirectory(dir=home.work) as folder:
         path = Path(folder) / "predictions_monitoring.jsonl"
-        log.export_jsonl(home, project, path)
+        export_log_file(home, actor, project, path)
         return path.read_bytes()
 
 
