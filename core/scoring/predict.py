@@ -124,14 +124,12 @@ def predict_file(
 
     check_may_predict(home, actor)
     _check_had_green_light(home, project, version)
-    scorer = load_scorer(home, project, version)
-    # read through once before anything is scored; a small file's chunks are kept, so that it is not read twice
-    kept: list[pd.DataFrame] | None = [] if in_path.stat().st_size <= KEPT_BYTES else None
-    total = 0
-    for read in _read_chunks(in_path):
-        total += len(read)
-        if kept is not None:
-            kept.append(read)
+    with ThreadPoolExecutor(1) as beside:  # importing what the pipeline needs takes as long as reading a large file
+        loading = beside.submit(load_scorer, home, project, version)
+        try:
+            total, kept = _read_through(in_path)
+        finally:
+            scorer = loading.result()  # that nothing is live is said before what is wrong with the file
     if total == 0:
         raise BadInput(f"{in_path.name} has a header but no rows; add at least one row.")
     started = time.perf_counter()
@@ -171,6 +169,17 @@ class _Chunk:
         import pandas as pd
 
         return pd.concat([self.table.reset_index(drop=True), self.outputs], axis=1)
+
+
+def _read_through(path: Path) -> tuple[int, list[pd.DataFrame] | None]:
+    """Rows of a file that can be read to its end, and its chunks if it is small enough to keep them."""
+    kept: list[pd.DataFrame] | None = [] if path.stat().st_size <= KEPT_BYTES else None
+    total = 0
+    for chunk in _read_chunks(path):
+        total += len(chunk)
+        if kept is not None:
+            kept.append(chunk)
+    return total, kept
 
 
 def _read_chunks(path: Path) -> Iterator[pd.DataFrame]:
