@@ -12,7 +12,7 @@ CORE := $(BIN)/python -m core
 EXTRA := .venv-extra
 STREAMLIT := $(BIN)/streamlit run app.py --server.address 127.0.0.1 --server.port $(PORT) --server.headless true
 FAST := -m "not browser and not extra and not soak"
-BENCHES := $(filter-out __init__ full_home,$(basename $(notdir $(wildcard bench/*.py))))
+BENCHES := $(filter-out __init__ full_home plain_sweep,$(basename $(notdir $(wildcard bench/*.py))))
 
 # COVERAGE=1 measures; every measured process leaves a file, which check-rest adds up.
 PYTEST := $(BIN)/python -m $(if $(COVERAGE),coverage run -m )pytest

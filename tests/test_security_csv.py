@@ -294,7 +294,7 @@ def test_a_feature_called_like_a_column_of_the_log_keeps_its_values(shared):
 
     uid = log.new_uid()
     features = pd.DataFrame({"version": ["A", "B"], "at": [1.5, 2.5], "caller": ["c", "d"], "request_id": ["r", "s"]})
-    features = features.astype({name: object for name in ("version", "caller", "request_id")})  # as the feature path makes them
+    features = features.astype(dict.fromkeys(("version", "caller", "request_id"), object))  # as the feature path makes them
     outputs = pd.DataFrame({"prediction": ["1", "0"], "score": [1.0, 2.0], "confidence": [0.5, 0.5], "problems": ["", ""]})
     log.append(
         shared, uid=uid, project="names", version="1.0.0", request_id="q", now=utc_now(), caller="devops", source="test",
