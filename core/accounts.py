@@ -1,16 +1,9 @@
-"""Accounts, passwords, sessions, and the first start.
-
-Passwords are argon2id (argon2-cffi's defaults, RFC 9106 low-memory profile). Session tokens are 32 random
-bytes; the database keeps only their sha256.
-"""
+"""Accounts, sessions, and the first start; how secrets are made and compared is in core/passwords.py."""
 
 from __future__ import annotations
 
 import getpass
-import hashlib
-import hmac
 import ipaddress
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +12,7 @@ from core import acts, roles
 from core.acts import Actor, Done, Tx
 from core.errors import BadInput, GreenlightError, NotFound, Refused
 from core.home import Home
+from core.passwords import check_password, fits_code, fits_password, hash_code, hash_password, hash_token, make_code, make_token
 from core.projects.definition import check_name
 from core.times import parse, stamp, utc_now
 from storage import accounts as store
@@ -73,42 +67,6 @@ class TooManyAttempts(GreenlightError):
         self.retry_after = retry_after
 
 
-def _hasher() -> Any:
-    from argon2 import PasswordHasher
-
-    return PasswordHasher()
-
-
-def _hash_token(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-_DECOY: list[str] = []
-
-
-def _verify(password_hash: str | None, password: str) -> bool:
-    """Whether the password fits; an unknown account takes the same time as a known one."""
-    from argon2.exceptions import InvalidHashError, VerificationError
-
-    hasher = _hasher()
-    if not _DECOY:
-        _DECOY.append(hasher.hash(secrets.token_hex(16)))
-    try:
-        hasher.verify(password_hash or _DECOY[0], password)
-    except (VerificationError, InvalidHashError):
-        return False
-    return password_hash is not None
-
-
-def check_password(password: str) -> str:
-    """Return the password if it is long enough to be one (NIST SP 800-63B: length, no composition rules)."""
-    if len(password) < 12:
-        raise BadInput("A password needs at least 12 characters; a short sentence is a good one.")
-    if len(password) > 256:
-        raise BadInput("A password has at most 256 characters.")
-    return password
-
-
 # Signing in
 
 
@@ -139,7 +97,7 @@ def sign_in(home: Home, name: str, password: str, *, address: str, now: datetime
             store.insert_attempt(db, name="", address=f"{address} {name}", at=stamp(now)),
         )
         account = store.find_account(db, name)
-    fits = _verify(account["password_hash"] if account else None, password)
+    fits = fits_password(account["password_hash"] if account else None, password)
     if not fits or account is None or not account["active"]:
         delay = 0.25 * max(0, len(by_both) + 1 - FREE_TRIES)
         raise SignInRefused("Name or password is wrong. Try again, or ask an administrator for a one-time code.", delay)
@@ -168,11 +126,11 @@ def is_loopback(address: str) -> bool:
 
 
 def _open_session(home: Home, name: str, address: str, now: datetime) -> str:
-    token = secrets.token_urlsafe(32)
+    token = make_token()
 
     def work(tx: Tx) -> Done:
         store.insert_session(
-            tx.db, token_hash=_hash_token(token), account=name, at=tx.at, expires_at=stamp(now + SESSION), address=address
+            tx.db, token_hash=hash_token(token), account=name, at=tx.at, expires_at=stamp(now + SESSION), address=address
         )
         return Done(subject=f"session from {address}")
 
@@ -184,7 +142,7 @@ def find_session(home: Home, token: str, *, now: datetime | None = None) -> Acco
     """The account that a session token belongs to, or None when it is unknown, expired or revoked."""
     if not token or len(token) > 200:
         return None
-    row = store.find_session(reading(home.db), _hash_token(token), stamp(now or utc_now()))
+    row = store.find_session(reading(home.db), hash_token(token), stamp(now or utc_now()))
     return Account(row["name"], row["role"], bool(row["active"]), bool(row["demo"])) if row else None
 
 
@@ -195,7 +153,7 @@ def sign_out(home: Home, token: str, *, now: datetime | None = None) -> None:
         return
 
     def work(tx: Tx) -> Done:
-        return Done({"revoked": store.revoke_session(tx.db, _hash_token(token), tx.at)})
+        return Done({"revoked": store.revoke_session(tx.db, hash_token(token), tx.at)})
 
     acts.perform(home, Actor(account.name), "sign_out", work, permission="own_account", now=now)
 
@@ -214,11 +172,11 @@ def needs_first_start(home: Home) -> bool:
 
 def first_start_code(home: Home, *, now: datetime | None = None) -> str:
     """A fresh one-time code for creating the first administrator; the code before it dies."""
-    code = _fresh_code()
+    code = make_code()
     with writing(home.db) as db:
         if store.count_accounts(db):
             raise Refused("This installation has accounts already; the first-start code is not needed.")
-        store.set_setting(db, "first_start_code", _hash_token(_plain(code)))
+        store.set_setting(db, "first_start_code", hash_code(code))
     return code
 
 
@@ -229,12 +187,12 @@ def create_first_admin(
     now = now or utc_now()
     check_name(name, "account name")
     check_password(password)
-    password_hash = _hasher().hash(password)
+    password_hash = hash_password(password)
     with acts.unattended(home, now) as (db, note):
         wanted = store.find_setting(db, "first_start_code")
         if store.count_accounts(db) or wanted is None:
             raise Refused("This installation has accounts already; sign in instead.")
-        if not hmac.compare_digest(wanted, _hash_token(_plain(code))):
+        if not fits_code(wanted, code):
             raise SignInRefused("The one-time code is wrong; it stands on the terminal that started Greenlight.", delay=1.0)
         store.insert_account(
             db, name=name, role=roles.ADMIN, password_hash=password_hash, demo=False, at=stamp(now), by="first start"
@@ -249,15 +207,6 @@ def _note_first(note: Any, actor: Actor) -> None:
         actor=actor.name, role=roles.ADMIN, via=actor.via, os_user=actor.os_user, trigger="person", action="add_first_admin",
         subject=f"account {actor.name}", after={"account": actor.name, "role": roles.ADMIN},
     )
-
-
-def _fresh_code() -> str:
-    alphabet = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # without look-alikes
-    return "-".join("".join(secrets.choice(alphabet) for _ in range(4)) for _ in range(4))
-
-
-def _plain(code: str) -> str:
-    return code.strip().upper().replace("-", "").replace(" ", "")
 
 
 # Accounts
@@ -282,8 +231,8 @@ def add_account(
     """Add an account; without a password its one-time code is returned under ``code`` (shown once)."""
     check_name(name, "account name")
     _check_role(role)
-    password_hash = _hasher().hash(check_password(password)) if password is not None else None
-    code = None if password is not None else _fresh_code()
+    password_hash = hash_password(check_password(password)) if password is not None else None
+    code = None if password is not None else make_code()
 
     made: list[str] = []
 
@@ -306,13 +255,13 @@ def add_first_account(home: Home, name: str, role: str, *, os_user: str, now: da
     if role != roles.ADMIN:
         raise Refused("The first account must be an administrator; add it with --role admin, then the others with --as.")
     now = now or utc_now()
-    code = _fresh_code()
+    code = make_code()
     with acts.unattended(home, now) as (db, note):
         if store.count_accounts(db):
             raise Refused("This installation has accounts already; name an administrator with --as.")
         store.insert_account(db, name=name, role=role, password_hash=None, demo=False, at=stamp(now), by=f"os user {os_user}")
         expires = stamp(now + timedelta(hours=24))
-        store.update_account(db, name, reset_hash=_hash_token(_plain(code)), reset_expires_at=expires)
+        store.update_account(db, name, reset_hash=hash_code(code), reset_expires_at=expires)
         _note_first(note, Actor(name, via="cli", os_user=os_user))
     return {"name": name, "role": role, "code": code}
 
@@ -382,9 +331,9 @@ def change_password(home: Home, actor: Actor, old: str, new: str, *, now: dateti
     check_password(new)
     attempt = _count_try(home, f"change {actor.name[:100]}", now)
     row = store.find_account(reading(home.db), actor.name)
-    if not _verify(row["password_hash"] if row else None, old):
+    if not fits_password(row["password_hash"] if row else None, old):
         raise SignInRefused("The present password is wrong; nothing was changed.", delay=0.5)
-    new_hash = _hasher().hash(new)
+    new_hash = hash_password(new)
 
     def work(tx: Tx) -> Done:
         store.update_account(tx.db, actor.name, password_hash=new_hash, reset_hash=None, reset_expires_at=None)
@@ -397,7 +346,7 @@ def change_password(home: Home, actor: Actor, old: str, new: str, *, now: dateti
 
 def reset_code(home: Home, actor: Actor, name: str, *, reason: str = "", now: datetime | None = None) -> str:
     """An administrator's one-time code (24 h) with which ``name`` sets a new password; returned once, stored hashed."""
-    code = _fresh_code()
+    code = make_code()
 
     def work(tx: Tx) -> Done:
         _get(tx, name)
@@ -416,11 +365,11 @@ def use_reset_code(home: Home, name: str, code: str, new_password: str, *, addre
     row = store.find_account(reading(home.db), name)
     good = (
         row is not None and row["active"] and row["reset_hash"] is not None and row["reset_expires_at"] > stamp(now)
-        and hmac.compare_digest(row["reset_hash"], _hash_token(_plain(code)))
+        and fits_code(row["reset_hash"], code)
     )
     if not good:
         raise SignInRefused("Name or one-time code is wrong, or the code is older than a day; ask an administrator for another.", 0.5)
-    new_hash = _hasher().hash(new_password)
+    new_hash = hash_password(new_password)
 
     offered = row["reset_hash"] if row is not None else None
 
@@ -459,7 +408,7 @@ def add_demo_accounts(home: Home, *, now: datetime | None = None) -> None:
 
 def _set_reset(tx: Tx, name: str, code: str) -> None:
     store.update_account(
-        tx.db, name, reset_hash=_hash_token(_plain(code)), reset_expires_at=stamp(tx.now + timedelta(hours=24))
+        tx.db, name, reset_hash=hash_code(code), reset_expires_at=stamp(tx.now + timedelta(hours=24))
     )
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from sqlite_utils import Database
+
+from storage.rows import insert_row, read_row, read_rows
 
 _JSON = ("profile", "validation", "comparison")
 
 
 def insert_dataset(db: Database, values: dict[str, Any]) -> int:
-    values = {k: json.dumps(v) if k in _JSON else v for k, v in values.items()}
-    columns, marks = ", ".join(values), ", ".join("?" * len(values))
-    cursor = db.conn.execute(f"INSERT INTO datasets({columns}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
-    return int(cursor.lastrowid or 0)
+    return insert_row(db, "datasets", values, _JSON)
 
 
 def next_version(db: Database, project: str) -> int:
@@ -22,24 +20,18 @@ def next_version(db: Database, project: str) -> int:
 
 
 def find_by_hash(db: Database, project: str, sha256: str) -> dict[str, Any] | None:
-    return _row(db.conn.execute("SELECT * FROM datasets WHERE project = ? AND sha256 = ?", (project, sha256)).fetchone())
+    return read_row(db.conn.execute("SELECT * FROM datasets WHERE project = ? AND sha256 = ?", (project, sha256)).fetchone(), _JSON)
 
 
 def find_dataset(db: Database, dataset_id: int) -> dict[str, Any] | None:
-    return _row(db.conn.execute("SELECT * FROM datasets WHERE id = ?", (dataset_id,)).fetchone())
+    return read_row(db.conn.execute("SELECT * FROM datasets WHERE id = ?", (dataset_id,)).fetchone(), _JSON)
 
 
 def find_version(db: Database, project: str, version: int) -> dict[str, Any] | None:
-    return _row(db.conn.execute("SELECT * FROM datasets WHERE project = ? AND version = ?", (project, version)).fetchone())
+    return read_row(db.conn.execute("SELECT * FROM datasets WHERE project = ? AND version = ?", (project, version)).fetchone(), _JSON)
 
 
 def list_datasets(db: Database, project: str) -> list[dict[str, Any]]:
     """Newest first."""
     rows = db.conn.execute("SELECT * FROM datasets WHERE project = ? ORDER BY version DESC", (project,))
-    return [d for r in rows if (d := _row(r)) is not None]
-
-
-def _row(row: Any) -> dict[str, Any] | None:
-    if row is None:
-        return None
-    return {k: json.loads(row[k]) if k in _JSON and row[k] is not None else row[k] for k in row.keys()}  # noqa: SIM118
+    return read_rows(rows, _JSON)

@@ -7,14 +7,13 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from storage.rows import insert_row, read_row, read_rows
+
 _JSON = ("reference", "current", "result", "alert", "quality", "evidently")
 
 
 def insert_check(db: Database, values: dict[str, Any]) -> int:
-    values = {k: json.dumps(v) if k in _JSON and v is not None else v for k, v in values.items()}
-    columns, marks = ", ".join(values), ", ".join("?" * len(values))
-    cursor = db.conn.execute(f"INSERT INTO drift_checks({columns}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
-    return int(cursor.lastrowid or 0)
+    return insert_row(db, "drift_checks", values, _JSON)
 
 
 def set_evidently(db: Database, check_id: int, *, verdict: dict[str, Any] | None, error: str | None, report: str | None) -> None:
@@ -29,7 +28,7 @@ def set_job(db: Database, check_id: int, job_id: int) -> None:
 
 
 def find_check(db: Database, check_id: int) -> dict[str, Any] | None:
-    return _row(db.conn.execute("SELECT * FROM drift_checks WHERE id = ?", (check_id,)).fetchone())
+    return read_row(db.conn.execute("SELECT * FROM drift_checks WHERE id = ?", (check_id,)).fetchone(), _JSON)
 
 
 def find_latest(db: Database, project: str, version_id: int | None = None, kind: str | None = None) -> dict[str, Any] | None:
@@ -41,7 +40,7 @@ def find_latest(db: Database, project: str, version_id: int | None = None, kind:
     if kind is not None:
         sql += " AND json_extract(current, '$.kind') = ?"
         values.append(kind)
-    return _row(db.conn.execute(sql + " ORDER BY id DESC LIMIT 1", values).fetchone())
+    return read_row(db.conn.execute(sql + " ORDER BY id DESC LIMIT 1", values).fetchone(), _JSON)
 
 
 def list_checks(db: Database, project: str, limit: int = 50) -> list[dict[str, Any]]:
@@ -51,13 +50,7 @@ def list_checks(db: Database, project: str, limit: int = 50) -> list[dict[str, A
            FROM drift_checks WHERE project = ? ORDER BY id DESC LIMIT ?""",
         (project, limit),
     )
-    return [r for row in rows if (r := _row(row)) is not None]
-
-
-def _row(row: Any) -> dict[str, Any] | None:
-    if row is None:
-        return None
-    return {k: json.loads(row[k]) if k in _JSON and row[k] is not None else row[k] for k in row.keys()}  # noqa: SIM118
+    return read_rows(rows, _JSON)
 
 
 def insert_clock_check(db: Database, *, project: str, at: str, next_at: str, due: bool, answer: dict[str, Any]) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from sqlite_utils import Database
+
+from storage.rows import insert_row, read_row, read_rows
 
 _JSON = ("summary", "evidence")
 # with what people call the version, so that a list of requests needs no second look for each
@@ -13,24 +14,24 @@ _REQUESTS = "SELECT r.*, v.version, v.trained_by FROM requests r JOIN versions v
 
 
 def insert_version(db: Database, values: dict[str, Any]) -> int:
-    return _insert(db, "versions", values)
+    return insert_row(db, "versions", values, _JSON)
 
 
 def find_version(db: Database, project: str, version: str) -> dict[str, Any] | None:
-    return _row(db.conn.execute("SELECT * FROM versions WHERE project = ? AND version = ?", (project, version)).fetchone())
+    return read_row(db.conn.execute("SELECT * FROM versions WHERE project = ? AND version = ?", (project, version)).fetchone(), _JSON)
 
 
 def find_version_by_id(db: Database, version_id: int) -> dict[str, Any] | None:
-    return _row(db.conn.execute("SELECT * FROM versions WHERE id = ?", (version_id,)).fetchone())
+    return read_row(db.conn.execute("SELECT * FROM versions WHERE id = ?", (version_id,)).fetchone(), _JSON)
 
 
 def find_live(db: Database, project: str) -> dict[str, Any] | None:
-    return _row(db.conn.execute("SELECT * FROM versions WHERE project = ? AND stage = 'production'", (project,)).fetchone())
+    return read_row(db.conn.execute("SELECT * FROM versions WHERE project = ? AND stage = 'production'", (project,)).fetchone(), _JSON)
 
 
 def list_versions(db: Database, project: str) -> list[dict[str, Any]]:
     """Newest first."""
-    return _rows(db.conn.execute("SELECT * FROM versions WHERE project = ? ORDER BY id DESC", (project,)))
+    return read_rows(db.conn.execute("SELECT * FROM versions WHERE project = ? ORDER BY id DESC", (project,)), _JSON)
 
 
 def set_stage(db: Database, version_id: int, stage: str, reason: str) -> None:
@@ -51,19 +52,18 @@ def find_profile(db: Database, version_id: int) -> tuple[str, str] | None:
 
 
 def insert_request(db: Database, values: dict[str, Any]) -> int:
-    return _insert(db, "requests", values)
+    return insert_row(db, "requests", values, _JSON)
 
 
 def find_request(db: Database, request_id: int) -> dict[str, Any] | None:
     """A request with its version's name and who trained it, or None."""
-    return _row(db.conn.execute(f"{_REQUESTS} WHERE r.id = ?", (request_id,)).fetchone())
+    return read_row(db.conn.execute(f"{_REQUESTS} WHERE r.id = ?", (request_id,)).fetchone(), _JSON)
 
 
 def find_open_request(db: Database, version_id: int) -> dict[str, Any] | None:
     """The pending or approved request of a version."""
-    return _row(
-        db.conn.execute("SELECT * FROM requests WHERE version_id = ? AND state IN ('pending','approved')", (version_id,)).fetchone()
-    )
+    row = db.conn.execute("SELECT * FROM requests WHERE version_id = ? AND state IN ('pending','approved')", (version_id,)).fetchone()
+    return read_row(row, _JSON)
 
 
 def list_requests(
@@ -82,7 +82,7 @@ def list_requests(
         where.append(f"r.state IN ({', '.join('?' * len(states))})")
         values.extend(states)
     sql = f"{_REQUESTS} WHERE {' AND '.join(where)} ORDER BY r.id DESC LIMIT ?"
-    return _rows(db.conn.execute(sql, (*values, limit)))
+    return read_rows(db.conn.execute(sql, (*values, limit)), _JSON)
 
 
 def update_request(db: Database, request_id: int, **values: Any) -> None:
@@ -112,31 +112,13 @@ def end_deployment(db: Database, project: str, *, at: str, by: str) -> None:
 
 def list_deployments(db: Database, project: str) -> list[dict[str, Any]]:
     """Who was live when, newest first, with the version's name."""
-    return _rows(
-        db.conn.execute(
-            """SELECT d.*, v.version FROM deployments d JOIN versions v ON v.id = d.version_id
-               WHERE d.project = ? ORDER BY d.id DESC""",
-            (project,),
-        )
+    rows = db.conn.execute(
+        """SELECT d.*, v.version FROM deployments d JOIN versions v ON v.id = d.version_id
+           WHERE d.project = ? ORDER BY d.id DESC""",
+        (project,),
     )
+    return read_rows(rows, _JSON)
 
 
 def was_live(db: Database, version_id: int) -> bool:
     return db.conn.execute("SELECT 1 FROM deployments WHERE version_id = ? LIMIT 1", (version_id,)).fetchone() is not None
-
-
-def _insert(db: Database, table: str, values: dict[str, Any]) -> int:
-    values = {k: json.dumps(v) if k in _JSON and v is not None else v for k, v in values.items()}
-    columns, marks = ", ".join(values), ", ".join("?" * len(values))
-    cursor = db.conn.execute(f"INSERT INTO {table}({columns}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
-    return int(cursor.lastrowid or 0)
-
-
-def _row(row: Any) -> dict[str, Any] | None:
-    if row is None:
-        return None
-    return {k: json.loads(row[k]) if k in _JSON and row[k] is not None else row[k] for k in row.keys()}  # noqa: SIM118
-
-
-def _rows(rows: Any) -> list[dict[str, Any]]:
-    return [r for row in rows if (r := _row(row)) is not None]
