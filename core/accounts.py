@@ -18,8 +18,6 @@ from core.times import parse, stamp, utc_now
 from storage import accounts as store
 from storage.connection import reading, writing
 
-__all__ = ["Account", "Actor"]
-
 SESSION = timedelta(hours=12)
 WINDOW = timedelta(minutes=15)
 WRONG_PER_NAME_AND_ADDRESS = 10

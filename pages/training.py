@@ -22,7 +22,6 @@ from pages import parts, sending
 from pages.findings import VERDICTS
 from pages.session import PageContext
 
-RUNNING = ("queued", "running")
 CAN_RUN_AGAIN = ("failed", "interrupted", "cancelled")
 STATES = {
     "queued": "◌ Waiting", "running": "◔ Running", "done": "✓ Done", "failed": "✕ Failed", "cancelled": "■ Cancelled",

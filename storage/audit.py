@@ -33,10 +33,6 @@ def find_event(db: Database, seq: int) -> dict[str, Any] | None:
     return {"seq": row["seq"], "prev_hash": row["prev_hash"], "hash": row["hash"], **json.loads(row["body"])} if row else None
 
 
-def count_events(db: Database) -> int:
-    return int(db.conn.execute("SELECT count(*) FROM audit").fetchone()[0])
-
-
 def list_events(
     db: Database,
     *,

@@ -44,7 +44,3 @@ def list_definitions(db: Database, project: str) -> list[dict[str, Any]]:
 
 def set_archived(db: Database, name: str, at: str | None) -> None:
     db.conn.execute("UPDATE projects SET archived_at = ? WHERE name = ?", (at, name))
-
-
-def set_definition(db: Database, name: str, *, sha: str, title: str) -> None:
-    db.conn.execute("UPDATE projects SET definition_sha = ?, title = ? WHERE name = ?", (sha, title, name))

@@ -76,10 +76,6 @@ def move_into_place(fresh: Path, folder: Path) -> None:
     fresh.replace(folder)
 
 
-def discard(fresh: Path) -> None:
-    shutil.rmtree(fresh, ignore_errors=True)
-
-
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     """File name -> {sha256, hmac, bytes} of a version folder."""
     try:

@@ -65,10 +65,6 @@ def get_version(home: Home, project: str, version: str) -> Version:
     return Version(**row)
 
 
-def find_version_of_candidate(home: Home, project: str, candidate_id: int) -> Version | None:
-    return next((v for v in list_versions(home, project) if v.candidate_id == candidate_id), None)
-
-
 def version_folder(home: Home, project: str, version: str) -> Path:
     return home.models / check_name(project) / check_version(version)
 
@@ -146,7 +142,7 @@ def register(
     made: dict[str, Any] = {}
     refusal: Refused | BadInput | None = None
     try:
-        made = _prepare_files(home, run, row, threshold, version)
+        made = _prepare_files(home, run, row, threshold)
     except (Refused, BadInput) as error:
         refusal = error  # raised inside the act, so that the attempt is audited
 
@@ -189,7 +185,7 @@ def register(
     return result
 
 
-def _prepare_files(home: Home, run: Run, row: TrainedCandidate, threshold: float | None, version: str | None) -> dict[str, Any]:
+def _prepare_files(home: Home, run: Run, row: TrainedCandidate, threshold: float | None) -> dict[str, Any]:
     """Everything that can be made before the transaction: gate, golden answers, reference profile, metadata."""
     from core.registry.cards import make_metadata
     from core.registry.golden import make_golden

@@ -17,8 +17,6 @@ from core.times import stamp, utc_now
 from storage import predictions as store
 from storage.connection import reading, writing
 
-MAX_ROWS = 200_000
-
 
 def feed_labels(
     home: Home, actor: Actor, project: str, content: bytes, *, file_name: str, key: str | None = None, now: datetime | None = None

@@ -20,7 +20,6 @@ CUTOFF = 10  # length of the list that a person looks at (NDCG@10, retrieval)
 CLASSIFICATION = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "specificity", "auc", "log_loss", "brier")
 REGRESSION = ("mse", "mae", "rmse", "r2")
 RANKING = ("ndcg", "ndcg_at_10", "mrr", "retrieval_specificity", *REGRESSION)
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "mse", "mae", "rmse"})
 
 
 def scalar_names(task: str) -> tuple[str, ...]:
