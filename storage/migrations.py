@@ -245,6 +245,57 @@ CREATE INDEX clock_checks_by_project ON clock_checks(project, id);;
     )
 
 
+@acts()
+def m007_programs(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE api_keys (
+    id TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts(name), secret_hash TEXT NOT NULL UNIQUE,
+    scopes TEXT NOT NULL, projects TEXT NOT NULL, addresses TEXT NOT NULL, per_minute INTEGER NOT NULL,
+    created_at TEXT NOT NULL, created_by TEXT NOT NULL, expires_at TEXT, last_used_at TEXT,
+    revoked_at TEXT, revoked_by TEXT
+) STRICT;;
+CREATE INDEX api_keys_by_account ON api_keys(account);;
+""",
+    )
+
+
+@acts()
+def m008_alerts_and_settings(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE alerts (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name), kind TEXT NOT NULL, subject TEXT NOT NULL,
+    severity TEXT NOT NULL CHECK (severity IN ('warning','critical')),
+    state TEXT NOT NULL CHECK (state IN ('active','acknowledged','resolved')),
+    value REAL, threshold REAL, unit TEXT NOT NULL, sentence TEXT NOT NULL, detail TEXT NOT NULL, version TEXT,
+    since TEXT NOT NULL, last_seen_at TEXT NOT NULL, times INTEGER NOT NULL DEFAULT 1,
+    acknowledged_at TEXT, acknowledged_by TEXT, resolved_at TEXT, resolved_by TEXT, correlation_id TEXT NOT NULL
+) STRICT;;
+CREATE UNIQUE INDEX one_open_alert ON alerts(project, kind, subject) WHERE state <> 'resolved';;
+CREATE INDEX alerts_by_project ON alerts(project, id);;
+CREATE TABLE project_settings (
+    project TEXT NOT NULL REFERENCES projects(name), name TEXT NOT NULL, value TEXT NOT NULL,
+    at TEXT NOT NULL, by TEXT NOT NULL, request_id INTEGER, PRIMARY KEY (project, name)
+) STRICT;;
+CREATE TABLE setting_requests (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name), changes TEXT NOT NULL,
+    requested_by TEXT NOT NULL, reason TEXT NOT NULL, requested_at TEXT NOT NULL, expires_at TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending','approved','rejected','withdrawn','expired')),
+    decided_by TEXT, decided_at TEXT, decision_reason TEXT
+) STRICT;;
+CREATE INDEX setting_requests_by_project ON setting_requests(project, id);;
+CREATE TABLE monitor_checks (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name), kind TEXT NOT NULL, at TEXT NOT NULL,
+    next_at TEXT NOT NULL, answer TEXT NOT NULL
+) STRICT;;
+CREATE INDEX monitor_checks_by_project ON monitor_checks(project, kind, id);;
+""",
+    )
+
+
 @log()
 def p001_log(db: Database) -> None:
     _run(
@@ -269,5 +320,65 @@ CREATE TABLE labels (
 ) STRICT;;
 CREATE UNIQUE INDEX one_current_label ON labels(project, prediction_id) WHERE superseded = 0;;
 CREATE INDEX labels_by_time ON labels(project, predicted_at);;
+""",
+    )
+
+
+@log()
+def p002_groups_and_profiles(db: Database) -> None:
+    # small groups come as JSON and are packed into blocks of Parquet later: then payload is empty and block, place say where
+    _run(
+        db,
+        """
+ALTER TABLE groups ADD COLUMN stages TEXT;;
+ALTER TABLE groups ADD COLUMN block INTEGER;;
+ALTER TABLE groups ADD COLUMN place INTEGER;;
+CREATE TABLE blocks (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, version TEXT NOT NULL, since TEXT NOT NULL, until TEXT NOT NULL,
+    rows INTEGER NOT NULL, payload BLOB NOT NULL
+) STRICT;;
+CREATE INDEX groups_by_block ON groups(block) WHERE block IS NOT NULL;;
+ALTER TABLE rollups ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0;;
+CREATE TABLE hour_profiles (
+    project TEXT NOT NULL, version TEXT NOT NULL, hour TEXT NOT NULL, bins_id TEXT NOT NULL,
+    rows INTEGER NOT NULL, counts BLOB NOT NULL, PRIMARY KEY (project, hour, version, bins_id)
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE case_keys (
+    project TEXT NOT NULL, key TEXT NOT NULL, prediction_id TEXT NOT NULL, PRIMARY KEY (project, key, prediction_id)
+) STRICT, WITHOUT ROWID;;
+""",
+    )
+
+
+@log()
+def p003_traffic(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY, request_id TEXT NOT NULL, at TEXT NOT NULL, project TEXT NOT NULL, route TEXT NOT NULL,
+    door TEXT NOT NULL, status INTEGER NOT NULL, rows INTEGER NOT NULL, version TEXT NOT NULL, caller TEXT NOT NULL,
+    total_ms REAL NOT NULL, validation_ms REAL, preprocessing_ms REAL, inference_ms REAL, logging_ms REAL
+) STRICT;;
+CREATE INDEX requests_by_time ON requests(project, at);;
+CREATE INDEX requests_by_request ON requests(request_id);;
+CREATE TABLE traffic (
+    project TEXT NOT NULL, level TEXT NOT NULL CHECK (level IN ('minute','hour')), bucket TEXT NOT NULL,
+    version TEXT NOT NULL, route TEXT NOT NULL, status INTEGER NOT NULL, requests INTEGER NOT NULL, rows INTEGER NOT NULL,
+    total REAL NOT NULL, total_sq REAL NOT NULL, most REAL NOT NULL, histograms TEXT NOT NULL,
+    PRIMARY KEY (level, project, bucket, version, route, status)
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE observations (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, at TEXT NOT NULL, by TEXT NOT NULL
+) STRICT;;
+CREATE INDEX observations_by_name ON observations(project, name, at);;
+CREATE TABLE observation_minutes (
+    project TEXT NOT NULL, name TEXT NOT NULL, minute TEXT NOT NULL, n INTEGER NOT NULL, total REAL NOT NULL,
+    total_sq REAL NOT NULL, least REAL NOT NULL, most REAL NOT NULL, last REAL NOT NULL,
+    PRIMARY KEY (project, name, minute)
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE rate_counts (
+    subject TEXT NOT NULL, minute TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (subject, minute)
+) STRICT, WITHOUT ROWID;;
 """,
     )
