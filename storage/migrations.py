@@ -382,3 +382,21 @@ CREATE TABLE rate_counts (
 ) STRICT, WITHOUT ROWID;;
 """,
     )
+
+
+@log()
+def p004_traffic_by_day(db: Database) -> None:
+    # nothing has written to the table yet; whole days keep a month's window and the counters of all time cheap
+    _run(
+        db,
+        """
+DROP TABLE traffic;;
+CREATE TABLE traffic (
+    id INTEGER PRIMARY KEY, level TEXT NOT NULL CHECK (level IN ('minute','hour','day')), project TEXT NOT NULL,
+    bucket TEXT NOT NULL, version TEXT NOT NULL, route TEXT NOT NULL, door TEXT NOT NULL, status INTEGER NOT NULL,
+    requests INTEGER NOT NULL, rows INTEGER NOT NULL, sums BLOB NOT NULL, histogram BLOB NOT NULL
+) STRICT;;
+CREATE UNIQUE INDEX traffic_by_key ON traffic(level, project, bucket, version, route, door, status);;
+CREATE INDEX traffic_by_time ON traffic(level, bucket);;
+""",
+    )
