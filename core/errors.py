@@ -13,6 +13,25 @@ class BadInput(GreenlightError):
     """A file, a value or a name that cannot be read or used. Nothing was changed."""
 
 
+class BadValue(BadInput):
+    """One value of one row that cannot be used.
+
+    Attributes
+    ----------
+    row : int
+        Counted from 1, as people count.
+    column : str
+    cure : str
+        What to send instead, as a sentence; it is the end of the message as well.
+    """
+
+    def __init__(self, what: str, *, row: int, column: str, cure: str) -> None:
+        super().__init__(f"{what} {cure}")
+        self.row = row
+        self.column = column
+        self.cure = cure
+
+
 class Refused(GreenlightError):
     """An act that the rules do not allow now: a role, a gate, a stage, an approval. Audited."""
 
