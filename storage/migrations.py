@@ -400,3 +400,40 @@ CREATE UNIQUE INDEX traffic_by_key ON traffic(level, project, bucket, version, r
 CREATE INDEX traffic_by_time ON traffic(level, bucket);;
 """,
     )
+
+
+@log()
+def p005_labels(db: Database) -> None:
+    # quality over time is counted from label_counts; triggers keep it, so that no way of writing labels can forget it
+    _run(
+        db,
+        """
+ALTER TABLE labels ADD COLUMN probabilities TEXT;;
+ALTER TABLE labels ADD COLUMN query TEXT;;
+ALTER TABLE labels ADD COLUMN counted INTEGER NOT NULL DEFAULT 1;;
+CREATE TABLE label_counts (
+    project TEXT NOT NULL, hour TEXT NOT NULL, version TEXT NOT NULL, label TEXT NOT NULL, predicted TEXT NOT NULL,
+    rows INTEGER NOT NULL, PRIMARY KEY (project, hour, version, label, predicted)
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE label_changes (project TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;;
+INSERT INTO label_counts SELECT project, substr(predicted_at, 1, 13), version, label, predicted, count(*)
+FROM labels WHERE superseded = 0 GROUP BY 1, 2, 3, 4, 5;;
+CREATE TRIGGER labels_are_counted AFTER INSERT ON labels WHEN new.superseded = 0 AND new.counted = 1
+BEGIN
+INSERT INTO label_counts VALUES (new.project, substr(new.predicted_at, 1, 13), new.version, new.label, new.predicted, 1)
+ON CONFLICT DO UPDATE SET rows = rows + 1; END;;
+CREATE TRIGGER superseded_labels_count_no_more AFTER UPDATE OF superseded ON labels
+WHEN old.superseded = 0 AND new.superseded = 1 AND old.counted = 1
+BEGIN
+UPDATE label_counts SET rows = rows - 1 WHERE project = old.project AND hour = substr(old.predicted_at, 1, 13)
+AND version = old.version AND label = old.label AND predicted = old.predicted; END;;
+CREATE TRIGGER deleted_labels_count_no_more AFTER DELETE ON labels WHEN old.superseded = 0 AND old.counted = 1
+BEGIN
+UPDATE label_counts SET rows = rows - 1 WHERE project = old.project AND hour = substr(old.predicted_at, 1, 13)
+AND version = old.version AND label = old.label AND predicted = old.predicted; END;;
+CREATE TRIGGER label_insertions_are_noted AFTER INSERT ON labels
+BEGIN INSERT INTO label_changes VALUES (new.project, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;;
+CREATE TRIGGER label_deletions_are_noted AFTER DELETE ON labels
+BEGIN INSERT INTO label_changes VALUES (old.project, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;;
+""",
+    )
