@@ -1,0 +1,194 @@
+"""What was asked and how it was answered: one record a request, counted by minute, hour and day.
+
+Recording costs the request some microseconds: it goes into a buffer, and within a second the buffer is written
+along with the prediction log. A process that is killed loses at most its last second of measurements, never a prediction.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlite_utils import Database
+
+from core.home import Home
+from core.times import stamp
+from storage import traffic as store
+from storage.connection import reading
+
+EVERY_SECONDS = 0.5
+AT_ONCE = 500  # requests in one piece, so that no prediction waits long behind them
+KEPT = 200_000  # buffered at most: a full disk must not fill the memory too
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One answered request.
+
+    Attributes
+    ----------
+    project : str
+        Empty where the request names none.
+    route : str
+        What was asked, without ids: "predict", "feedback", ...
+    door : str
+        "api", "page" or "cli".
+    status : int
+        As HTTP counts: 2xx answered, 4xx refused, 5xx failed. Pages and commands use the same numbers.
+    rows : int
+        Predictions that were answered.
+    version : str
+        Of the model; empty where none answered.
+    total_ms : float
+    stages : dict
+        Stage (validation, preprocessing, inference, logging) -> milliseconds; a stage that was not measured is absent.
+    """
+
+    request_id: str
+    at: datetime
+    project: str
+    route: str
+    door: str
+    status: int
+    rows: int
+    version: str
+    caller: str
+    total_ms: float
+    stages: dict[str, float] = field(default_factory=dict)
+
+
+def record(home: Home, request: Request) -> None:
+    """Keep one request; returns at once, written within a second."""
+    _recorder_of(home).add(request)
+
+
+def flush(home: Home) -> None:
+    """Wait until everything that this process recorded is on disk."""
+    from core.scoring import journal
+
+    _recorder_of(home).hand_over()
+    journal.of(home).flush()
+
+
+def list_requests(
+    home: Home, project: str | None, *, since: datetime, until: datetime, failed: bool = False, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Single requests of a period, the newest first; ``failed`` keeps what was refused or failed."""
+    return store.list_requests(
+        reading(home.predictions_db), project, since=stamp(since), until=stamp(until), failed=failed, limit=limit
+    )
+
+
+def find_requests(home: Home, request_id: str) -> list[dict[str, Any]]:
+    """What was recorded under one request id."""
+    return store.find_requests(reading(home.predictions_db), request_id)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Requests of one minute that were answered alike; ``parts`` are their durations (see histogram.measure)."""
+
+    project: str
+    minute: str
+    version: str
+    route: str
+    door: str
+    status: int
+    requests: int
+    rows: int
+    parts: tuple[bytes, bytes]
+
+
+def write_requests(db: Database, requests: list[Request], counts: list[Count]) -> None:
+    """Put single requests and counts into the caller's transaction."""
+    from core.monitoring import histogram
+
+    store.insert_requests(db, map(_to_row, requests))
+    for count in counts:
+        for level, letters in store.LEVELS.items():
+            key = (level, count.project, count.minute[:letters], count.version, count.route, count.door, count.status)
+            store.add_traffic(db, key, count.requests, count.rows, count.parts, histogram.merge)
+
+
+def count(requests: list[Request]) -> list[Count]:
+    """Requests as counts of one minute each."""
+    import numpy as np
+
+    from core.monitoring import histogram
+
+    groups: dict[tuple[str, str, str, str, str, int], list[Request]] = {}
+    for r in requests:
+        groups.setdefault((r.project, stamp(r.at)[:16], r.version, r.route, r.door, r.status), []).append(r)
+    counts = []
+    for key, members in groups.items():
+        durations = [[r.total_ms, *(r.stages.get(name, np.nan) for name in histogram.MEASURES[1:])] for r in members]
+        parts = histogram.measure(np.array(durations, dtype=float))
+        counts.append(Count(*key, len(members), sum(r.rows for r in members), parts))
+    return counts
+
+
+def _to_row(r: Request) -> tuple[Any, ...]:
+    stages = [r.stages.get(name) for name in ("validation", "preprocessing", "inference", "logging")]
+    return (
+        r.request_id, stamp(r.at), r.project, r.route, r.door, r.status, r.rows, r.version, r.caller, r.total_ms, *stages,
+    )  # fmt: skip
+
+
+class _Recorder:
+    """The buffer of one process and the thread that empties it."""
+
+    def __init__(self, home: Home) -> None:
+        from core.scoring import journal
+
+        self._note: Callable[[Callable[[Database], None]], None] = journal.of(home).note
+        self._waiting: deque[Request] = deque(maxlen=KEPT)
+        self._wake = threading.Event()
+        threading.Thread(target=self._run, name="traffic", daemon=True).start()
+        atexit.register(self.hand_over)  # registered after the journal's own end, so it runs before it
+
+    def add(self, request: Request) -> None:
+        self._waiting.append(request)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def hand_over(self) -> None:
+        """Give what is buffered to the journal, which writes it along with its next transaction."""
+        taken = []
+        while self._waiting:
+            try:
+                taken.append(self._waiting.popleft())
+            except IndexError:  # another thread took the last one
+                break
+        counts = count(taken)
+        for start in range(0, len(taken), AT_ONCE):
+            self._note(partial(write_requests, requests=taken[start : start + AT_ONCE], counts=[] if start else counts))
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while True:
+            self._wake.wait()
+            pause.wait(EVERY_SECONDS)
+            self._wake.clear()
+            self.hand_over()
+
+
+_recorders: dict[tuple[int, Home], _Recorder] = {}
+_making = threading.Lock()
+
+
+def _recorder_of(home: Home) -> _Recorder:
+    key = (os.getpid(), home)  # a forked child has the parent's buffer but not its thread
+    found = _recorders.get(key)
+    if found is None:
+        with _making:
+            found = _recorders.get(key)
+            if found is None:
+                found = _recorders[key] = _Recorder(home)
+    return found
