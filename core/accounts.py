@@ -271,7 +271,7 @@ def change_role(
     _check_role(role)
 
     def work(tx: Tx) -> Done:
-        before = _get(tx, name)
+        before = _get_person(tx, name)
         if before["role"] == roles.ADMIN and role != roles.ADMIN:
             _keep_one_admin(tx, name)
         store.update_account(tx.db, name, role=role)
@@ -347,7 +347,7 @@ def reset_code(home: Home, actor: Actor, name: str, *, reason: str = "", now: da
     code = make_code()
 
     def work(tx: Tx) -> Done:
-        _get(tx, name)
+        _get_person(tx, name)
         _set_reset(tx, name, code)
         return Done(subject=f"account {name}")
 
@@ -414,6 +414,13 @@ def _get(tx: Tx, name: str) -> dict[str, Any]:
     row = store.find_account(tx.db, name)
     if row is None:
         raise NotFound(f"There is no account {name[:60]!r}.")
+    return row
+
+
+def _get_person(tx: Tx, name: str) -> dict[str, Any]:
+    row = _get(tx, name)
+    if row["role"] not in roles.PERSON_ROLES:
+        raise Refused(f"{name} is no person's account ({roles.ROLE_TITLES[row['role']]}): it has neither a password nor another role.")
     return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SCIENTIST, DRH, DEVOPS, DEVELOPER, ADMIN, AGENT = "data_scientist", "drh_manager", "devops", "developer", "admin", "agent"
+PROGRAM = "program"  # comes in with a key, never with a password
 
 ROLE_TITLES = {
     SCIENTIST: "Data scientist",
@@ -11,6 +12,7 @@ ROLE_TITLES = {
     DEVELOPER: "Developer",
     ADMIN: "Administrator",
     AGENT: "Agent",
+    PROGRAM: "Program",
 }
 PERSON_ROLES = (SCIENTIST, DRH, DEVOPS, DEVELOPER, ADMIN)
 
@@ -21,7 +23,7 @@ _BUILDERS = frozenset({SCIENTIST, DEVOPS})
 ALLOWED: dict[str, frozenset[str]] = {
     "export_dataset": frozenset({SCIENTIST, DRH, DEVOPS}),
     "train": _BUILDERS,
-    "view_metrics": _EVERYBODY,
+    "view_metrics": _EVERYBODY | {PROGRAM},
     "approve_release": frozenset({DRH}),
     "deploy": frozenset({DEVOPS}),
     "view_logs": _EVERYBODY,
@@ -30,7 +32,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "upload_data": _BUILDERS,
     "register": _BUILDERS,
     "request_release": _BUILDERS,
-    "feed_labels": _BUILDERS,
+    "feed_labels": _BUILDERS | {PROGRAM},
+    "check_retraining": _EVERYBODY | {PROGRAM},  # reports only, from what everybody may see
+    "post_observations": _BUILDERS | {PROGRAM},
+    "acknowledge_alert": _BUILDERS,
     "approve_retraining": frozenset({SCIENTIST, DRH}),
     "approve_rollback": frozenset({DRH, DEVOPS}),
     "rollback": frozenset({DEVOPS}),
@@ -38,7 +43,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "approve_settings": frozenset({DRH}),
     "schedule": frozenset({DEVOPS}),
     "pause_agent": frozenset({DRH, DEVOPS}),
-    "predict": _EVERYBODY,
+    "predict": _EVERYBODY | {PROGRAM},
     "view_audit": _EVERYBODY,
     "export_audit": frozenset({SCIENTIST, DRH, DEVOPS}),
     "make_report": frozenset({SCIENTIST, DRH, DEVOPS}),

@@ -38,6 +38,9 @@ ACTIONS = {
     "deploy": "Deploy",
     "rollback": "Roll back",
     "feed_labels": "Feed labels",
+    "check_retraining": "Ask whether a retraining is due",
+    "post_observations": "Post observations",
+    "acknowledge_alert": "Acknowledge and resolve alerts",
     "analyse_drift": "Run drift checks",
     "propose_settings": "Propose a change of gates or thresholds",
     "approve_settings": "Approve such a change",
@@ -56,7 +59,7 @@ ACTIONS = {
 # What this release cannot do yet; the rule stands already.
 LATER = frozenset({
     "propose_settings", "approve_settings", "approve_retraining", "approve_rollback", "schedule", "pause_agent", "make_report",
-    "manage_keys", "manage_channels", "backup", "delete_data", "view_logs",
+    "manage_channels", "backup", "delete_data", "view_logs",
 })  # fmt: skip
 
 

@@ -17,9 +17,9 @@ def list_accounts(db: Database) -> list[dict[str, Any]]:
 
 
 def count_accounts(db: Database, *, role: str | None = None) -> int:
-    """Active accounts that a person can use (the agent's is not one)."""
+    """Active accounts that a person can use (the agent's and those of programs are none)."""
     if role is None:
-        sql, values = "SELECT count(*) FROM accounts WHERE role <> 'agent'", ()
+        sql, values = "SELECT count(*) FROM accounts WHERE role NOT IN ('agent', 'program')", ()
     else:
         sql, values = "SELECT count(*) FROM accounts WHERE role = ? AND active = 1", (role,)  # type: ignore[assignment]
     return int(db.conn.execute(sql, values).fetchone()[0])

@@ -20,6 +20,9 @@ MATRIX = {
     "register": {S, P},
     "request_release": {S, P},
     "feed_labels": {S, P},
+    "check_retraining": {S, D, P, V, A},
+    "post_observations": {S, P},
+    "acknowledge_alert": {S, P},
     "approve_retraining": {S, D},
     "approve_rollback": {D, P},
     "rollback": {P},
@@ -52,6 +55,11 @@ def test_every_action_of_the_matrix_is_enforced():
 
 def test_the_agent_may_nothing_of_a_persons():
     assert [a for a in roles.ALLOWED if roles.may(roles.AGENT, a)] == []
+
+
+def test_a_program_may_what_its_keys_can_be_good_for_and_nothing_else():
+    allowed = {a for a in roles.ALLOWED if roles.may(roles.PROGRAM, a)}
+    assert allowed == {"view_metrics", "predict", "feed_labels", "check_retraining", "post_observations"}
 
 
 def test_an_unknown_action_is_a_bug_not_a_refusal():

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core import accounts, approvals, audit, audit_export, deployment, roles
+from core import accounts, approvals, audit, audit_export, deployment, keys, roles
 from core.acts import Actor
 from core.cli.app import main
 from core.datasets import source, versions
@@ -130,6 +130,10 @@ ACTS = (
         lambda h, a: accounts.revoke_sessions(h, a, "spare")),
     Act("core.accounts.reset_code", "give_reset_code", "manage_accounts", lambda h, a: accounts.reset_code(h, a, "spare"),
         by_hand="user reset spare"),
+    Act("core.keys.add_key", "add_key", "manage_keys", lambda h, a: keys.add_key(h, a, "partner", ["predict"]),
+        by_hand="key add partner --scopes predict"),
+    Act("core.keys.revoke_key", "revoke_key", "manage_keys", lambda h, a: keys.revoke_key(h, a, keys.list_keys(h)[0].id),
+        lambda h: keys.add_key(h, ADMIN, "partner", ["predict"])),
     Act("core.jobs.jobs.cancel", "cancel_job", "train", lambda h, a: jobs.cancel(h, a, 2)),
     Act("core.jobs.jobs.rerun", "rerun_job", "train", lambda h, a: jobs.rerun(h, a, 2), job_ended),
     Act("core.audit_export.export_audit", "export_audit", "export_audit", lambda h, a: audit_export.export_audit(h, a)),
@@ -193,6 +197,7 @@ WRITES = {
     "core.accounts": {"sign_in", "first_start_code", "_count_try"},
     "core.clock": {"tick"},
     "core.jobs.jobs": {"note_dead", "note_exit"},
+    "core.keys": {"_touch"},
     "core.jobs.worker": {"run", "_beat"},
     "core.jobs.supervisor": {"stop", "turn"},
     "core.drift.job": {"run"},

@@ -9,7 +9,7 @@ import traceback
 
 import typer
 
-from core.cli import accounts, audit, console, drift, projects, registry, release, scoring, training
+from core.cli import accounts, audit, console, drift, keys, projects, registry, release, scoring, training
 from core.errors import GreenlightError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ for part in (projects, training, registry, release, scoring, drift):
 app.add_typer(projects.project_commands, name="project")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(accounts.commands, name="user")
+app.add_typer(keys.commands, name="key")
 
 
 def main(arguments: list[str]) -> int:
