@@ -19,10 +19,12 @@ from core.drift import checks
 from core.errors import GreenlightError, Refused
 from core.home import Home
 from core.jobs import jobs
+from core.monitoring import alerts
 from core.projects import creation, projects, samples
 from core.registry import versions as registry
 from core.scoring import job as scoring
 from core.scoring import labels, log, predict, tables
+from core.times import utc_now
 from core.training import runs
 from storage import accounts as accounts_store
 from storage.connection import writing
@@ -84,6 +86,10 @@ def archived(home: Home) -> None:
 
 def closed(home: Home) -> None:
     accounts.close_account(home, ADMIN, "spare")
+
+
+def alarmed(home: Home) -> None:
+    alerts.raise_alert(home, PROJECT, "latency", severity="warning", sentence="Slow.", now=utc_now())
 
 
 def prediction_label(home: Home) -> bytes:
@@ -184,6 +190,9 @@ ACTS = (
         by_hand="approve 2 --reason good --despite-gates"),
     Act("core.approvals.reject", "reject_release", "approve_release", lambda h, a: approvals.reject(h, a, 2, reason="bad"),
         by_hand="reject 2 --reason bad"),
+    Act("core.monitoring.alerts.acknowledge", "acknowledge_alert", "acknowledge_alert", lambda h, a: alerts.acknowledge(h, a, 1), alarmed),
+    Act("core.monitoring.alerts.resolve", "resolve_alert", "acknowledge_alert",
+        lambda h, a: alerts.resolve(h, a, 1, reason="over"), alarmed),
     Act("core.approvals.withdraw", "withdraw_request", "request_release", lambda h, a: approvals.withdraw(h, a, 2),
         by_hand="withdraw 2"),
 )  # fmt: skip
@@ -207,11 +216,12 @@ WRITES = {
 # Changes that no signed-in person makes; each leaves an audit event in its transaction.
 UNATTENDED = {
     "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
-    "core.approvals.note_expired",
+    "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
 }  # fmt: skip
 # One private function behind several entries of the table.
 BEHIND = {
     "core.accounts._set_active": {"core.accounts.close_account", "core.accounts.reopen_account"},
+    "core.monitoring.alerts._change": {"core.monitoring.alerts.acknowledge", "core.monitoring.alerts.resolve"},
     "core.approvals._decide": {"core.approvals.approve", "core.approvals.reject"},
 }
 
@@ -350,6 +360,7 @@ def test_a_new_act_without_a_row_in_this_table_fails_here():
     assert acting - covered == set()
     assert {e for e in entries if e not in acting} == {
         "core.accounts.close_account", "core.accounts.reopen_account", "core.approvals.approve", "core.approvals.reject",
+        "core.monitoring.alerts.acknowledge", "core.monitoring.alerts.resolve",
         "core.projects.creation.create_with_data", "core.audit_export.export_audit_file",
     }  # fmt: skip
 
