@@ -235,7 +235,7 @@ def test_labels_come_back_and_give_the_real_accuracy_with_its_baseline(trained_h
     _, out = score_hungary(trained_home, tmp_path, now=now)
     result = pd.read_csv(out)
     counts = feed(trained_home, result[["prediction_id", "num"]])
-    assert counts == {"new": 294, "corrected": 0, "same": 0, "unknown": 0, "unreadable": 0}
+    assert counts == {"new": 294, "corrected": 0, "same": 0, "unknown": 0, "unreadable": 0, "empty": 0, "problems": []}
     quality = labels.live_quality(trained_home, PROJECT, now=now + timedelta(minutes=1))
     truth = (result["num"] > 0).astype(int)
     assert quality["rows"] == 294
@@ -253,7 +253,9 @@ def test_a_corrected_label_supersedes_the_older(trained_home):
     assert feed(trained_home, first)["new"] == 2
     assert feed(trained_home, first)["same"] == 2
     changed = pd.DataFrame({"prediction_id": [ids[0], "nope-1"], "label": [0, 1]})
-    assert feed(trained_home, changed) == {"new": 0, "corrected": 1, "same": 0, "unknown": 1, "unreadable": 0}
+    fed = feed(trained_home, changed)
+    assert (fed["new"], fed["corrected"], fed["unknown"]) == (0, 1, 1)
+    assert fed["problems"] == [{"row": 2, "value": "nope-1", "problem": "'nope-1' belongs to no logged prediction."}]
     assert labels.labels_by_prediction(trained_home, PROJECT) == {ids[0]: "0", ids[1]: "0"}
 
 

@@ -73,7 +73,9 @@ def feedback(
     home = console.open_home()
     counts = feed_labels(home, console.actor(home, as_name), project, console.read_file(labels), file_name=labels.name)
     quality = live_quality(home, project, now=utc_now())
+    problems = counts.pop("problems")
     lines = ["Labels: " + ", ".join(f"{n} {what}" for what, n in counts.items()) + "."]
+    lines += [f"Row {p['row']}: {p['problem']}" for p in problems]
     if quality and "accuracy" in quality:
         lines.append(
             f"Accuracy of the last 30 days on {quality['rows']} labelled predictions: {quality['accuracy']:.3f} "
@@ -85,7 +87,7 @@ def feedback(
             f"Mean absolute error of the last 30 days on {quality['rows']} labelled predictions: {quality['mae']:.3f}; "
             f"always their mean: {quality['baseline_mae']:.3f}."
         )
-    console.answer({**counts, "project": project, "quality": quality}, as_json, lines)
+    console.answer({**counts, "problems": problems, "project": project, "quality": quality}, as_json, lines)
 
 
 @commands.command("export-log")

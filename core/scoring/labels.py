@@ -1,8 +1,14 @@
-"""Labels that came back: what the prediction should have been, and how good the live model really is."""
+"""Labels that came back: what the predictions should have been, by prediction id or by the project's business key.
+
+A business key means the newest prediction of that case: what turned out to be true is true of the case as it was last
+asked about, and a case that was scored ten times must not count ten times.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +16,25 @@ from core import acts
 from core.acts import Actor, Done, Tx
 from core.errors import BadInput
 from core.home import Home
-from core.projects.definition import Definition
+from core.projects.definition import Column, Definition
 from core.projects.projects import get_definition
-from core.scoring import log
+from core.scoring.answers import LoggedAnswer, find_answers
 from core.times import stamp, utc_now
-from storage import predictions as store
+from storage import labels as store
 from storage.connection import reading, writing
+
+NAMED = 20  # rows that were not kept and are named; the others are counted
+COUNTS = ("new", "corrected", "same", "unknown", "unreadable", "empty")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One label as it came: ``number`` from 1, an id or a business key, and the raw value."""
+
+    number: int
+    prediction_id: str
+    key: str
+    value: Any
 
 
 def feed_labels(
@@ -23,61 +42,172 @@ def feed_labels(
 ) -> dict[str, Any]:
     """Keep ground truth from a table with the columns prediction_id and label (or the project's key column and its target).
 
-    A label that came before with another value is superseded, not lost.
-
     Returns
     -------
     dict
-        new, corrected, same, unknown (ids that no prediction has), unreadable (labels that are none): counts.
+        As :func:`feed_label_rows`.
 
     Raises
     ------
     BadInput
-        The columns are not there.
+        The columns are not there, or the file cannot be read.
     """
     from core.datasets.read import read_table
 
-    now = now or utc_now()
     definition = get_definition(home, project)
-    table = read_table(content, file_name=file_name).frame
-    ids, texts = _columns(home, project, definition, table)
-    labels = _read_labels(texts, definition)
-    counts = {"new": 0, "corrected": 0, "same": 0, "unknown": 0, "unreadable": 0}
-    rows = []
-    groups: dict[str, Any] = {}
-    for prediction_id, label in zip(ids, labels, strict=True):
-        if label is None:
+    frame = read_table(content, file_name=file_name).frame
+    who, by_key, what = _find_columns(definition, list(frame.columns))
+    names, values = frame[who].astype(object).to_list(), frame[what].astype(object).to_list()
+    rows = [
+        _Row(n, "" if by_key else _text(name), _text(name) if by_key else "", value)
+        for n, (name, value) in enumerate(zip(names, values, strict=True), 1)
+    ]
+    return _feed(home, actor, definition, rows, source=file_name, key=key, now=now)
+
+
+def feed_label_rows(
+    home: Home, actor: Actor, project: str, rows: list[dict[str, Any]], *, source: str, key: str | None = None,
+    now: datetime | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Keep ground truth: each row names a prediction (``prediction_id``, or the project's key column) and its label.
+
+    The label stands under ``label`` or under the target's own name; it may be the target's value or the class that the
+    model would name. It may come late and may be corrected: another value for the same prediction supersedes the one
+    before, which stays as history with its time and author. The last row for a prediction wins.
+
+    Parameters
+    ----------
+    source : str
+        Where they come from, for the history: "api", "form", a file's name.
+    key : str, optional
+        Request key: the same again returns the first result.
+
+    Returns
+    -------
+    dict
+        Counts: new, corrected, same, unknown (ids or keys that no prediction has), unreadable (values that are no label),
+        empty (no value yet); and problems: up to 20 of {"row" (from 1), "value", "problem"}.
+
+    Raises
+    ------
+    BadInput
+        There is no row, or a row lacks its id or its label.
+    Refused
+        The account may not feed labels.
+    """
+    definition = get_definition(home, project)
+    return _feed(home, actor, definition, _read_rows(definition, rows), source=source, key=key, now=now)
+
+
+def find_history(home: Home, project: str, prediction_id: str) -> list[dict[str, Any]]:
+    """Every label that a prediction ever had, oldest first: label, labelled_at, by, source, superseded."""
+    return store.list_history(reading(home.predictions_db), project, prediction_id)
+
+
+def _read_rows(definition: Definition, rows: list[dict[str, Any]]) -> list[_Row]:
+    if not rows:
+        raise BadInput("There is no label in the request; send at least one row with a prediction_id and a label.")
+    found = []
+    for number, row in enumerate(rows, 1):
+        prediction_id, key = row.get("prediction_id"), row.get(definition.key) if definition.key else None
+        if prediction_id is None and key is None:
+            wanted = f"prediction_id or {definition.key}" if definition.key else "prediction_id"
+            raise BadInput(f"Row {number} does not say which prediction it is about; add its {wanted}.")
+        if "label" not in row and definition.target not in row:
+            raise BadInput(f"Row {number} has no label; add it under label or {definition.target}.")
+        value = row["label"] if "label" in row else row[definition.target]
+        found.append(_Row(number, _text(prediction_id), "" if prediction_id is not None else _text(key), value))
+    return found
+
+
+def _find_columns(definition: Definition, columns: list[Any]) -> tuple[Any, bool, Any]:
+    """(column that names the prediction, whether it is the business key, column of the label)."""
+    names = {str(c).strip().lower(): c for c in columns}
+    what = names.get("label", names.get(definition.target.lower()))
+    who = names.get("prediction_id")
+    if who is not None and what is not None:
+        return who, False, what
+    if definition.key and definition.key.lower() in names and what is not None:
+        return names[definition.key.lower()], True, what
+    by_key = f", or {definition.key} and {definition.target}" if definition.key else ""
+    raise BadInput(f"Labels need the columns prediction_id and label{by_key}; this table has {', '.join(map(str, columns[:12]))}.")
+
+
+def _feed(
+    home: Home, actor: Actor, definition: Definition, rows: list[_Row], *, source: str, key: str | None, now: datetime | None
+) -> dict[str, Any]:
+    now = now or utc_now()
+    project, source = definition.name, source[:200]
+    labels = _read_labels([r.value for r in rows], definition)
+    by_key = store.find_predictions_of_keys(reading(home.predictions_db), project, sorted({r.key for r in rows if r.key}))
+    ids = [r.prediction_id or by_key.get(r.key, "") for r in rows]
+    answers = find_answers(home, definition, sorted({i for i, label in zip(ids, labels, strict=True) if label is not None and i}))
+    counts = dict.fromkeys(COUNTS, 0)
+    problems: list[dict[str, Any]] = []
+    good: list[tuple[str, str]] = []
+    for row, prediction_id, label in zip(rows, ids, labels, strict=True):
+        if label is None and _is_empty(row.value):
+            counts["empty"] += 1
+        elif label is None:
             counts["unreadable"] += 1
-            continue
-        found = _find(home, project, str(prediction_id), groups)
-        if found is None:
+            _name(problems, row, row.value, f"is no value of {definition.target}")
+        elif prediction_id not in answers:
             counts["unknown"] += 1
-            continue
-        rows.append({"project": project, "prediction_id": str(prediction_id), "label": label, **found})
+            _name(problems, row, row.prediction_id or row.key, "belongs to no logged prediction")
+        else:
+            good.append((prediction_id, label))
 
     def work(tx: Tx) -> Done:
         # the log is a database of its own: it is written inside the act, so that a refusal writes nothing
         with writing(home.predictions_db) as db:
-            for row in rows:
-                counts[store.insert_label(db, {**row, "labelled_at": tx.at, "by": actor.name, "source": file_name[:200]})] += 1
-        return Done(dict(counts), after=dict(counts), subject=f"{len(rows)} labels")
+            current = store.find_current(db, project, sorted({i for i, _ in good}))
+            fresh, replaced = _settle(good, {i: label for i, (_, label) in current.items()}, counts)
+            store.supersede(db, [current[i][0] for i in replaced if i in current])
+            store.insert_labels(
+                db,
+                [
+                    _stored(definition, answers[i], prediction_id=i, label=label, superseded=old, at=tx.at, by=actor.name, source=source)
+                    for i, label, old in fresh
+                ],
+            )
+        done = {**counts, "problems": problems}
+        return Done(done, after=dict(counts), subject=f"{len(good)} labels")
 
     return acts.perform(home, actor, "feed_labels", work, project=project, key=key, now=now)
 
 
-def _columns(home: Home, project: str, definition: Definition, table: Any) -> tuple[list[str], list[Any]]:
-    names = {str(c).strip().lower(): c for c in table.columns}
-    if "prediction_id" in names and "label" in names:
-        return list(table[names["prediction_id"]]), list(table[names["label"]])
-    if "prediction_id" in names and definition.target.lower() in names:
-        return list(table[names["prediction_id"]]), list(table[names[definition.target.lower()]])
-    if definition.key and definition.key.lower() in names and definition.target.lower() in names:
-        logged = log.read(home, project)
-        known = dict(zip(logged[definition.key].astype(str), logged["prediction_id"], strict=True)) if definition.key in logged else {}
-        keys = [str(k) for k in table[names[definition.key.lower()]]]
-        return [known.get(k, "") for k in keys], list(table[names[definition.target.lower()]])
-    by_key = f", or {definition.key} and {definition.target}" if definition.key else ""
-    raise BadInput(f"Labels need the columns prediction_id and label{by_key}; this table has {', '.join(map(str, table.columns[:12]))}.")
+def _settle(
+    good: list[tuple[str, str]], current: dict[str, str], counts: dict[str, int]
+) -> tuple[list[tuple[str, str, bool]], set[str]]:
+    """What to add (id, label, superseded by a later row of the same table) and whose stored label is replaced; counts along."""
+    held = dict(current)
+    fresh: list[tuple[str, str]] = []
+    replaced: set[str] = set()
+    last: dict[str, int] = {}
+    for prediction_id, label in good:
+        before = held.get(prediction_id)
+        if before == label:
+            counts["same"] += 1
+            continue
+        counts["new" if before is None else "corrected"] += 1
+        if prediction_id in current:
+            replaced.add(prediction_id)
+        held[prediction_id] = label
+        last[prediction_id] = len(fresh)
+        fresh.append((prediction_id, label))
+    return [(i, label, last[i] != place) for place, (i, label) in enumerate(fresh)], replaced
+
+
+def _stored(
+    definition: Definition, answer: LoggedAnswer, *, prediction_id: str, label: str, superseded: bool, at: str, by: str, source: str
+) -> dict[str, Any]:
+    probabilities = json.dumps([round(p, 9) for p in answer.probabilities]) if answer.probabilities else None
+    return {
+        "project": definition.name, "prediction_id": prediction_id, "label": label, "predicted": answer.predicted,
+        "score": answer.score, "version": answer.version, "predicted_at": answer.at, "labelled_at": at, "by": by,
+        "source": source, "superseded": int(superseded), "probabilities": probabilities, "query": answer.query,
+        "counted": int(definition.is_classifier),
+    }  # fmt: skip
 
 
 def _read_labels(values: list[Any], definition: Definition) -> list[str | None]:
@@ -89,47 +219,51 @@ def _read_labels(values: list[Any], definition: Definition) -> list[str | None]:
 
     from core.datasets.prepare import prepare
 
-    seen = {str(v).strip() for v in values if v is not None}
-    if definition.task == "binary" and seen <= {"0", "1", "0.0", "1.0"}:
-        return [None if v is None else str(v).strip()[:1] for v in values]
-    table = pd.DataFrame({c.name: [None] * len(values) for c in definition.features}, dtype=object)
-    table[definition.target] = values
+    if definition.task == "binary":
+        values = [int(v) if isinstance(v, bool) and definition.positive.lower() != "false" else v for v in values]
+        if {_text(v) for v in values if not _is_empty(v)} <= {"0", "1", "0.0", "1.0"}:
+            return [None if _is_empty(v) else _text(v)[:1] for v in values]
+    # one nameless feature: reading the target needs none, and empty cells of many columns would cost more than the labels
+    bare = replace(definition, columns=(Column("_"),), known_cases=(), key="")
+    table = pd.DataFrame({"_": [None] * len(values), definition.target: pd.Series(values, dtype=object)}, dtype=object)
     if definition.group:
         table[definition.group] = "1"
-    target = prepare(table, definition, purpose="scoring").target
+    target = prepare(table, bare, purpose="scoring").target
     if target is None:
         return [None] * len(values)
     if definition.is_classifier:
         return [t if t in definition.classes else None for t in target]
-    return [None if t != t else repr(float(t)) for t in target]
+    return [repr(float(t)) if abs(t) < float("inf") else None for t in target]  # NaN is not below infinity either
 
 
-def _find(home: Home, project: str, prediction_id: str, groups: dict[str, Any]) -> dict[str, Any] | None:
-    uid, _, place = prediction_id.rpartition("-")
-    if not uid or not (place.isascii() and place.isdigit()):
-        return None
-    if uid not in groups:
-        group = store.find_group(reading(home.predictions_db), uid)
-        groups[uid] = (group, log.decode(group["payload"])) if group and group["project"] == project else None
-    if groups[uid] is None or not 1 <= int(place) <= groups[uid][0]["rows"]:
-        return None
-    group, frame = groups[uid]
-    row = frame.iloc[int(place) - 1]
-    score = row["out:score"]
-    return {
-        "predicted": str(row["out:prediction"]), "score": None if score != score else float(score),  # NaN differs from itself
-        "version": group["version"], "predicted_at": group["at"],
-    }
+def _name(problems: list[dict[str, Any]], row: _Row, value: Any, problem: str) -> None:
+    if len(problems) < NAMED:
+        shown = _text(value)[:80]
+        problems.append({"row": row.number, "value": shown, "problem": f"{shown!r} {problem}."})
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value != value or (isinstance(value, str) and not value.strip())  # NaN differs from itself
+
+
+def _text(value: Any) -> str:
+    """A cell as text; a whole number read from a workbook loses its ``.0``, as in the log."""
+    if _is_empty(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
 
 
 def labels_by_prediction(
     home: Home, project: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> dict[str, str]:
     """prediction_id -> current label, for predictions of a period."""
-    rows = store.list_labelled(
-        reading(home.predictions_db), project, since=stamp(since) if since else "", until=stamp(until) if until else "9999"
+    rows = store.read_answers(
+        reading(home.predictions_db), project, ("prediction_id", "label"), since=stamp(since) if since else "",
+        until=stamp(until) if until else "9999",
     )
-    return {r["prediction_id"]: r["label"] for r in rows}
+    return dict(rows)
 
 
 def live_quality(home: Home, project: str, *, now: datetime, days: int = 30, version: str | None = None) -> dict[str, Any] | None:
@@ -157,37 +291,42 @@ def daily_accuracy(
 def recent_quality(
     home: Home, project: str, *, now: datetime, days: int = 30, version: str | None = None
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """Both :func:`live_quality` and :func:`daily_accuracy`, counted once: a hundred thousand labels take a while."""
+    """Both :func:`live_quality` and :func:`daily_accuracy`, from the hourly counts: no label is looked at twice.
+
+    The period begins with the whole hour in which it would begin.
+    """
     since = stamp(now - timedelta(days=days))
     if not get_definition(home, project).is_classifier:
         return _quality_of_numbers(home, project, since, version), []
     outcomes = store.count_outcomes(reading(home.predictions_db), project, since=since, version=version)
     if not outcomes:
         return None, []
-    counts: Counter[str] = Counter()
+    by_label: dict[str, int] = defaultdict(int)
     by_day: dict[str, list[int]] = {}
-    for o in outcomes:
-        counts[o["label"]] += o["rows"]
-        hits_rows = by_day.setdefault(o["day"], [0, 0])
-        hits_rows[0] += o["rows"] if o["label"] == o["predicted"] else 0
-        hits_rows[1] += o["rows"]
+    for hour, _, label, predicted, rows in outcomes:
+        by_label[label] += rows
+        hits_rows = by_day.setdefault(hour[:10], [0, 0])
+        hits_rows[0] += rows if label == predicted else 0
+        hits_rows[1] += rows
     series = []
     for day, (hits, rows) in sorted(by_day.items()):
         low, high = wilson(hits, rows)
         series.append({"day": day, "rows": rows, "accuracy": hits / rows, "low": low, "high": high})
-    n, right = sum(counts.values()), sum(hits for hits, _ in by_day.values())
+    n, right = sum(by_label.values()), sum(hits for hits, _ in by_day.values())
     low, high = wilson(right, n)
-    quality = {"rows": n, "accuracy": right / n, "low": low, "high": high, "baseline_accuracy": max(counts.values()) / n}
+    quality = {"rows": n, "accuracy": right / n, "low": low, "high": high, "baseline_accuracy": max(by_label.values()) / n}
     return quality, series
 
 
 def _quality_of_numbers(home: Home, project: str, since: str, version: str | None) -> dict[str, Any] | None:
-    rows = store.list_labelled(reading(home.predictions_db), project, since=since, version=version)
+    rows = store.read_answers(
+        reading(home.predictions_db), project, ("label", "predicted"), since=since, until="9999", version=version
+    )
     if not rows:
         return None
     n = len(rows)
-    truth = [float(r["label"]) for r in rows]
-    errors = [float(r["predicted"]) - t for r, t in zip(rows, truth, strict=True)]
+    truth = [float(label) for label, _ in rows]
+    errors = [float(predicted) - t for (_, predicted), t in zip(rows, truth, strict=True)]
     mean = sum(truth) / n
     return {
         "rows": n, "mae": sum(map(abs, errors)) / n, "rmse": (sum(e * e for e in errors) / n) ** 0.5,
