@@ -437,3 +437,23 @@ CREATE TRIGGER label_deletions_are_noted AFTER DELETE ON labels
 BEGIN INSERT INTO label_changes VALUES (old.project, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;;
 """,
     )
+
+
+@log()
+def p006_observations_by_day(db: Database) -> None:
+    # nothing has written to the table yet; percentiles of posted values need their distribution, not only their sums
+    _run(
+        db,
+        """
+DROP TABLE observation_minutes;;
+CREATE TABLE observation_counts (
+    id INTEGER PRIMARY KEY, level TEXT NOT NULL CHECK (level IN ('minute','hour','day')), project TEXT NOT NULL,
+    name TEXT NOT NULL, bucket TEXT NOT NULL, n INTEGER NOT NULL, total REAL NOT NULL, total_sq REAL NOT NULL,
+    least REAL NOT NULL, most REAL NOT NULL, last REAL NOT NULL, last_at TEXT NOT NULL, histogram BLOB NOT NULL
+) STRICT;;
+CREATE UNIQUE INDEX observation_counts_by_key ON observation_counts(level, project, bucket, name);;
+CREATE TABLE observation_names (
+    project TEXT NOT NULL, name TEXT NOT NULL, since TEXT NOT NULL, PRIMARY KEY (project, name)
+) STRICT, WITHOUT ROWID;;
+""",
+    )
