@@ -71,3 +71,62 @@ def list_requests(db: Database, project: str | None, *, since: str, until: str, 
 def find_requests(db: Database, request_id: str) -> list[dict[str, Any]]:
     """All requests of one id, oldest first."""
     return [dict(r) for r in db.conn.execute("SELECT * FROM requests WHERE request_id = ? ORDER BY id", (request_id,))]
+
+
+# Posted metrics
+
+
+def list_observation_names(db: Database, project: str | None = None) -> list[tuple[str, str]]:
+    """(project, name) of everything that was ever posted, in alphabetical order."""
+    where, values = ("", []) if project is None else (" WHERE project = ?", [project])
+    sql = f"SELECT project, name FROM observation_names{where} ORDER BY project, name"  # noqa: S608
+    return [(r["project"], r["name"]) for r in db.conn.execute(sql, values)]
+
+
+def add_observation_name(db: Database, project: str, name: str, at: str) -> None:
+    db.conn.execute("INSERT INTO observation_names(project, name, since) VALUES (?,?,?) ON CONFLICT DO NOTHING", (project, name, at))
+
+
+def insert_observations(db: Database, rows: Iterable[tuple[str, str, float, str, str]]) -> None:
+    """Posted values one by one: project, name, value, at, by."""
+    db.conn.executemany("INSERT INTO observations(project, name, value, at, by) VALUES (?,?,?,?,?)", rows)
+
+
+def add_observation_count(db: Database, values: dict[str, Any], merge: Callable[[list[bytes]], bytes]) -> None:
+    """Add to one row of counts (the columns of observation_counts but the id); to be called inside a write transaction."""
+    key = tuple(values[k] for k in ("level", "project", "name", "bucket"))
+    found = db.conn.execute(
+        "SELECT id, histogram FROM observation_counts WHERE level = ? AND project = ? AND name = ? AND bucket = ?", key
+    ).fetchone()
+    if found is None:
+        columns, marks = ", ".join(values), ", ".join("?" * len(values))
+        db.conn.execute(f"INSERT INTO observation_counts({columns}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
+        return
+    db.conn.execute(
+        """UPDATE observation_counts SET n = n + :n, total = total + :total, total_sq = total_sq + :total_sq,
+           least = min(least, :least), most = max(most, :most), histogram = :histogram,
+           last = CASE WHEN :last_at >= last_at THEN :last ELSE last END, last_at = max(last_at, :last_at) WHERE id = :id""",
+        {**values, "histogram": merge([found["histogram"], values["histogram"]]), "id": found["id"]},
+    )
+
+
+def list_observation_counts(db: Database, project: str, level: str, since: str, until: str) -> list[Any]:
+    """Counts of one level in ``since`` <= bucket < ``until``, by name and bucket."""
+    return db.conn.execute(
+        """SELECT * FROM observation_counts WHERE level = ? AND project = ? AND bucket >= ? AND bucket < ?
+           ORDER BY bucket, name""",
+        (level, project, since, until),
+    ).fetchall()
+
+
+def find_last_observations(db: Database) -> list[dict[str, Any]]:
+    """The newest value of every posted metric: project, name, last, last_at, and how many were ever posted."""
+    rows = db.conn.execute(
+        """SELECT n.project, n.name,
+           (SELECT last FROM observation_counts c WHERE c.level = 'day' AND c.project = n.project AND c.name = n.name
+            ORDER BY bucket DESC LIMIT 1) AS last,
+           (SELECT last_at FROM observation_counts c WHERE c.level = 'day' AND c.project = n.project AND c.name = n.name
+            ORDER BY bucket DESC LIMIT 1) AS last_at
+           FROM observation_names n ORDER BY n.project, n.name"""
+    )
+    return [dict(r) for r in rows if r["last"] is not None]

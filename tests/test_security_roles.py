@@ -97,6 +97,10 @@ def prediction_label(home: Home) -> bytes:
     return f"prediction_id,label\n{found},1\n".encode()
 
 
+def label_rows(home: Home) -> list[dict[str, Any]]:
+    return [{"prediction_id": log.read(home, PROJECT)["prediction_id"].iloc[0], "label": 0}]
+
+
 def hr_database(home: Home) -> Path:
     return home.root / "samples" / "future_skills" / samples.HR_DATABASE
 
@@ -182,6 +186,8 @@ ACTS = (
     Act("core.scoring.labels.feed_labels", "feed_labels", "feed_labels",
         lambda h, a: labels.feed_labels(h, a, PROJECT, prediction_label(h), file_name="labels.csv"),
         by_hand=f"feedback {PROJECT} {{labels}}"),
+    Act("core.scoring.labels.feed_label_rows", "feed_labels", "feed_labels",
+        lambda h, a: labels.feed_label_rows(h, a, PROJECT, label_rows(h), source="api")),
     Act("core.approvals.request_release", "request_release", "request_release",
         lambda h, a: approvals.request_release(h, a, PROJECT, "1.1.0", reason="again"),
         lambda h: approvals.withdraw(h, SCIENTIST, 2), f"request {PROJECT} 1.1.0 --reason again"),
@@ -207,10 +213,12 @@ WRITES = {
     "core.clock": {"tick"},
     "core.jobs.jobs": {"note_dead", "note_exit"},
     "core.keys": {"_touch"},
+    "core.monitoring.observations": {"post"},
     "core.jobs.worker": {"run", "_beat"},
     "core.jobs.supervisor": {"stop", "turn"},
     "core.drift.job": {"run"},
     "core.scoring.log": {"append"},
+    "core.scoring.journal": {"_write"},
     "core.acts": {"perform", "unattended"},
 }  # fmt: skip
 # Changes that no signed-in person makes; each leaves an audit event in its transaction.
@@ -223,6 +231,7 @@ BEHIND = {
     "core.accounts._set_active": {"core.accounts.close_account", "core.accounts.reopen_account"},
     "core.monitoring.alerts._change": {"core.monitoring.alerts.acknowledge", "core.monitoring.alerts.resolve"},
     "core.approvals._decide": {"core.approvals.approve", "core.approvals.reject"},
+    "core.scoring.labels._feed": {"core.scoring.labels.feed_labels", "core.scoring.labels.feed_label_rows"},
 }
 
 

@@ -121,3 +121,40 @@ def _pack(sums: np.ndarray, counts: np.ndarray) -> tuple[bytes, bytes]:
     filled = np.flatnonzero(counts)
     pairs = np.stack([filled, counts[filled]], axis=1)
     return sums.astype("<f8").tobytes(), pairs.astype("<u4").tobytes()
+
+
+# Values of any sign and size, as clients post them: bins of 2 % on both sides of zero.
+
+_LEAST_VALUE = 1e-12  # what is nearer to zero counts as zero
+
+
+def measure_values(values: np.ndarray) -> bytes:
+    """Histogram of finite values, as it is stored."""
+    sizes = np.abs(values)
+    far = sizes >= _LEAST_VALUE
+    bins = np.floor(np.log(np.where(far, sizes, 1.0) / _LEAST_VALUE) / math.log(RATIO)).astype(np.int64) + 1
+    return _pack_values(*np.unique(np.where(far, np.sign(values) * bins, 0).astype(np.int64), return_counts=True))
+
+
+def merge_values(parts: list[bytes]) -> bytes:
+    """Several histograms of values as one."""
+    pairs = np.frombuffer(b"".join(parts), dtype="<i8").reshape(-1, 2)
+    keys, place = np.unique(pairs[:, 0], return_inverse=True)
+    return _pack_values(keys, np.bincount(place, weights=pairs[:, 1], minlength=len(keys)))
+
+
+def find_value_percentiles(parts: list[bytes], shares: tuple[float, ...], least: float, most: float) -> list[float]:
+    """Nearest-rank percentiles of posted values, within 1 % of each value's size and never outside what was posted."""
+    pairs = np.frombuffer(merge_values(parts), dtype="<i8").reshape(-1, 2)
+    cumulated = np.cumsum(pairs[:, 1])
+    found = []
+    for share in shares:
+        rank = max(math.ceil(share * cumulated[-1] - 1e-9), 1)
+        key = int(pairs[np.searchsorted(cumulated, rank), 0])
+        size = _LEAST_VALUE * RATIO ** (abs(key) - 0.5) if key else 0.0
+        found.append(min(max(math.copysign(size, key), least), most))
+    return found
+
+
+def _pack_values(keys: np.ndarray, counts: np.ndarray) -> bytes:
+    return np.stack([keys, counts], axis=1).astype("<i8").tobytes()

@@ -103,7 +103,7 @@ def window(home: Home, project: str | None, minutes: int, *, now: datetime) -> W
     project : str or None
         None: all projects, and the requests that name none.
     """
-    until = _cut(now, "minute") + _SPANS["minute"]
+    until = floor_to(now, "minute") + _SPANS["minute"]
     since = until - timedelta(minutes=minutes)
     earlier = between(home, project, since - timedelta(minutes=minutes), since, now=now)
     return replace(between(home, project, since, until, now=now), before=earlier)
@@ -111,7 +111,7 @@ def window(home: Home, project: str | None, minutes: int, *, now: datetime) -> W
 
 def between(home: Home, project: str | None, since: datetime, until: datetime, *, now: datetime) -> Window:
     """One period of whole minutes (cut to them), with no window before it."""
-    since, until = _cut(since, "minute"), _cut(until, "minute")
+    since, until = floor_to(since, "minute"), floor_to(until, "minute")
     rows: list[Any] = []
     for level, first, last in cover(since, until):
         letters = store.LEVELS[level]
@@ -135,12 +135,12 @@ def series(home: Home, project: str | None, since: datetime, until: datetime, st
     step : timedelta
         Whole minutes; a multiple of an hour or a day is read from the counts of hours or days.
     """
-    level = next(name for name, span in _SPANS.items() if not step % span)
-    since, letters = _cut(since, level), store.LEVELS[level]
+    level = level_of(step)
+    since, letters = floor_to(since, level), store.LEVELS[level]
     steps = max(-(-(until - since) // step), 0)
     end = since + steps * step
     rows = store.list_traffic(reading(home.predictions_db), project, level, stamp(since)[:letters], stamp(end)[:letters])
-    places = [(_parse_bucket(r["bucket"]) - since) // step for r in rows]
+    places = [find_place(r["bucket"], since, step) for r in rows]
     tally = histogram.read([(r["sums"], r["histogram"]) for r in rows], places, steps)
     members: list[list[Any]] = [[] for _ in range(steps)]
     for place, row in zip(places, rows, strict=True):
@@ -162,9 +162,9 @@ def cover(since: datetime, until: datetime) -> list[tuple[str, datetime, datetim
     pieces: list[tuple[str, datetime, datetime]] = []
     at = since
     for level, next_level in (("minute", "hour"), ("hour", "day"), ("day", ""), ("hour", ""), ("minute", "")):
-        last = _cut(until, level)
+        last = floor_to(until, level)
         if next_level:  # only up to where the longer buckets begin
-            start = _cut(at, next_level)
+            start = floor_to(at, next_level)
             last = min(last, start if start == at else start + _SPANS[next_level])
         if last > at:
             pieces.append((level, at, last))
@@ -172,15 +172,23 @@ def cover(since: datetime, until: datetime) -> list[tuple[str, datetime, datetim
     return pieces
 
 
-def _cut(moment: datetime, level: str) -> datetime:
+def level_of(step: timedelta) -> str:
+    """The longest counts that a step can be read from: "day", "hour" or "minute"."""
+    return next(name for name, span in _SPANS.items() if not step % span)
+
+
+def floor_to(moment: datetime, level: str) -> datetime:
+    """The beginning of the minute, hour or day (UTC) that a moment lies in."""
     moment = moment.astimezone(UTC).replace(second=0, microsecond=0)
     if level == "minute":
         return moment
     return moment.replace(minute=0) if level == "hour" else moment.replace(hour=0, minute=0)
 
 
-def _parse_bucket(text: str) -> datetime:
-    return datetime.fromisoformat(text if len(text) > 13 else text + ("T00:00" if len(text) == 10 else ":00")).replace(tzinfo=UTC)
+def find_place(bucket: str, since: datetime, step: timedelta) -> int:
+    """Which step after ``since`` a bucket ("2026-11-21", "2026-11-21T14", "2026-11-21T14:52") belongs to."""
+    text = bucket if len(bucket) > 13 else bucket + ("T00:00" if len(bucket) == 10 else ":00")
+    return (datetime.fromisoformat(text).replace(tzinfo=UTC) - since) // step
 
 
 def _add_up(rows: list[Any]) -> tuple[int, int, int, int]:
