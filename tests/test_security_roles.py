@@ -370,6 +370,7 @@ def test_a_new_act_without_a_row_in_this_table_fails_here():
     assert {e for e in entries if e not in acting} == {
         "core.accounts.close_account", "core.accounts.reopen_account", "core.approvals.approve", "core.approvals.reject",
         "core.monitoring.alerts.acknowledge", "core.monitoring.alerts.resolve",
+        "core.scoring.labels.feed_labels", "core.scoring.labels.feed_label_rows",
         "core.projects.creation.create_with_data", "core.audit_export.export_audit_file",
     }  # fmt: skip
 
