@@ -64,13 +64,14 @@ def close_all() -> None:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[Database]:
-    """One write transaction: BEGIN IMMEDIATE, then COMMIT, or ROLLBACK if the block raises."""
+    """One write transaction: BEGIN IMMEDIATE, then COMMIT, or ROLLBACK if the block or the COMMIT raises."""
     database = reading(path)
     connection = database.conn
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield database
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has undone it already; a COMMIT that failed has not
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")

@@ -1,25 +1,88 @@
-"""The prediction log: groups of rows as Parquet blobs, hourly counts beside them, and the labels that came back."""
+"""The prediction log: groups of rows as blobs, hourly counts and profiles beside them, and the labels that came back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from sqlite_utils import Database
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def insert_group(db: Database, values: dict[str, Any], label_counts: dict[str, tuple[int, int]]) -> None:
-    """One group and its share of the hourly counts (label -> rows, rows with problems), in the caller's transaction."""
-    columns, marks = ", ".join(values), ", ".join("?" * len(values))
-    db.conn.execute(f"INSERT INTO groups({columns}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
-    hour = values["at"][:13]
-    for label, (rows, problem_rows) in label_counts.items():
-        db.conn.execute(
-            """INSERT INTO rollups(project, version, hour, label, rows, problem_rows) VALUES (?,?,?,?,?,?)
-               ON CONFLICT(project, hour, version, label)
-               DO UPDATE SET rows = rows + excluded.rows, problem_rows = problem_rows + excluded.problem_rows""",
-            (values["project"], values["version"], hour, label, rows, problem_rows),
-        )
+
+GROUP_COLUMNS = (
+    "uid", "project", "version", "request_id", "at", "rows", "problem_rows", "caller", "source", "latency_ms", "payload", "stages",
+)  # fmt: skip
+_MANY = 64  # rows of one INSERT: each statement gives the interpreter's lock away once, so few statements are quick statements
+
+
+def insert_groups(db: Database, groups: list[tuple[Any, ...]]) -> None:
+    """Groups as tuples of GROUP_COLUMNS, in the caller's transaction."""
+    for start in range(0, len(groups), _MANY):
+        part = groups[start : start + _MANY]
+        db.conn.execute(_insert_groups_sql(len(part)), [value for group in part for value in group])
+
+
+@lru_cache
+def _insert_groups_sql(rows: int) -> str:
+    marks = f"({','.join('?' * len(GROUP_COLUMNS))})"
+    return f"INSERT INTO groups({','.join(GROUP_COLUMNS)}) VALUES {','.join([marks] * rows)}"  # noqa: S608
+
+
+def add_label_counts(db: Database, counts: list[tuple[str, str, str, str, int, int, int]]) -> None:
+    """Add to the hourly counts: project, version, hour, label, rows, rows with problems, unsure rows."""
+    db.conn.executemany(
+        """INSERT INTO rollups(project, version, hour, label, rows, problem_rows, unsure) VALUES (?,?,?,?,?,?,?)
+           ON CONFLICT(project, hour, version, label) DO UPDATE SET rows = rows + excluded.rows,
+           problem_rows = problem_rows + excluded.problem_rows, unsure = unsure + excluded.unsure""",
+        counts,
+    )
+
+
+def add_hour_profile(db: Database, *, project: str, version: str, hour: str, bins_id: str, rows: int, counts: np.ndarray) -> None:
+    """Add counts (int64, shape (bins,)) to an hour's profile; negative ones take away."""
+    import numpy as np
+
+    key = (project, version, hour, bins_id)
+    known = db.conn.execute(
+        "SELECT rows, counts FROM hour_profiles WHERE project = ? AND version = ? AND hour = ? AND bins_id = ?", key
+    ).fetchone()
+    if known is not None:
+        rows, counts = rows + known["rows"], counts + np.frombuffer(known["counts"], dtype=np.int64)
+    db.conn.execute(
+        "INSERT OR REPLACE INTO hour_profiles(project, version, hour, bins_id, rows, counts) VALUES (?,?,?,?,?,?)",
+        (*key, rows, counts.astype(np.int64, copy=False).tobytes()),
+    )
+
+
+def list_hour_profiles(
+    db: Database, project: str, bins_id: str, *, since: str = "", until: str = "9999", version: str | None = None
+) -> list[dict[str, Any]]:
+    """version, hour, rows, counts (int64 as bytes) of the hours from ``since`` to ``until``, both inclusive."""
+    sql = """SELECT version, hour, rows, counts FROM hour_profiles
+             WHERE project = ? AND bins_id = ? AND hour >= ? AND hour <= ?"""
+    values = [project, bins_id, since, until]
+    if version is not None:
+        sql += " AND version = ?"
+        values.append(version)
+    return [dict(r) for r in db.conn.execute(sql + " ORDER BY hour", values)]
+
+
+def insert_case_keys(db: Database, keys: list[tuple[str, str, str]]) -> None:
+    """project, key, prediction_id."""
+    db.conn.executemany("INSERT OR IGNORE INTO case_keys(project, key, prediction_id) VALUES (?,?,?)", keys)
+
+
+def find_by_key(db: Database, project: str, key: str) -> list[str]:
+    """Ids of the predictions of a business key, the newest group first."""
+    rows = db.conn.execute(
+        """SELECT k.prediction_id FROM case_keys k JOIN groups g ON g.uid = substr(k.prediction_id, 1, instr(k.prediction_id, '-') - 1)
+           WHERE k.project = ? AND k.key = ? ORDER BY g.at DESC, k.prediction_id""",
+        (project, key),
+    )
+    return [r["prediction_id"] for r in rows]
 
 
 def count_rows(db: Database, project: str, *, since: str, until: str = "9999", version: str | None = None) -> int:

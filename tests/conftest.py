@@ -14,6 +14,7 @@ from core.demo import prepare_demo
 from core.home import Home, open_home
 from core.jobs import worker
 from core.registry import versions
+from core.scoring import journal
 from core.training import runs
 from pages import contents, session
 from storage.connection import close_all
@@ -26,6 +27,7 @@ SMALL = [("dummy", {}), ("logistic_regression", {}), ("random_forest", {"n_estim
 def _close_connections() -> Iterator[None]:
     """A test's databases go with its folder; their connections must not stay open for the whole session."""
     yield
+    journal.close_journals()
     close_all()
 
 

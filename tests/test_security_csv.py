@@ -23,6 +23,7 @@ from core.projects import projects
 from core.projects.definition import Column, check
 from core.scoring import job as scoring
 from core.scoring import labels, log, predict
+from core.scoring.payload import make_table, write_parquet
 from core.times import utc_now
 from storage.connection import close_all
 from tests.conftest import copy_home
@@ -296,9 +297,13 @@ def test_a_feature_called_like_a_column_of_the_log_keeps_its_values(shared):
     features = pd.DataFrame({"version": ["A", "B"], "at": [1.5, 2.5], "caller": ["c", "d"], "request_id": ["r", "s"]})
     features = features.astype(dict.fromkeys(("version", "caller", "request_id"), object))  # as the feature path makes them
     outputs = pd.DataFrame({"prediction": ["1", "0"], "score": [1.0, 2.0], "confidence": [0.5, 0.5], "problems": ["", ""]})
+    columns = {**features, **{f"out:{name}": outputs[name] for name in outputs}}
     log.append(
-        shared, uid=uid, project="names", version="1.0.0", request_id="q", now=utc_now(), caller="devops", source="test",
-        latency_ms=None, payload=log.encode(features, outputs), labels=["1", "0"], problem_flags=[False, False],
+        shared,
+        log.Group(
+            uid, "names", "1.0.0", "q", utc_now(), "devops", "test", None, {}, 2, write_parquet(make_table(columns)),
+            {"1": (1, 0, 0), "0": (1, 0, 0)},
+        ),
     )  # fmt: skip
     seen = log.read(shared, "names")
     assert seen[list(features.columns)].equals(features)

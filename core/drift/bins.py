@@ -270,10 +270,11 @@ def _factorise(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     Each distinct value, not each row, is turned into text and looked up.
     """
     codes, found = pd.factorize(values)
-    return codes, [_text(value) for value in found]
+    return codes, [category_text(value) for value in found]
 
 
-def _text(value: Any) -> str:
+def category_text(value: Any) -> str:
+    """How a category is named: 1 and 1.0 are one value."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # a missing value elsewhere in the column turns 1 into 1.0
     return str(value)

@@ -105,8 +105,9 @@ def predict_rows(
     _check_had_green_light(home, project, version)
     scorer = load_scorer(home, project, version)
     request_id = request_id or secrets.token_hex(8)
-    chunk = _score_chunk(scorer, pd.DataFrame(rows))
-    _log_chunk(home, scorer, chunk, request_id, actor.name, source, now or utc_now())
+    about = {"request_id": request_id, "at": now or utc_now(), "caller": actor.name, "source": source}
+    chunk = _score_chunk(home, scorer, pd.DataFrame(rows), about)
+    log.append(home, chunk.group)
     return Answer(request_id, project, scorer.version, chunk.outputs, chunk.scored.probabilities, scorer.definition.classes)
 
 
@@ -137,10 +138,11 @@ def predict_file(
     rows = problem_rows = 0
     by_prediction: dict[str, int] = {}
     with CsvWriter(out_path) as writer:
-        for chunk in _score_stream(scorer, _read_chunks(in_path) if kept is None else iter(kept)):
+        about = {"request_id": request_id, "at": now or utc_now(), "caller": actor.name, "source": source}
+        for chunk in _score_stream(home, scorer, _read_chunks(in_path) if kept is None else iter(kept), about):
             if check_cancelled is not None:
                 check_cancelled()
-            _log_chunk(home, scorer, chunk, request_id, actor.name, source, now or utc_now())
+            log.append(home, chunk.group)
             writer.write(chunk.output_table())
             rows += len(chunk.outputs)
             problem_rows += sum(chunk.problem_flags)
@@ -160,10 +162,9 @@ class _Chunk:
     table: pd.DataFrame  # as it came
     outputs: pd.DataFrame
     scored: Scored
-    payload: bytes
+    group: log.Group
     labels: list[str]
     problem_flags: list[bool]
-    latency_ms: float
 
     def output_table(self) -> pd.DataFrame:
         import pandas as pd
@@ -188,13 +189,13 @@ def _read_chunks(path: Path) -> Iterator[pd.DataFrame]:
     return stream_table(path, chunk_rows=CHUNK_ROWS)
 
 
-def _score_stream(scorer: Scorer, chunks: Iterator[pd.DataFrame]) -> Iterator[_Chunk]:
+def _score_stream(home: Home, scorer: Scorer, chunks: Iterator[pd.DataFrame], about: dict[str, Any]) -> Iterator[_Chunk]:
     """Score chunks two at a time, hand them on in order."""
     waiting: deque[Future[_Chunk]] = deque()
     with ThreadPoolExecutor(2) as pool:
         try:
             for number, table in enumerate(chunks):
-                waiting.append(pool.submit(_score_chunk, scorer, table, 1, number == 0))
+                waiting.append(pool.submit(_score_chunk, home, scorer, table, about, 1, number == 0))
                 if len(waiting) >= IN_FLIGHT:
                     yield waiting.popleft().result()
             while waiting:
@@ -204,7 +205,9 @@ def _score_stream(scorer: Scorer, chunks: Iterator[pd.DataFrame]) -> Iterator[_C
                 future.cancel()
 
 
-def _score_chunk(scorer: Scorer, table: pd.DataFrame, threads: int = 2, first: bool = True) -> _Chunk:
+def _score_chunk(
+    home: Home, scorer: Scorer, table: pd.DataFrame, about: dict[str, Any], threads: int = 2, first: bool = True
+) -> _Chunk:
     import pandas as pd
 
     from core.datasets.prepare import prepare, problem_texts
@@ -226,17 +229,7 @@ def _score_chunk(scorer: Scorer, table: pd.DataFrame, threads: int = 2, first: b
     if scored.probabilities is not None:
         for place, name in enumerate(scorer.definition.classes):
             kept[f"probability:{name}"] = scored.probabilities[:, place]
-    features = prepared.features
-    if prepared.key is not None and scorer.definition.key not in features.columns:
-        features = features.assign(**{scorer.definition.key: prepared.key})
     labels = [str(p) for p in scored.prediction] if scorer.definition.is_classifier else [""] * len(table)
     latency = 1000 * (time.perf_counter() - started)
-    payload = log.encode(features, kept)
-    return _Chunk(uid, table, outputs, scored, payload, labels, [bool(p) for p in problems], latency)
-
-
-def _log_chunk(home: Home, scorer: Scorer, chunk: _Chunk, request_id: str, caller: str, source: str, now: datetime) -> None:
-    log.append(
-        home, uid=chunk.uid, project=scorer.project, version=scorer.version, request_id=request_id, now=now, caller=caller,
-        source=source, latency_ms=chunk.latency_ms, payload=chunk.payload, labels=chunk.labels, problem_flags=chunk.problem_flags,
-    )
+    group = log.make_group(home, scorer, prepared.features, kept, uid=uid, latency_ms=latency, keys=prepared.key, **about)
+    return _Chunk(uid, table, outputs, scored, group, labels, [bool(p) for p in problems])

@@ -1,0 +1,214 @@
+"""Many small writes to the prediction log in few transactions (group commit).
+
+A commit costs the disk's time, however little is in it. So groups of all threads are handed to one writer thread; it takes
+everything that waits, writes it in one transaction with synchronous=FULL, and only then tells each thread that its group is
+on disk. Nothing is told before, so nothing that was told can be lost; what was not told may or may not be in the log.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from core.errors import GreenlightError
+from core.home import Home
+from core.scoring import log as prediction_log
+from core.scoring.log import Group
+from storage.connection import close_all, writing
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+log = logging.getLogger("greenlight.app")
+
+WAITING_GROUPS = 10_000  # what may wait for the disk; more is refused, so that memory stays bounded
+WAITING_BYTES = 64 * 1024 * 1024
+MOST_AT_ONCE = 1_000  # groups of one transaction: the others' answers wait for it
+NOTES_SECONDS = 0.5
+NOTE_TRIES = 5
+LOCK_SECONDS = 10  # how long another writer may keep the log locked
+
+
+class NotLogged(GreenlightError):
+    """The group is not in the log, so its answers must not be given as logged; trying again later may succeed."""
+
+
+class Journal:
+    """The writer of one home in this process; get it with :func:`of`."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._pid = os.getpid()
+        self._wake = threading.Condition(threading.Lock())
+        self._groups: deque[tuple[Group, Future[None]]] = deque()
+        self._bytes = 0
+        self._notes: list[tuple[Callable[[Database], None], int]] = []
+        self._flushes: list[Future[None]] = []
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def submit(self, group: Group) -> Future[None]:
+        """Hand a group to the writer; the future is resolved when it is on disk.
+
+        Returns
+        -------
+        Future
+            Raises NotLogged where the group could not be written, or too much waits already.
+        """
+        if os.getpid() != self._pid:  # the thread did not come along when the process was forked
+            return of(self.home).submit(group)
+        future: Future[None] = Future()
+        with self._wake:
+            if self._closing:
+                future.set_exception(NotLogged("The prediction log is being closed; send the rows again in a moment."))
+            elif len(self._groups) >= WAITING_GROUPS or self._bytes >= WAITING_BYTES:
+                future.set_exception(
+                    NotLogged(f"{len(self._groups):,} groups wait for the prediction log; send the rows again in a moment.")
+                )
+            else:
+                self._groups.append((group, future))
+                self._bytes += len(group.payload)
+                self._wake.notify()
+        return future
+
+    def note(self, apply: Callable[[Database], None]) -> None:
+        """Let something small ride along in the next transaction, after half a second at the latest; nobody waits for it.
+
+        ``apply`` may be called again when its transaction failed, so it must not use up what it writes. One that raises is
+        logged and dropped; the groups beside it are not touched by that.
+        """
+        if os.getpid() != self._pid:
+            of(self.home).note(apply)
+            return
+        with self._wake:
+            self._notes.append((apply, 1))
+
+    def flush(self) -> None:
+        """Wait until everything that was handed over before is on disk (or refused)."""
+        if os.getpid() != self._pid or not self._thread.is_alive():
+            return
+        done: Future[None] = Future()
+        with self._wake:
+            self._flushes.append(done)
+            self._wake.notify()
+        done.result()
+
+    def close(self) -> None:
+        """Write what waits and end the thread; what is handed over later is refused."""
+        if os.getpid() != self._pid:
+            return
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+        with _lock:
+            if _journals.get(str(self.home.root)) is self:
+                del _journals[str(self.home.root)]
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        finally:
+            close_all()
+
+    def _turn(self) -> bool:
+        """Wait for something, write it; False when there is nothing more to come."""
+        with self._wake:
+            if not (self._groups or self._flushes or self._closing):
+                self._wake.wait(NOTES_SECONDS)
+            batch = [self._groups.popleft() for _ in range(min(len(self._groups), MOST_AT_ONCE))]
+            self._bytes -= sum(len(group.payload) for group, _ in batch)
+            notes, self._notes = self._notes, []
+            flushes: list[Future[None]] = []
+            if not self._groups:
+                flushes, self._flushes = self._flushes, []
+            ending = self._closing and not self._groups
+        if batch or notes:
+            self._write(batch, notes)
+        for flush in flushes:
+            flush.set_result(None)
+        return not ending
+
+    def _write(self, batch: list[tuple[Group, Future[None]]], notes: list[tuple[Callable[[Database], None], int]]) -> None:
+        try:
+            with writing(self.home.predictions_db) as db:
+                if batch:
+                    prediction_log.write_groups(db, [group for group, _ in batch])
+                for apply, _ in notes:
+                    _apply_alone(db, apply)
+        except sqlite3.OperationalError as error:  # disk full, locked, read-only: the same for all of them
+            self._refuse(batch, error)
+            with self._wake:
+                self._notes[:0] = [(apply, tries + 1) for apply, tries in notes if tries < NOTE_TRIES]
+        except Exception as error:  # the boundary of the thread: one bad group must not end the log of all others
+            if len(batch) == 1:
+                self._refuse(batch, error)
+                batch = []
+            for one in batch:
+                self._write([one], [])
+            with self._wake:
+                self._notes[:0] = notes
+        else:
+            for _, future in batch:
+                future.set_result(None)
+
+    def _refuse(self, batch: list[tuple[Group, Future[None]]], error: Exception) -> None:
+        log.error("%d groups of predictions were not logged", len(batch), exc_info=error)
+        for _, future in batch:
+            refusal = NotLogged(f"The prediction log could not be written ({error}); nothing of this request is kept. Try again.")
+            refusal.__cause__ = error
+            future.set_exception(refusal)
+
+
+def of(home: Home) -> Journal:
+    """The journal of a home in this process; started at first use."""
+    root = str(home.root)
+    journal = _journals.get(root)
+    if journal is not None and not journal._closing:
+        return journal
+    with _lock:
+        journal = _journals.get(root)
+        if journal is None or journal._closing:
+            journal = _journals[root] = Journal(home)
+        return journal
+
+
+def close_journals() -> None:
+    """Write what waits everywhere and end all threads of this process."""
+    for journal in list(_journals.values()):
+        journal.close()
+
+
+_journals: dict[str, Journal] = {}
+_lock = threading.Lock()
+
+
+def _apply_alone(db: Database, apply: Callable[[Database], None]) -> None:
+    db.conn.execute("SAVEPOINT note")
+    try:
+        apply(db)
+    except Exception as error:  # a boundary: nobody waits for a note, and the groups beside it must be written
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise  # the disk is at fault, not the note
+        db.conn.execute("ROLLBACK TO note")
+        log.exception("a note beside the prediction log was dropped")
+    db.conn.execute("RELEASE note")
+
+
+def _forget_after_fork() -> None:
+    global _lock
+    _journals.clear()
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
+atexit.register(close_journals)
