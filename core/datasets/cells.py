@@ -72,7 +72,7 @@ def read_numbers(values: Any, decimal: str = "") -> tuple[np.ndarray, Bad]:
             texts[i], has_text = cell, True
         elif _is_missing(cell):
             continue
-        elif isinstance(cell, abstract.Real) and not isinstance(cell, bool | np.bool_) and math.isfinite(cell):
+        elif isinstance(cell, abstract.Real) and not isinstance(cell, bool | np.bool_) and _fits(cell):
             result[i] = float(cell)
         else:
             wrong[i] = cell
@@ -87,7 +87,7 @@ def read_numbers(values: Any, decimal: str = "") -> tuple[np.ndarray, Bad]:
         return result, None
     rows = np.array(sorted(wrong), dtype=np.int64)
     bad = np.empty(len(rows), dtype=object)
-    bad[:] = [str(wrong[r]) for r in rows.tolist()]
+    bad[:] = [_spell(wrong[r]) for r in rows.tolist()]
     return result, (rows, bad)
 
 
@@ -149,6 +149,21 @@ def with_missing(uniques: np.ndarray, missing: object) -> np.ndarray:
     return np.array([*uniques, missing], dtype=object)
 
 
+def _fits(number: Any) -> bool:
+    """Whether it is finite as a float; a whole number of 400 digits is not."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _spell(value: Any) -> str:
+    try:
+        return str(value)
+    except ValueError:  # Python refuses to write out a whole number of more than 4,300 digits
+        return "a number of thousands of digits"
+
+
 def _arrow(values: Any) -> Any:
     import pyarrow as pa
 
@@ -161,7 +176,7 @@ def _as_text(value: Any) -> str:
         number = float(value)
         if number.is_integer() and abs(number) < 1e15:
             return str(int(number))
-    return str(value)
+    return _spell(value)
 
 
 def _is_missing(value: Any) -> bool:

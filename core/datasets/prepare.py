@@ -184,6 +184,20 @@ def problem_texts(prepared: Prepared) -> list[str]:
     return texts.tolist()
 
 
+def read_value(value: Any, column: Column) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    """One value as a column of it alone would be read: (number or category, NaN where missing; its problems as (code, sentence))."""
+    values, problems, _ = _read_feature([value], column, "")
+    return values[0], tuple((p.code, p.texts[p.which[0]]) for p in problems)
+
+
+def check_headers(headers: Sequence[str], definition: Definition) -> dict[str, str]:
+    """Column of the definition -> header, for rows that are to be scored; raises BadInput as :func:`prepare` does."""
+    refuse_output_columns(headers)
+    found, _ = match_headers(headers, definition)
+    _refuse_absent(found, list(headers), definition, "scoring")
+    return found
+
+
 def match_headers(headers: Sequence[str], definition: Definition) -> tuple[dict[str, str], tuple[str, ...]]:
     """Find each known column among the headers: its name, then an alias, then either without regard to case, spaces or "_-".
 
