@@ -386,13 +386,13 @@ CREATE TABLE rate_counts (
 
 @log()
 def p004_traffic_by_day(db: Database) -> None:
-    # nothing has written to the table yet; whole days keep a month's window and the counters of all time cheap
+    # nothing has written to the table yet; days keep a month's window cheap, and one row for all time the counters
     _run(
         db,
         """
 DROP TABLE traffic;;
 CREATE TABLE traffic (
-    id INTEGER PRIMARY KEY, level TEXT NOT NULL CHECK (level IN ('minute','hour','day')), project TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, level TEXT NOT NULL CHECK (level IN ('minute','hour','day','all')), project TEXT NOT NULL,
     bucket TEXT NOT NULL, version TEXT NOT NULL, route TEXT NOT NULL, door TEXT NOT NULL, status INTEGER NOT NULL,
     requests INTEGER NOT NULL, rows INTEGER NOT NULL, sums BLOB NOT NULL, histogram BLOB NOT NULL
 ) STRICT;;
@@ -447,7 +447,7 @@ def p006_observations_by_day(db: Database) -> None:
         """
 DROP TABLE observation_minutes;;
 CREATE TABLE observation_counts (
-    id INTEGER PRIMARY KEY, level TEXT NOT NULL CHECK (level IN ('minute','hour','day')), project TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, level TEXT NOT NULL CHECK (level IN ('minute','hour','day','all')), project TEXT NOT NULL,
     name TEXT NOT NULL, bucket TEXT NOT NULL, n INTEGER NOT NULL, total REAL NOT NULL, total_sq REAL NOT NULL,
     least REAL NOT NULL, most REAL NOT NULL, last REAL NOT NULL, last_at TEXT NOT NULL, histogram BLOB NOT NULL
 ) STRICT;;
@@ -455,5 +455,17 @@ CREATE UNIQUE INDEX observation_counts_by_key ON observation_counts(level, proje
 CREATE TABLE observation_names (
     project TEXT NOT NULL, name TEXT NOT NULL, since TEXT NOT NULL, PRIMARY KEY (project, name)
 ) STRICT, WITHOUT ROWID;;
+""",
+    )
+
+
+@log()
+def p007_erased_rows(db: Database) -> None:
+    # places (from 1) of rows that were erased: they stay empty, so that the ids of the others stay right
+    _run(
+        db,
+        """
+ALTER TABLE groups ADD COLUMN erased TEXT;;
+CREATE INDEX groups_to_pack ON groups(project, version, at) WHERE block IS NULL AND rows < 1000;;
 """,
     )
