@@ -51,6 +51,8 @@ def read_numbers(values: Any, decimal: str = "") -> tuple[np.ndarray, Bad]:
     numbers : float64 array, shape (n,), NaN where missing or unreadable
     bad : (rows, values) of what is there but cannot be read, or None
     """
+    if _is_arrow(values):
+        return _numbers_of_text(values, decimal)
     dtype = getattr(values, "dtype", None)
     if dtype is not None and dtype.kind in "iuf":
         result = values.to_numpy(dtype=np.float64, na_value=np.nan).copy()
@@ -95,6 +97,8 @@ def read_categories(values: Any) -> Any:
     """An arrow array of text: missing null, typed values as they would stand in a file."""
     import pyarrow as pa
 
+    if _is_arrow(values):
+        return values
     if getattr(values, "dtype", None) is not None and values.dtype == "str":
         return _arrow(values)
     cells = values.tolist() if hasattr(values, "tolist") else list(values)
@@ -112,7 +116,6 @@ def fix_categories(texts: Any, allowed: tuple[str, ...]) -> tuple[np.ndarray, np
     uniques : object array of str
     codes : int64 array, shape (n,), -1 where missing
     """
-    import pandas as pd
     import pyarrow.compute as pc
 
     encoded = pc.dictionary_encode(texts)
@@ -134,8 +137,9 @@ def fix_categories(texts: Any, allowed: tuple[str, ...]) -> tuple[np.ndarray, np
         else:
             form = canonical(short)
             fixed.append(plain.get(form) or plain.get(form.lower() if form.lower() in ("false", "true") else form) or form)
-    inner, uniques = pd.factorize(np.array([*fixed, None], dtype=object))
-    return np.asarray(uniques, dtype=object), inner[codes]
+    places: dict[str, int] = {}
+    inner = np.array([-1 if form is None else places.setdefault(form, len(places)) for form in [*fixed, None]], dtype=np.int64)
+    return np.array(list(places), dtype=object), inner[codes]
 
 
 def read_texts(values: Any) -> np.ndarray:
@@ -162,6 +166,10 @@ def _spell(value: Any) -> str:
         return str(value)
     except ValueError:  # Python refuses to write out a whole number of more than 4,300 digits
         return "a number of thousands of digits"
+
+
+def _is_arrow(values: Any) -> bool:
+    return type(values).__module__.startswith("pyarrow")
 
 
 def _arrow(values: Any) -> Any:

@@ -18,6 +18,7 @@ from core.projects.definition import OUTPUT_COLUMNS, Column, Definition
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 MISSING = "missing"
 UNREADABLE = "unreadable"
@@ -50,6 +51,31 @@ class Problem:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Features of many rows as arrays, for scoring: what :class:`Prepared` holds as a frame.
+
+    Attributes
+    ----------
+    numbers : dict, column -> float64 array of shape (n,), NaN missing
+    categories : dict, column -> (uniques, codes)
+        Distinct values, and the place of each row's value in them; -1 is missing.
+    key : object array of shape (n,) or None
+    problems : tuple of Problem
+    extra_columns : tuple of str
+    """
+
+    rows: int
+    numbers: dict[str, np.ndarray]
+    categories: dict[str, tuple[np.ndarray, np.ndarray]]
+    key: np.ndarray | None
+    problems: tuple[Problem, ...]
+    extra_columns: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self.rows
 
 
 @dataclass(frozen=True)
@@ -114,27 +140,20 @@ def prepare(
         raise ValueError(f"purpose is training or scoring, not {purpose!r}")
     columns, rows, found_decimal = _as_columns(data)
     decimal = found_decimal if decimal is None else decimal
-    if purpose == "scoring":
-        refuse_output_columns(columns)
-    headers, extra = match_headers(list(columns), definition)
-    _refuse_absent(headers, list(columns), definition, purpose)
+    headers, extra = _find_columns(list(columns), definition, purpose)
 
     import pandas as pd
 
+    read, problems, unreadable = _read_features(
+        columns, headers, definition, decimal, refuse=purpose == "scoring" and refuse_unreadable
+    )
     features: dict[str, Any] = {}
-    problems: list[Problem] = []
-    unreadable: list[str] = []
-    for column in definition.features:
-        values, found, hopeless = _read_feature(columns[headers[column.name]], column, decimal)
+    for name, values in read.items():
         # Text would become pandas' str dtype by itself; pipelines are fitted on object columns.
-        features[column.name] = pd.Series(values, dtype=object if column.kind == "category" else np.float64, copy=False)
-        problems.extend(found)
-        if hopeless:
-            unreadable.append(column.name)
-    if unreadable and purpose == "scoring" and refuse_unreadable:
-        name = unreadable[0]
-        example = next(p for p in problems if p.column == name and p.code == UNREADABLE).texts[0]
-        raise BadInput(f"No value of column {name!r} is a number (for instance {example}); send numbers in this column.")
+        if isinstance(values, tuple):
+            features[name] = pd.Series(with_missing(values[0], np.nan)[values[1]], dtype=object, copy=False)
+        else:
+            features[name] = pd.Series(values, dtype=np.float64, copy=False)
 
     target: np.ndarray | None = None
     target_problems: list[Problem] = []
@@ -153,6 +172,27 @@ def prepare(
         tuple(target_problems),
         tuple(unreadable),
         headers,
+        extra,
+    )
+
+
+def prepare_columns(table: pa.Table, definition: Definition, *, decimal: str = "", refuse_unreadable: bool = True) -> Columns:
+    """The features of a table of text columns that is to be scored, as arrays; the same values and problems as ``prepare``.
+
+    Raises
+    ------
+    BadInput
+        As ``prepare``.
+    """
+    headers, extra = _find_columns(table.column_names, definition, "scoring")
+    columns = {name: table.column(name).combine_chunks() for name in headers.values()}
+    read, problems, _ = _read_features(columns, headers, definition, decimal, refuse=refuse_unreadable)
+    return Columns(
+        table.num_rows,
+        {name: values for name, values in read.items() if not isinstance(values, tuple)},
+        {name: values for name, values in read.items() if isinstance(values, tuple)},
+        read_texts(columns[headers[definition.key]]) if definition.key in headers else None,
+        tuple(problems),
         extra,
     )
 
@@ -177,11 +217,22 @@ def prepare_stream(
 def problem_texts(prepared: Prepared) -> list[str]:
     """One string per row: its problems joined by "; ", or "" where there is none."""
     texts = np.full(len(prepared), "", dtype=object)
-    for problem in prepared.problems:
-        new = np.array(problem.texts, dtype=object)[problem.which]
-        old = texts[problem.rows]
-        texts[problem.rows] = np.where(old == "", new, old + "; " + new)
+    rows, found = list_problems(prepared)
+    texts[rows] = found
     return texts.tolist()
+
+
+def list_problems(prepared: Prepared | Columns) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that have problems, ascending, and their problems as text."""
+    which = [problem.rows for problem in prepared.problems]
+    rows = np.unique(np.concatenate(which)) if which else np.empty(0, dtype=np.int64)
+    texts = np.full(len(rows), "", dtype=object)
+    for problem in prepared.problems:
+        at = np.searchsorted(rows, problem.rows)
+        new = np.array(problem.texts, dtype=object)[problem.which]
+        old = texts[at]
+        texts[at] = np.where(old == "", new, old + "; " + new)
+    return rows, texts
 
 
 def read_value(value: Any, column: Column) -> tuple[Any, tuple[tuple[str, str], ...]]:
@@ -250,6 +301,33 @@ def _loose(text: str) -> str:
     return re.sub(r"[\s_\-]+", "", text).casefold()
 
 
+def _find_columns(names: list[str], definition: Definition, purpose: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    if purpose == "scoring":
+        refuse_output_columns(names)
+    headers, extra = match_headers(names, definition)
+    _refuse_absent(headers, names, definition, purpose)
+    return headers, extra
+
+
+def _read_features(
+    columns: Mapping[str, Any], headers: Mapping[str, str], definition: Definition, decimal: str, *, refuse: bool
+) -> tuple[dict[str, Any], list[Problem], list[str]]:
+    """Numbers as an array, categories as (uniques, codes); problems; columns of which no value can be read."""
+    read: dict[str, Any] = {}
+    problems: list[Problem] = []
+    unreadable: list[str] = []
+    for column in definition.features:
+        read[column.name], found, hopeless = _read_feature(columns[headers[column.name]], column, decimal)
+        problems.extend(found)
+        if hopeless:
+            unreadable.append(column.name)
+    if unreadable and refuse:
+        name = unreadable[0]
+        example = next(p for p in problems if p.column == name and p.code == UNREADABLE).texts[0]
+        raise BadInput(f"No value of column {name!r} is a number (for instance {example}); send numbers in this column.")
+    return read, problems, unreadable
+
+
 def _refuse_absent(headers: Mapping[str, str], present: list[str], definition: Definition, purpose: str) -> None:
     absent = absent_columns(headers, definition, purpose)
     if absent:
@@ -275,7 +353,7 @@ def _as_columns(data: Any) -> tuple[dict[str, Any], int, str]:
     return {name: [row.get(name) for row in rows] for name in known}, len(rows), ""
 
 
-def _read_feature(values: Any, column: Column, decimal: str) -> tuple[np.ndarray, list[Problem], bool]:
+def _read_feature(values: Any, column: Column, decimal: str) -> tuple[Any, list[Problem], bool]:
     problems: list[Problem] = []
     if column.kind == "number":
         numbers, bad = read_numbers(values, decimal)
@@ -296,14 +374,13 @@ def _read_feature(values: Any, column: Column, decimal: str) -> tuple[np.ndarray
         return numbers, problems, bool(bad) and not present.any()
     texts = read_categories(values)
     uniques, codes = fix_categories(texts, column.allowed)
-    result = with_missing(uniques, np.nan)[codes]
     problems += _missing_in(codes == -1, column.name)
     if column.allowed:
         strange = np.array([u not in column.allowed for u in uniques], dtype=bool)
-        rows = np.flatnonzero((codes >= 0) & np.append(strange, False)[codes])
+        rows = np.flatnonzero(np.append(strange, False)[codes]) if strange.any() else ()
         if len(rows):
-            problems.append(_problem(column.name, UNKNOWN, rows, result[rows], "{column}: {value} is not a known category"))
-    return result, problems, False
+            problems.append(_problem(column.name, UNKNOWN, rows, uniques[codes[rows]], "{column}: {value} is not a known category"))
+    return (uniques, codes), problems, False
 
 
 def _missing_in(missing: np.ndarray, column: str, besides: Any = None) -> list[Problem]:
@@ -315,10 +392,9 @@ def _missing_in(missing: np.ndarray, column: str, besides: Any = None) -> list[P
 
 
 def _problem(column: str, code: str, rows: np.ndarray, values: np.ndarray, template: str) -> Problem:
-    import pandas as pd
-
-    which, uniques = pd.factorize(np.asarray(values, dtype=object))
-    texts = tuple(template.format(column=column, value=show(u)) for u in uniques)
+    places: dict[Any, int] = {}
+    which = np.array([places.setdefault(value, len(places)) for value in values], dtype=np.int64)
+    texts = tuple(template.format(column=column, value=show(u)) for u in places)
     return Problem(column, code, np.asarray(rows), texts, which)
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from core.datasets.text_bytes import begins_with, contains, may_be_padded
+
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _FORMULA = r"^[=+\-@\t\r]"
 _NUMBER = r"^[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?$"
@@ -75,8 +78,7 @@ class CsvWriter:
         columns = [str(c) for c in frame.columns]
         if self._columns is None:
             self._columns = columns
-            header = _lines([_quoted(_safe(_texts([name]))) for name in columns])
-            self._file.write(header)
+            self._file.write(csv_header(columns))
         elif columns != self._columns:
             raise ValueError(f"a frame has the columns {columns}, the file {self._columns}")
         if len(frame) and columns:
@@ -88,6 +90,29 @@ def _texts(values: list[str | None]) -> Any:
     import pyarrow as pa
 
     return pa.array(values, pa.large_string())
+
+
+def csv_lines(table: pa.Table) -> memoryview | bytes:
+    """The rows of an Arrow table as lines of CSV: UTF-8, cells safe for a spreadsheet, missing cells empty."""
+    return _lines([_column_cells(column) for column in table.columns])
+
+
+def csv_header(names: list[str]) -> memoryview | bytes:
+    """The first line of a CSV file."""
+    return _lines([_quoted(_safe(_texts([name]))) for name in names])
+
+
+def _column_cells(column: pa.ChunkedArray) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_dictionary(array.type):
+        cells = pc.fill_null(_quoted(_safe(pc.cast(array.dictionary, pa.large_string()))), "")
+        return pc.fill_null(cells.take(array.indices), "")
+    if pa.types.is_floating(array.type) or pa.types.is_integer(array.type):
+        return pc.fill_null(pc.cast(array, pa.large_string()), "")
+    return pc.fill_null(_quoted(_safe(pc.cast(array, pa.large_string()))), "")
 
 
 def _cells(series: Any) -> Any:
@@ -115,6 +140,8 @@ def _cells(series: Any) -> Any:
 def _safe(texts: Any) -> Any:
     import pyarrow.compute as pc
 
+    if not begins_with(texts, b"=+-@\t\r"):
+        return texts
     risky = pc.match_substring_regex(texts, _FORMULA)
     if not pc.any(risky).as_py():
         return texts
@@ -125,6 +152,8 @@ def _safe(texts: Any) -> Any:
 def _quoted(texts: Any) -> Any:
     import pyarrow.compute as pc
 
+    if not contains(texts, b'",\r\n') and not may_be_padded(texts):
+        return texts
     needy = pc.match_substring_regex(texts, _NEEDS_QUOTES)
     if not pc.any(needy).as_py():
         return texts
