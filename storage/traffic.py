@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-LEVELS = {"minute": 16, "hour": 13, "day": 10}  # letters of a time stamp that name the bucket
+LEVELS = {"minute": 16, "hour": 13, "day": 10, "all": 0}  # letters of a time stamp that name the bucket
 REQUEST_COLUMNS = (
     "request_id", "at", "project", "route", "door", "status", "rows", "version", "caller",
     "total_ms", "validation_ms", "preprocessing_ms", "inference_ms", "logging_ms",
@@ -119,14 +119,19 @@ def list_observation_counts(db: Database, project: str, level: str, since: str, 
     ).fetchall()
 
 
-def find_last_observations(db: Database) -> list[dict[str, Any]]:
-    """The newest value of every posted metric: project, name, last, last_at, and how many were ever posted."""
-    rows = db.conn.execute(
-        """SELECT n.project, n.name,
-           (SELECT last FROM observation_counts c WHERE c.level = 'day' AND c.project = n.project AND c.name = n.name
-            ORDER BY bucket DESC LIMIT 1) AS last,
-           (SELECT last_at FROM observation_counts c WHERE c.level = 'day' AND c.project = n.project AND c.name = n.name
-            ORDER BY bucket DESC LIMIT 1) AS last_at
-           FROM observation_names n ORDER BY n.project, n.name"""
-    )
-    return [dict(r) for r in rows if r["last"] is not None]
+def list_observation_totals(db: Database) -> list[dict[str, Any]]:
+    """Every posted metric of every project over all time: project, name, n, total, last, last_at."""
+    rows = db.conn.execute("SELECT project, name, n, total, last, last_at FROM observation_counts WHERE level = 'all' ORDER BY 1, 2")
+    return [dict(r) for r in rows]
+
+
+def list_traffic_totals(db: Database) -> list[Any]:
+    """The counts of all time, ordered by project, version, route, door and status."""
+    sql, values = build_traffic_query(None, "all", "", "~")
+    return db.conn.execute(sql + " ORDER BY project, version, route, door, status", values).fetchall()
+
+
+def list_prediction_totals(db: Database) -> list[tuple[str, str, str, int]]:
+    """Logged predictions of all time: project, version, predicted label ('' for numbers), rows."""
+    rows = db.conn.execute("SELECT project, version, label, sum(rows) AS n FROM rollups GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+    return [(r["project"], r["version"], r["label"], int(r["n"])) for r in rows]

@@ -7,10 +7,10 @@ along with the prediction log. A process that is killed loses at most its last s
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -19,12 +19,14 @@ from typing import Any
 from sqlite_utils import Database
 
 from core.home import Home
+from core.scoring import journal
 from core.times import stamp
 from storage import traffic as store
 from storage.connection import reading
 
-EVERY_SECONDS = 0.5
-AT_ONCE = 500  # requests in one piece, so that no prediction waits long behind them
+log = logging.getLogger("greenlight.monitoring")
+
+EVERY_SECONDS = 0.25  # and the journal waits as long again at most
 KEPT = 200_000  # buffered at most: a full disk must not fill the memory too
 
 
@@ -71,8 +73,6 @@ def record(home: Home, request: Request) -> None:
 
 def flush(home: Home) -> None:
     """Wait until everything that this process recorded is on disk."""
-    from core.scoring import journal
-
     _recorder_of(home).hand_over()
     journal.of(home).flush()
 
@@ -145,13 +145,10 @@ class _Recorder:
     """The buffer of one process and the thread that empties it."""
 
     def __init__(self, home: Home) -> None:
-        from core.scoring import journal
-
-        self._note: Callable[[Callable[[Database], None]], None] = journal.of(home).note
+        self._home = home
         self._waiting: deque[Request] = deque(maxlen=KEPT)
         self._wake = threading.Event()
         threading.Thread(target=self._run, name="traffic", daemon=True).start()
-        atexit.register(self.hand_over)  # registered after the journal's own end, so it runs before it
 
     def add(self, request: Request) -> None:
         self._waiting.append(request)
@@ -166,9 +163,8 @@ class _Recorder:
                 taken.append(self._waiting.popleft())
             except IndexError:  # another thread took the last one
                 break
-        counts = count(taken)
-        for start in range(0, len(taken), AT_ONCE):
-            self._note(partial(write_requests, requests=taken[start : start + AT_ONCE], counts=[] if start else counts))
+        if taken:
+            journal.of(self._home).note(partial(write_requests, requests=taken, counts=count(taken)))
 
     def _run(self) -> None:
         pause = threading.Event()
@@ -176,19 +172,35 @@ class _Recorder:
             self._wake.wait()
             pause.wait(EVERY_SECONDS)
             self._wake.clear()
-            self.hand_over()
-
-
-_recorders: dict[tuple[int, Home], _Recorder] = {}
-_making = threading.Lock()
+            try:
+                self.hand_over()
+            except Exception:  # the boundary of the thread: what could not be counted must not end all counting
+                log.exception("some requests were not counted")
 
 
 def _recorder_of(home: Home) -> _Recorder:
-    key = (os.getpid(), home)  # a forked child has the parent's buffer but not its thread
-    found = _recorders.get(key)
+    root = str(home.root)
+    found = _recorders.get(root)
     if found is None:
         with _making:
-            found = _recorders.get(key)
+            found = _recorders.get(root)
             if found is None:
-                found = _recorders[key] = _Recorder(home)
+                found = _recorders[root] = _Recorder(home)
     return found
+
+
+def _hand_over_all() -> None:
+    for recorder in list(_recorders.values()):
+        recorder.hand_over()
+
+
+def _forget_after_fork() -> None:
+    global _making
+    _recorders.clear()  # the thread did not come along, and the buffer is the parent's
+    _making = threading.Lock()
+
+
+_recorders: dict[str, _Recorder] = {}
+_making = threading.Lock()
+os.register_at_fork(after_in_child=_forget_after_fork)
+atexit.register(_hand_over_all)  # after the journal registered its own end, so that it runs before that
