@@ -1,0 +1,101 @@
+"""Requests are recorded in passing, and are on disk within a second, once each."""
+
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from core.home import Home, open_home
+from core.monitoring import stats, traffic
+from core.monitoring.traffic import Request
+
+NOON = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
+ROOT = Path(__file__).parent.parent
+
+
+def ask(number=1, at=NOON, *, status=200, project="p", **stages):
+    return Request(f"r{number}", at, project, "predict", "api", status, 1, "1.0.0", "caller", 2.5, stages)
+
+
+def counted(home):
+    return stats.window(home, None, 60, now=NOON).requests
+
+
+def test_a_recorded_request_is_on_disk_with_its_stages_after_a_flush(home):
+    traffic.record(home, ask(7, validation=0.25, inference=1.5))
+    traffic.flush(home)
+    (row,) = traffic.find_requests(home, "r7")
+    assert {k: row[k] for k in ("project", "route", "door", "status", "rows", "version", "caller")} == {
+        "project": "p", "route": "predict", "door": "api", "status": 200, "rows": 1, "version": "1.0.0", "caller": "caller",
+    }  # fmt: skip
+    assert row["at"] == "2026-11-21T12:00:30.000Z"
+    assert (row["total_ms"], row["validation_ms"], row["preprocessing_ms"], row["inference_ms"]) == (2.5, 0.25, None, 1.5)
+    assert counted(home) == 1
+
+
+def test_nobody_has_to_flush(home):
+    traffic.record(home, ask())
+    end = time.monotonic() + 10
+    while not counted(home) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert counted(home) == 1
+
+
+def test_many_threads_at_once_lose_and_double_nothing(home):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: traffic.record(home, ask(n)), range(4000)))
+    traffic.flush(home)
+    assert counted(home) == 4000
+    rows = traffic.list_requests(home, "p", since=NOON, until=NOON + timedelta(seconds=1), limit=10_000)
+    assert len({r["request_id"] for r in rows}) == len(rows) == 4000
+
+
+def _record_in_child(home: Home) -> None:
+    traffic.record(home, ask(2))
+    traffic.flush(home)
+
+
+def test_a_forked_child_records_what_is_its_own(home):
+    traffic.record(home, ask(1))
+    traffic.flush(home)
+    child = get_context("fork").Process(target=_record_in_child, args=(home,))
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    traffic.record(home, ask(3))
+    traffic.flush(home)
+    assert [len(traffic.find_requests(home, f"r{n}")) for n in (1, 2, 3)] == [1, 1, 1]
+    assert counted(home) == 3
+
+
+@pytest.mark.parametrize(("ending", "kept"), [("", 5), ("os.kill(os.getpid(), 9)", 3)])
+def test_a_process_that_ends_writes_everything_and_one_that_is_killed_loses_its_last_moments_only(tmp_path, ending, kept):
+    home = open_home(tmp_path / "home")
+    script = textwrap.dedent(f"""
+        import os, time
+        from tests.test_traffic import ask, traffic
+        from core.home import open_home
+        home = open_home({str(home.root)!r})
+        for n in range(3):
+            traffic.record(home, ask(n))
+        time.sleep(1.3)
+        for n in range(3, 5):
+            traffic.record(home, ask(n))
+        {ending}
+    """)
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=not ending, timeout=60)
+    assert counted(home) == kept
+
+
+def test_failed_and_refused_requests_can_be_listed_alone(home):
+    for number, status in enumerate([200, 422, 500]):
+        traffic.record(home, ask(number, NOON + timedelta(milliseconds=number), status=status))
+    traffic.flush(home)
+    listed = traffic.list_requests(home, None, since=NOON, until=NOON + timedelta(seconds=1), failed=True)
+    assert [r["status"] for r in listed] == [500, 422]
