@@ -53,17 +53,17 @@ class Tally:
     def latency(self, measure: str, period: int = 0) -> Latency | None:
         """One measure of one period; None if nothing was measured."""
         place = MEASURES.index(measure)
-        n, total, squares, most = self.sums[period, place]
+        n, total, squares, most = self.totals(measure, period)
         if n == 0:
             return None
         mean = total / n
         p50, p95, p99 = find_percentiles(self.counts[period, place], (0.50, 0.95, 0.99), most)
-        return Latency(int(n), mean, math.sqrt(max(squares / n - mean * mean, 0.0)), p50, p95, p99, float(most))
+        return Latency(n, mean, math.sqrt(max(squares / n - mean * mean, 0.0)), p50, p95, p99, most)
 
-    def together(self) -> Tally:
-        """All periods as one."""
-        sums = np.concatenate([self.sums[:, :, :3].sum(axis=0), self.sums[:, :, 3:].max(axis=0, initial=0.0)], axis=1)
-        return Tally(sums[None], self.counts.sum(axis=0)[None])
+    def totals(self, measure: str, period: int = 0) -> tuple[int, float, float, float]:
+        """Number, sum, sum of squares and the most of one measure in one period."""
+        n, total, squares, most = self.sums[period, MEASURES.index(measure)].tolist()
+        return int(n), total, squares, most
 
 
 def find_percentiles(counts: np.ndarray, shares: tuple[float, ...], most: float) -> list[float]:

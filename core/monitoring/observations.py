@@ -170,7 +170,7 @@ def _count(db: Database, project: str, name: str, minute: str, members: list[tup
     import numpy as np
 
     values = np.array([v for _, v in members])
-    last_at, last = max(members, key=lambda m: m[0])
+    last_at, last = sorted(members, key=lambda m: m[0])[-1]  # of equal times, what was posted last
     counted = {
         "project": project, "name": name, "n": len(values), "total": float(values.sum()), "total_sq": float((values * values).sum()),
         "least": float(values.min()), "most": float(values.max()), "last": last, "last_at": last_at,

@@ -149,8 +149,7 @@ def series(home: Home, project: str | None, since: datetime, until: datetime, st
     for n, mine in enumerate(members):
         requests, answered, errors, refused = _add_up(mine)
         seconds = max((min(since + (n + 1) * step, until) - (since + n * step)).total_seconds(), 1.0)
-        sums = tally.sums[n]
-        means = {name: float(sums[i, 1] / sums[i, 0]) for i, name in enumerate(MEASURES) if i and sums[i, 0]}
+        means = {name: total / asked for name in STAGES for asked, total, *_ in [tally.totals(name, n)] if asked}
         points.append(
             Point(since + n * step, requests, answered, errors, refused, requests / seconds, tally.latency("total", n), means)
         )
