@@ -408,9 +408,12 @@ def p005_labels(db: Database) -> None:
     _run(
         db,
         """
-ALTER TABLE labels ADD COLUMN probabilities TEXT;;
+ALTER TABLE labels ADD COLUMN probabilities BLOB;;
 ALTER TABLE labels ADD COLUMN query TEXT;;
 ALTER TABLE labels ADD COLUMN counted INTEGER NOT NULL DEFAULT 1;;
+DROP INDEX labels_by_time;;
+CREATE INDEX labels_by_time ON labels(project, predicted_at, version, label, score, probabilities) WHERE superseded = 0;;
+CREATE INDEX labels_by_arrival ON labels(project, labelled_at) WHERE superseded = 0;;
 CREATE TABLE label_counts (
     project TEXT NOT NULL, hour TEXT NOT NULL, version TEXT NOT NULL, label TEXT NOT NULL, predicted TEXT NOT NULL,
     rows INTEGER NOT NULL, PRIMARY KEY (project, hour, version, label, predicted)

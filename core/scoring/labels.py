@@ -6,7 +6,7 @@ asked about, and a case that was scored ten times must not count ten times.
 
 from __future__ import annotations
 
-import json
+import struct
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -201,7 +201,7 @@ def _settle(
 def _stored(
     definition: Definition, answer: LoggedAnswer, *, prediction_id: str, label: str, superseded: bool, at: str, by: str, source: str
 ) -> dict[str, Any]:
-    probabilities = json.dumps([round(p, 9) for p in answer.probabilities]) if answer.probabilities else None
+    probabilities = struct.pack(f"<{len(answer.probabilities)}f", *answer.probabilities) if answer.probabilities else None
     return {
         "project": definition.name, "prediction_id": prediction_id, "label": label, "predicted": answer.predicted,
         "score": answer.score, "version": answer.version, "predicted_at": answer.at, "labelled_at": at, "by": by,
