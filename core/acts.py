@@ -30,7 +30,8 @@ from storage.connection import writing
 
 # What may still be done to an archived project: bring it back, read it out, and end what had begun before.
 _ALSO_WHEN_ARCHIVED = frozenset(
-    {"archive_project", "restore_project", "export_dataset", "train", "cancel_job", "withdraw_request", "reject_release", "undeploy"}
+    {"archive_project", "restore_project", "export_dataset", "train", "cancel_job", "withdraw_request", "reject_release", "undeploy",
+     "withdraw_settings", "reject_settings"}
 )
 
 

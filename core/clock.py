@@ -12,7 +12,8 @@ from typing import Any
 
 from core.approvals import note_expired
 from core.home import Home
-from core.projects.projects import get_definition, list_projects
+from core.projects.limits import get_limits
+from core.projects.projects import list_projects
 from core.scoring.labels import count_labels_since
 from core.times import parse, stamp, utc_now
 from storage import drift as store
@@ -48,7 +49,7 @@ class RetrainCheck:
 
 def check_retraining(home: Home, project: str, *, now: datetime) -> RetrainCheck:
     """Measure every trigger for one project; reads only."""
-    limits = get_definition(home, project).thresholds
+    limits = get_limits(home, project).thresholds
     db = reading(home.db)
     versions = versions_store.list_versions(db, project)
     version = versions_store.find_live(db, project) or (versions[0] if versions else None)

@@ -14,7 +14,8 @@ from core.deployment import LiveVersion
 from core.drift import checks
 from core.drift.checks import Check
 from core.home import Home
-from core.projects.definition import Definition
+from core.projects.definition import Definition, Thresholds
+from core.projects.limits import Limits, get_limits
 from core.projects.projects import Project, get_definition, get_project
 from core.scoring import labels, log
 from core.times import parse, stamp
@@ -98,6 +99,7 @@ class Overview:
 
     project: Project
     definition: Definition
+    limits: Limits
     verdict: Verdict
     live: LiveVersion | None
     headline: Headline | None
@@ -127,12 +129,13 @@ def overview(home: Home, project: str, account: Account, now: datetime) -> Overv
     ticked = clock.find_last_check(home, project)
     since_check = log.count_since(home, project, parse(check.at)) if check else 0
     answered = log.count_since(home, project, parse(live.live_from)) if live else 0
+    limits = get_limits(home, project)
     verdict = judge(
-        definition, live=live, headline=headline, quality=quality, check=check, since_check=since_check, answered=answered,
+        limits.thresholds, live=live, headline=headline, quality=quality, check=check, since_check=since_check, answered=answered,
         clock=ticked, now=now,
     )
     return Overview(
-        project=known, definition=definition, verdict=verdict, live=live, headline=headline, quality=quality, daily=daily,
+        project=known, definition=definition, limits=limits, verdict=verdict, live=live, headline=headline, quality=quality, daily=daily,
         today=log.count_today(home, project, now=now), yesterday=_count_yesterday(home, project, now), check=check,
         since_check=since_check, by_label=_count_classes(home, definition, now, version),
         waiting=list_waiting(home, account, now, project), clock=ticked,
@@ -140,7 +143,7 @@ def overview(home: Home, project: str, account: Account, now: datetime) -> Overv
 
 
 def judge(
-    definition: Definition, *, live: LiveVersion | None, headline: Headline | None, quality: dict[str, Any] | None,
+    thresholds: Thresholds, *, live: LiveVersion | None, headline: Headline | None, quality: dict[str, Any] | None,
     check: Check | None, since_check: int, answered: int, clock: RetrainCheck | None, now: datetime,
 ) -> Verdict:
     """Is all well with a project? The gravest finding is named; what is not known never counts as well.
@@ -150,7 +153,7 @@ def judge(
     """
     if live is None:
         return Verdict("unknown", "Nothing is live, so nothing answers.", "registry")
-    floor = definition.thresholds.accuracy_floor
+    floor = thresholds.accuracy_floor
     measured = quality if quality is not None and quality["rows"] >= ENOUGH_LABELS else None
     level = check.alert["level"] if check else None
     if measured and measured.get("high", 1.0) < floor:

@@ -9,7 +9,8 @@ from typing import Any
 import streamlit as st
 
 from core.home import Home
-from core.projects.definition import Definition
+from core.projects.definition import Definition, Gates
+from core.projects.limits import get_gates
 from core.registry import comparison
 from core.registry.comparison import Comparison, Standing
 from core.training import threshold as thresholds
@@ -31,7 +32,7 @@ def show_tabs(
         draws["Confusion matrix"] = lambda: _show_confusion(result, definition)
         for name in ("ROC", "Precision and recall", "Calibration"):
             draws[name] = partial(_show_curves, name, board, labels, standing, definition, home)
-        draws["Per class"] = lambda: _show_per_class(result, definition)
+        draws["Per class"] = lambda: _show_per_class(result, definition, get_gates(home, definition.name, definition))
     else:
         draws["Predicted and true"] = lambda: _show_answers(result, definition)
     draws["Importances"] = lambda: _show_importances(result, board.metric)
@@ -123,17 +124,17 @@ def _show_curves(
         st.caption(f"{left} further candidates are not drawn.")
 
 
-def _show_per_class(result: CandidateResult, definition: Definition) -> None:
+def _show_per_class(result: CandidateResult, definition: Definition, gates: Gates) -> None:
     metrics = getattr(result, _choose_part(result, "class"))
-    floor = definition.gates.class_recall_floor
+    floor = gates.class_recall_floor
     show_figure(
         charts_comparison.per_class(metrics["per_class"], class_names(definition), floor),
         alt="Precision, recall and F1 of each class", key="comparison-per-class",
     )  # fmt: skip
-    small = [c for c, v in metrics["per_class"].items() if v["support"] <= definition.gates.class_floor_rows]
+    small = [c for c, v in metrics["per_class"].items() if v["support"] <= gates.class_floor_rows]
     if small:
         st.caption(
-            f"The gate does not judge classes of {definition.gates.class_floor_rows} rows or fewer: "
+            f"The gate does not judge classes of {gates.class_floor_rows} rows or fewer: "
             f"{parts.plain(', '.join(small))}."
         )
 

@@ -131,7 +131,7 @@ def _show_accuracy(view: Overview) -> None:
             f"{_thousands(quality['rows'])} labelled predictions (95 %: {quality['low']:.0%} to {quality['high']:.0%}); "
             f"always giving the most frequent answer would be right in {quality['baseline_accuracy']:.0%}."
         )
-        floor = view.definition.thresholds.accuracy_floor
+        floor = view.limits.thresholds.accuracy_floor
         figure = charts_home.accuracy_by_day(view.daily, baseline=quality["baseline_accuracy"], floor=floor)
         alt = f"Share of right answers a day, {len(view.daily)} days with labels; overall {quality['accuracy']:.0%}."
         charts.show_figure(figure, alt=alt, key="accuracy-by-day")

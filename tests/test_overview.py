@@ -191,7 +191,7 @@ def rule(definition, **given):
         "live": LIVE, "headline": HEAD, "quality": GOOD, "check": check("none"), "since_check": 0, "answered": 10, "clock": None,
         "now": NOW,
     }  # fmt: skip
-    return judge(definition, **{**facts, **given})
+    return judge(definition.thresholds, **{**facts, **given})
 
 
 def test_all_is_well_only_with_a_check_and_says_how_often_it_is_right(definition):

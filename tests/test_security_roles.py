@@ -20,7 +20,7 @@ from core.errors import GreenlightError, Refused
 from core.home import Home
 from core.jobs import jobs
 from core.monitoring import alerts
-from core.projects import creation, projects, samples
+from core.projects import creation, projects, proposals, samples
 from core.registry import versions as registry
 from core.scoring import job as scoring
 from core.scoring import labels, log, predict, tables
@@ -86,6 +86,10 @@ def archived(home: Home) -> None:
 
 def closed(home: Home) -> None:
     accounts.close_account(home, ADMIN, "spare")
+
+
+def proposed(home: Home) -> None:
+    proposals.propose(home, SCIENTIST, PROJECT, {"accuracy_floor": 0.8}, reason="better")
 
 
 def alarmed(home: Home) -> None:
@@ -199,6 +203,12 @@ ACTS = (
     Act("core.monitoring.alerts.acknowledge", "acknowledge_alert", "acknowledge_alert", lambda h, a: alerts.acknowledge(h, a, 1), alarmed),
     Act("core.monitoring.alerts.resolve", "resolve_alert", "acknowledge_alert",
         lambda h, a: alerts.resolve(h, a, 1, reason="over"), alarmed),
+    Act("core.projects.proposals.propose", "propose_settings", "propose_settings",
+        lambda h, a: proposals.propose(h, a, PROJECT, {"accuracy_floor": 0.8}, reason="better")),
+    Act("core.projects.proposals.decide", "approve_settings", "approve_settings",
+        lambda h, a: proposals.decide(h, a, 1, "approved", reason="yes"), proposed),
+    Act("core.projects.proposals.withdraw", "withdraw_settings", "propose_settings",
+        lambda h, a: proposals.withdraw(h, a, 1), proposed),
     Act("core.approvals.withdraw", "withdraw_request", "request_release", lambda h, a: approvals.withdraw(h, a, 2),
         by_hand="withdraw 2"),
 )  # fmt: skip
@@ -225,6 +235,7 @@ WRITES = {
 UNATTENDED = {
     "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
     "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
+    "core.projects.proposals.note_expired",
 }  # fmt: skip
 # One private function behind several entries of the table.
 BEHIND = {

@@ -15,6 +15,7 @@ from core.acts import Actor, Done, Tx
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
 from core.projects.definition import Definition, check_name
+from core.projects.limits import get_limits
 from core.projects.projects import get_definition, get_project
 from storage import datasets as store
 from storage.connection import reading
@@ -246,7 +247,8 @@ def _compare_with(home: Home, before: Dataset, prepared: Prepared, definition: D
         return None
     earlier = load(home, before, definition)
     bins = make_bins(earlier.features, definition)
-    result = compare(count(bins, earlier.features), count(bins, prepared.features), bins=bins, thresholds=definition.thresholds)
+    thresholds = get_limits(home, before.project).thresholds
+    result = compare(count(bins, earlier.features), count(bins, prepared.features), bins=bins, thresholds=thresholds)
     return {"against": before.version, "result": json.loads(result_to_json(result))}
 
 

@@ -13,6 +13,7 @@ from core.errors import BadInput, NotFound
 from core.home import Home
 from core.jobs import jobs
 from core.projects.definition import Definition
+from core.projects.limits import get_limits
 from core.projects.projects import get_definition
 from core.times import stamp
 from storage import drift as store
@@ -138,7 +139,7 @@ def run_check(
     result = compare(
         count(bins, before.features, before.predictions if bins.prediction is not None else None),
         count(bins, after.features, after.predictions if bins.prediction is not None else None),
-        bins=bins, thresholds=definition.thresholds,
+        bins=bins, thresholds=get_limits(home, project).thresholds,
     )
     alert = judge(result, importances=_importances(version))
     quality = _quality(definition, after, version)

@@ -93,6 +93,7 @@ def full_report(
     reference_predictions: Any = None,
     current_predictions: Any = None,
     sample: int = 5_000,
+    min_rows: int | None = None,
     seed: int = 42,
 ) -> EvidentlyVerdict:
     """Run Evidently's drift and quality presets and write its report.
@@ -113,9 +114,9 @@ def full_report(
     Raises
     ------
     BadInput
-        One side has fewer rows than the project's ``drift_min_rows``.
+        One side has fewer rows than ``min_rows`` (the definition's ``drift_min_rows`` unless given).
     """
-    least = definition.thresholds.drift_min_rows
+    least = definition.thresholds.drift_min_rows if min_rows is None else min_rows
     reference = _table(reference_features, definition, reference_target, reference_predictions)
     current = _table(current_features, definition, current_target, current_predictions)
     for table, what in ((reference, "reference"), (current, "current period")):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.drift import checks
 from core.errors import GreenlightError
+from core.projects.limits import get_limits
 from core.projects.projects import get_definition
 from storage import drift as store
 from storage.connection import writing
@@ -32,6 +33,7 @@ def run(context: JobContext) -> dict[str, Any]:
             reference, current, definition=definition, html_path=folder / "evidently.html",
             reference_target=_column(reference, "__target"), current_target=_column(current, "__target"),
             reference_predictions=_column(reference, "__prediction"), current_predictions=_column(current, "__prediction"),
+            min_rows=get_limits(context.home, check.project).thresholds.drift_min_rows,
         )
     except GreenlightError as error:
         with writing(context.home.db) as db:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from core.home import Home
+from core.projects.limits import get_gates
 from core.projects.projects import get_definition
 from core.registry.versions import Version, list_versions
 from core.training import runs
@@ -135,12 +136,12 @@ def find_result(home: Home, standing: Standing) -> CandidateResult:
 def _standing(home: Home, run: Run, row: TrainedCandidate, versions: tuple[str, ...]) -> Standing:
     definition = get_definition(home, run.project, run.definition_sha)
     result = runs.get_sweep(home, run).result(row.name)
-    metric = definition.metric
+    metric, gates = definition.metric, get_gates(home, run.project, definition)
     return Standing(
         run.id, row.id, row.name, result.title, row.params, result.baseline, row.error, result.holdout, result.holdout_intervals,
         result.cv_mean(metric), result.cv.get(metric, {}).get("std"), result.out_of_fold.get(metric),
         result.out_of_fold_intervals.get(metric), result.fit_seconds, tuple(criteria(result, definition)),
-        gate(result, definition, "register", baseline=None)[0], (run.choice or {}).get("name") == row.name, versions,
+        gate(result, definition, "register", baseline=None, gates=gates)[0], (run.choice or {}).get("name") == row.name, versions,
     )  # fmt: skip
 
 

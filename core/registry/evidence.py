@@ -8,6 +8,7 @@ from typing import Any
 from core.datasets import versions as datasets
 from core.home import Home
 from core.projects.definition import Definition
+from core.projects.limits import get_gates
 from core.projects.projects import get_definition
 from core.registry.versions import Version, _answers_at
 from core.training import runs
@@ -36,6 +37,7 @@ def make_evidence(home: Home, row: dict[str, Any]) -> dict[str, Any]:
     checks = gate(
         sweep.result(candidate.name), definition, "production", baseline=best_baseline(sweep.results, definition.metric),
         known_cases=(sum(c["passed"] for c in cases), len(cases)) if cases else None, against_live=interval, seed=sweep.seed,
+        gates=get_gates(home, version.project, definition),
     )
     return {
         "gates": [asdict(c) for c in checks], "metric": definition.metric, "metrics": version.summary.get("holdout", {}),

@@ -17,6 +17,7 @@ from core.datasets import versions as datasets
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
 from core.projects.definition import Definition, check_name
+from core.projects.limits import get_gates
 from core.projects.projects import get_definition
 from core.registry import artifacts
 from core.training import runs
@@ -199,7 +200,8 @@ def _prepare_files(home: Home, run: Run, row: TrainedCandidate, threshold: float
     result = sweep.result(row.name)
     if result.baseline:
         raise Refused(f"{result.title} is the baseline; it stands beside every model and is never released.")
-    failed = [c for c in gate(result, definition, "register", baseline=None, seed=sweep.seed) if c.passed is False]
+    gates = get_gates(home, run.project, definition)
+    failed = [c for c in gate(result, definition, "register", baseline=None, seed=sweep.seed, gates=gates) if c.passed is False]
     if failed:
         raise Refused(f"{result.title} is below the register gate: {failed[0].sentence} The run stays in the history.")
     content = artifacts.read_signed(home, runs.run_folder(home, run) / row.artifact, row.sha256, row.hmac)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.projects.definition import Definition
+from core.projects.definition import Definition, Gates
 from core.training.intervals import Interval, paired_difference
 from core.training.results import CandidateResult, SweepResult
 
@@ -151,7 +151,7 @@ def criteria(result: CandidateResult, definition: Definition) -> list[Criterion]
 
 def gate(
     result: CandidateResult, definition: Definition, stage: str, *, baseline: CandidateResult | None,
-    known_cases: tuple[int, int] | None = None, against_live: Interval | None = None, seed: int = 42,
+    known_cases: tuple[int, int] | None = None, against_live: Interval | None = None, seed: int = 42, gates: Gates | None = None,
 ) -> list[GateCheck]:  # fmt: skip
     """Return the conditions of a gate: passed, failed, or None where nothing was asked (no threshold, no live version).
 
@@ -160,7 +160,7 @@ def gate(
     Parameters
     ----------
     stage : "register" or "production"
-        Which threshold of the definition the mean over folds must reach. "register" asks for that only; "production"
+        Which threshold the mean over folds must reach. "register" asks for that only; "production"
         also for the baseline, the recall of each class, the known cases and the live version.
     baseline : CandidateResult or None
         The one to beat (``best_baseline``).
@@ -168,12 +168,15 @@ def gate(
         How many of the project's known cases the fitted pipeline answers rightly; None when the project has none.
     against_live : Interval or None
         Interval of the project's metric, this one minus the live version, on the same rows; None without a live version.
+    gates : Gates, optional
+        Those in force (core.projects.limits.get_gates); the definition's own unless given.
     """
-    checks = [_threshold_check(result, definition, stage)]
+    gates = gates or definition.gates
+    checks = [_threshold_check(result, definition, gates, stage)]
     if stage == "production":
         checks += [
             _baseline_check(result, baseline, definition, seed),
-            *([_recall_check(result, definition)] if definition.is_classifier else []),
+            *([_recall_check(result, gates)] if definition.is_classifier else []),
             _known_cases_check(known_cases),
             _live_check(against_live, METRIC_NAMES[definition.metric]),
         ]
@@ -185,8 +188,8 @@ def is_open(checks: Sequence[GateCheck]) -> bool:
     return not any(check.passed is False for check in checks)
 
 
-def _threshold_check(result: CandidateResult, d: Definition, stage: str) -> GateCheck:
-    wanted = {"register": d.gates.register, "production": d.gates.production}[stage]
+def _threshold_check(result: CandidateResult, d: Definition, gates: Gates, stage: str) -> GateCheck:
+    wanted = {"register": gates.register, "production": gates.production}[stage]
     mean, name = result.cv_mean(d.metric), METRIC_NAMES[d.metric]
     if mean is None:
         reason = result.error or "the metric is undefined"
@@ -205,8 +208,8 @@ def _baseline_check(result: CandidateResult, baseline: CandidateResult | None, d
     return GateCheck("baseline", bool(lead.beats), lead.difference, 0.0, lead.sentence)
 
 
-def _recall_check(result: CandidateResult, d: Definition) -> GateCheck:
-    floor, rows = d.gates.class_recall_floor, d.gates.class_floor_rows
+def _recall_check(result: CandidateResult, gates: Gates) -> GateCheck:
+    floor, rows = gates.class_recall_floor, gates.class_floor_rows
     classes = result.out_of_fold.get("per_class", {})
     judged = {name: v["recall"] for name, v in classes.items() if v["support"] > rows and v["recall"] is not None}
     if not judged:

@@ -1,0 +1,259 @@
+"""The gates and thresholds that are in force: the definition's own, and over them what was changed by an approved request.
+
+A definition is a value that versions refer to by its sha256, so a changed threshold does not change the definition: it is a
+row beside it (see core.projects.proposals).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from core.errors import BadInput
+from core.home import Home
+from core.projects.definition import Definition, Gates, Thresholds
+from core.projects.projects import get_definition
+from storage import settings as store
+from storage.connection import reading
+
+
+@dataclass(frozen=True)
+class Watching:
+    """When the watching warns, beside the definition's own thresholds. Shares are 0..1.
+
+    Attributes
+    ----------
+    performance_drop, degradation : float
+        Relative: the last window against the one before (accuracy; latency and errors).
+    missing : float
+        Share of missing values of a column; the definition's ``data_rules.missing_alert`` unless changed.
+    zscore, zscore_points : float, int
+        n points can reach (n - 1) / sqrt(n) at most, 5.3 at 30 points.
+    """
+
+    latency_warning_ms: float = 2_000.0
+    latency_critical_ms: float = 5_000.0
+    error_warning: float = 0.02
+    error_critical: float = 0.05
+    window_minutes: int = 60
+    performance_drop: float = 0.05
+    degradation: float = 0.10
+    missing: float = 0.10
+    problem_rows: float = 0.10
+    minority_share: float = 0.05
+    unsure_share: float = 0.30
+    zscore: float = 3.0
+    zscore_points: int = 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Everything that is in force for one project."""
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    gates: Gates = field(default_factory=Gates)
+    watching: Watching = field(default_factory=Watching)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value that can be changed.
+
+    Attributes
+    ----------
+    group : "gates", "thresholds" or "watching"
+    sign : str
+        How it is read: "at least", "from", "above"; "" says nothing.
+    low, high : float
+        Values outside are refused.
+    optional : bool
+        Whether it may be None: then nothing is asked.
+    classes_only : bool
+        It means something only where classes are predicted.
+    """
+
+    name: str
+    group: str
+    title: str
+    sign: str = ""
+    unit: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    integer: bool = False
+    optional: bool = False
+    classes_only: bool = False
+
+
+SETTINGS = {
+    s.name: s
+    for s in (
+        Setting("register", "gates", "To register: mean of the metric in cross-validation", "at least", low=-1.0, optional=True),
+        Setting("production", "gates", "For production: mean of the metric in cross-validation", "at least", low=-1.0, optional=True),
+        Setting("class_recall_floor", "gates", "Recall of every class", "at least", classes_only=True),
+        Setting("class_floor_rows", "gates", "A class is judged from", "more than", "rows", 1, 10_000, integer=True, classes_only=True),
+        Setting("drift_warning", "thresholds", "Drift score: warning", "from", low=0.01, high=0.99),
+        Setting("drift", "thresholds", "Drift score: drift", "from", low=0.01, high=0.99),
+        Setting("drift_min_rows", "thresholds", "Rows that a drift check needs", "at least", "", 10, 100_000, integer=True),
+        Setting("accuracy_floor", "thresholds", "Accuracy in use", "at least", classes_only=True),
+        Setting("retrain_days", "thresholds", "A retraining is due after", "", "days", 1, 3_650, integer=True),
+        Setting("retrain_new_labels", "thresholds", "A retraining is due after", "", "new labels", 1, 10_000_000, integer=True),
+        Setting("latency_warning_ms", "watching", "Time to answer, 95 of 100 requests: warning", "from", "ms", 1, 600_000),
+        Setting("latency_critical_ms", "watching", "Time to answer, 95 of 100 requests: critical", "from", "ms", 1, 600_000),
+        Setting("error_warning", "watching", "Share of requests that fail: warning", "from", low=0.0001),
+        Setting("error_critical", "watching", "Share of requests that fail: critical", "from", low=0.0001),
+        Setting("window_minutes", "watching", "Time over which requests are judged", "", "minutes", 5, 1_440, integer=True),
+        Setting("performance_drop", "watching", "Drop of the accuracy against the week before, relative", "above", low=0.001),
+        Setting("degradation", "watching", "Slower or more failures than in the window before, relative", "above", low=0.01, high=10),
+        Setting("missing", "watching", "Missing values of a column in scoring", "from", low=0.001),
+        Setting("problem_rows", "watching", "Share of rows with a problem in scoring", "from", low=0.001),
+        Setting("minority_share", "watching", "Share of the rarest answer", "below", high=0.5, classes_only=True),
+        Setting("unsure_share", "watching", "Share of answers with a probability of 0.4 to 0.6", "above", low=0.001, classes_only=True),
+        Setting("zscore", "watching", "An anomaly is more than", "", "standard deviations from the mean", 1.5, 10),
+        Setting("zscore_points", "watching", "Points that an anomaly is judged over", "at least", "", 10, 500, integer=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One value in force and where it comes from.
+
+    Attributes
+    ----------
+    value, own : float, int or None
+        In force, and what the definition (or the product's default) says.
+    origin : str
+        "approved change", "definition" or "default".
+    at, by, request_id : str, str, int or None
+        When and by whose decision it was changed; empty for what was never changed.
+    """
+
+    setting: Setting
+    value: float | None
+    own: float | None
+    origin: str
+    at: str = ""
+    by: str = ""
+    request_id: int | None = None
+
+
+# What is in force
+
+
+def get_limits(home: Home, project: str) -> Limits:
+    """The gates and thresholds of a project that hold at this moment.
+
+    Raises
+    ------
+    NotFound
+        There is no such project.
+    """
+    return overlay(get_definition(home, project), read_values(home, project))
+
+
+def get_gates(home: Home, project: str, definition: Definition) -> Gates:
+    """The gates for a version of ``definition`` (which may be an earlier one), with the project's approved changes over them."""
+    return overlay(definition, read_values(home, project)).gates
+
+
+def read_values(home: Home, project: str) -> dict[str, float | None]:
+    """Name -> value of the approved changes alone."""
+    return {name: row["value"] for name, row in store.list_settings(reading(home.db), project).items()}
+
+
+def own_limits(definition: Definition) -> Limits:
+    """What holds where nothing was changed."""
+    return Limits(definition.thresholds, definition.gates, Watching(missing=definition.data_rules.missing_alert))
+
+
+def overlay(definition: Definition, values: Mapping[str, float | None]) -> Limits:
+    """The definition's limits with ``values`` over them; a name that is no setting (any more) is left out."""
+    limits = own_limits(definition)
+    groups: dict[str, dict[str, Any]] = {"gates": {}, "thresholds": {}, "watching": {}}
+    for name, value in values.items():
+        if name in SETTINGS:
+            groups[SETTINGS[name].group][name] = value
+    return Limits(
+        replace(limits.thresholds, **groups["thresholds"]), replace(limits.gates, **groups["gates"]),
+        replace(limits.watching, **groups["watching"]),
+    )
+
+
+def value_of(limits: Limits, name: str) -> Any:
+    """One value by the name of its setting."""
+    return getattr(getattr(limits, SETTINGS[name].group), name)
+
+
+def sources(home: Home, project: str) -> list[Source]:
+    """Every setting that means something for the project's task, with its value and where it comes from."""
+    definition = get_definition(home, project)
+    rows = store.list_settings(reading(home.db), project)
+    own, force = own_limits(definition), overlay(definition, {n: r["value"] for n, r in rows.items()})
+    found = []
+    for name, setting in SETTINGS.items():
+        if setting.classes_only and not definition.is_classifier:
+            continue
+        row = rows.get(name)
+        if row is not None:
+            known = ("approved change", row["at"], row["by"], row["request_id"])
+        else:
+            known = ("definition" if setting.group != "watching" or name == "missing" else "default", "", "", None)
+        found.append(Source(setting, value_of(force, name), value_of(own, name), *known))
+    return found
+
+
+def say_value(name: str, value: float | None) -> str:
+    """A value in words: "at least 0.8", "14 days", "not asked"."""
+    setting = SETTINGS[name]
+    return "not asked" if value is None else " ".join(t for t in (setting.sign, f"{value:,g}", setting.unit) if t)
+
+
+def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str, Any]) -> dict[str, float | None]:
+    """The changes as numbers, if each is possible and all of them together make sense.
+
+    Raises
+    ------
+    BadInput
+        Naming the first that is not.
+    """
+    if not changes:
+        raise BadInput("Nothing would change; name at least one value and what it shall be.")
+    found: dict[str, float | None] = {}
+    for name, value in changes.items():
+        setting = SETTINGS.get(name)
+        if setting is None:
+            raise BadInput(f"There is no setting {str(name)[:40]!r}; the settings are: {', '.join(SETTINGS)}.")
+        if setting.classes_only and not definition.is_classifier:
+            raise BadInput(f"{name} means nothing for project {definition.name}, which predicts numbers; leave it out.")
+        found[name] = _check_value(setting, value)
+        if found[name] == value_of(in_force, name):
+            raise BadInput(f"{name} is {say_value(name, found[name])} already; leave it out or name another value.")
+    after = {**{n: value_of(in_force, n) for n in SETTINGS}, **found}
+    for low, high in (("drift_warning", "drift"), ("latency_warning_ms", "latency_critical_ms"), ("error_warning", "error_critical")):
+        if not after[low] < after[high]:
+            raise BadInput(f"{low} ({after[low]:g}) must stay below {high} ({after[high]:g}); change both together.")
+    if after["register"] is not None and after["production"] is not None and after["register"] > after["production"]:
+        raise BadInput(f"The gate to register ({after['register']:g}) must not be above the one for production ({after['production']:g}).")
+    points = int(after["zscore_points"])
+    reach = (points - 1) / math.sqrt(points)
+    if after["zscore"] >= reach:
+        raise BadInput(f"Over {points} points no value can be further than {reach:.2f} standard deviations off; ask for less or more points.")
+    return found
+
+
+def _check_value(setting: Setting, value: Any) -> float | None:
+    if value is None:
+        if setting.optional:
+            return None
+        raise BadInput(f"{setting.name} needs a number.")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise BadInput(f"{setting.name} is a number; {str(value)[:40]!r} is none.")
+    if not setting.low <= value <= setting.high:
+        raise BadInput(f"{setting.name} lies between {setting.low:g} and {setting.high:g}; {value:g} does not.")
+    if setting.integer:
+        if value != int(value):
+            raise BadInput(f"{setting.name} is a whole number; {value:g} is none.")
+        return int(value)
+    return float(value)
