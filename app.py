@@ -1,4 +1,4 @@
-"""The ASGI app: console, sign-in, jobs and clock in one process. Run it with ``streamlit run app.py``."""
+"""The ASGI app: console, sign-in, HTTP API, jobs and clock in one process. Run it with ``streamlit run app.py``."""
 
 import threading
 from collections.abc import AsyncIterator
@@ -8,9 +8,11 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 
+from api.build import make_api
 from core import accounts, logs
 from core.clock import Clock
 from core.jobs.supervisor import Supervisor
+from core.scoring import journal
 from core.settings import Settings
 from pages import door, forms, warmup
 from pages.parts import report_error
@@ -36,12 +38,15 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
         closing.set()
         clock.stop()
         supervisor.stop()
+        journal.close_journals()
 
 
 app = st.App(
     "pages/frame.py",
     routes=forms.routes(home, demo=settings.demo, secure_cookies=settings.secure_cookies),
     lifespan=lifespan,
-    middleware=[Middleware(door.Door, home=home, hosts=frozenset(settings.allowed_hosts))],
+    middleware=[
+        Middleware(door.Door, home=home, programs=make_api(home, settings), hosts=frozenset(settings.allowed_hosts)),
+    ],
     on_script_error=report_error,
 )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import streamlit
 from anyio import to_thread
@@ -17,28 +16,27 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core import accounts
+from core import accounts, addresses
 from core.home import Home
 from core.times import utc_now
 from pages import contents
-from pages.forms import COOKIE, HEALTH, LONGEST_PATH, LOOPBACK_HOSTS, UNSAFE, safe_next, show
+from pages.forms import COOKIE, safe_next, show
 
-OPEN_PATHS = frozenset({HEALTH, "/sign-in", "/sign-out", "/first-start", "/reset"})
+OPEN_PATHS = frozenset({"/sign-in", "/sign-out", "/first-start", "/reset"})
 FORM_PATHS = frozenset({*OPEN_PATHS, "/password"})
-API_PATHS = ("/api", "/metrics")
+PROBES = frozenset({"/healthz", "/readyz"})  # asked by address, under any name
+API_PATHS = ("/api", "/metrics", *sorted(PROBES))  # for programs: the API's own door decides about them
 # Parts of Streamlit that a person's browser never needs here: closed even to those who are signed in.
 CLOSED_PATHS = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/script-health-check", "/auth", "/oauth2callback")
 STREAMLIT_PATHS = ("/_stcore", "/static", "/media", "/component")
 STREAMLIT_FILES = frozenset({"/favicon.png", "/manifest.json", "/index.html"})
 
-_LONGEST_SEGMENT = 200
 # Scripts and styles are Streamlit's own business; but nothing is fetched from, or sent to, any other site,
 # so that a picture in somebody's note cannot tell who reads it.
 _CONSOLE_POLICY = (
     "img-src 'self' data: blob:; connect-src 'self'; font-src 'self' data:; media-src 'self' data: blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
-_UNSAFE_RAW = re.compile(rb"%(2f|5c|25|00)|\\", re.IGNORECASE)
 
 
 class Door:
@@ -47,7 +45,10 @@ class Door:
     Parameters
     ----------
     app : ASGIApp
+        The console.
     home : Home
+    programs : ASGIApp
+        The API, which has a door of its own: a key opens it, and a session only its documentation.
     hosts : set of str
         Host names, besides the loopback ones, that this installation answers to. Any other Host header
         is refused, so that a foreign page cannot reach it through a name of its own (DNS rebinding).
@@ -56,9 +57,10 @@ class Door:
     """
 
     def __init__(
-        self, app: ASGIApp, home: Home, hosts: frozenset[str] = frozenset(), clock: Callable[[], datetime] | None = None
-    ) -> None:
-        self.app, self.home, self.hosts = app, home, LOOPBACK_HOSTS | hosts
+        self, app: ASGIApp, home: Home, programs: ASGIApp, hosts: frozenset[str] = frozenset(),
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:  # fmt: skip
+        self.app, self.home, self.programs, self.hosts = app, home, programs, addresses.LOOPBACK_HOSTS | hosts
         self.clock = clock or utc_now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,6 +75,10 @@ class Door:
         path, headers = scope["path"], Headers(scope=scope)
         send = _with_security_headers(send)
         refusal = self._check_request(scope, headers)
+        if refusal is None and _is_below(path, API_PATHS):
+            scope.setdefault("state", {})["account"] = await self._find_account(scope)
+            await self.programs(scope, receive, send)
+            return
         if refusal is None and path not in OPEN_PATHS:
             account = await self._find_account(scope)
             scope.setdefault("state", {})["account"] = account
@@ -83,21 +89,25 @@ class Door:
 
     def _check_request(self, scope: Scope, headers: Headers) -> Response | None:
         path, raw = scope["path"], scope.get("raw_path") or b""
-        if path == HEALTH:  # probes come by address, under any name
+        if path in PROBES:
             return None
-        if not self._knows_host(headers):
+        if not addresses.knows_host(headers.get("host", ""), self.hosts):
             return _refuse(scope, 400, "This address is not one of this installation's: add its name to GREENLIGHT_HOSTS.")
-        if _is_unsafe_path(path, raw):
+        if addresses.is_unsafe_path(path, raw):
             return _refuse(scope, 400, "This path cannot be read: it has a part that is not a plain name.")
-        if len(path) > LONGEST_PATH or any(len(part) > _LONGEST_SEGMENT for part in path.split("/")):
+        if addresses.is_too_long(path):
             return _refuse(scope, 404, "There is nothing here under so long a name.")
-        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not _is_same_origin(headers):
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not addresses.is_same_origin(headers):
             return _refuse(scope, 403, "This request came from another site; open Greenlight itself and try again.")
         return None
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        allowed = self._knows_host(headers) and _is_same_origin(headers) and not _is_unsafe_path(scope["path"], b"")
+        allowed = (
+            addresses.knows_host(headers.get("host", ""), self.hosts)
+            and addresses.is_same_origin(headers)
+            and not addresses.is_unsafe_path(scope["path"], b"")
+        )
         if not allowed or await self._find_account(scope) is None:
             # A close before the handshake is accepted reaches the client as HTTP 403.
             await receive()
@@ -125,21 +135,11 @@ class Door:
             return None
         return await to_thread.run_sync(lambda: accounts.find_session(self.home, token, now=self.clock()))
 
-    def _knows_host(self, headers: Headers) -> bool:
-        try:
-            name = urlsplit(f"//{headers.get('host', '')}").hostname
-        except ValueError:
-            return False
-        return bool(name) and (name in self.hosts or str(name).startswith("127."))
-
 
 def _check_session(scope: Scope, account: accounts.Account | None) -> Response | None:
     path = scope["path"]
     if _is_below(path, CLOSED_PATHS):
         return _refuse(scope, 404 if account else 401, "There is nothing here.")
-    if _is_below(path, API_PATHS):
-        # Streamlit would answer an unknown path with its own page. Nothing checks a key yet, so none opens anything.
-        return _refuse(scope, 404, "There is nothing here.") if account else _refuse(scope, 401, "Sign in first.")
     if account is None:
         if scope["method"] in ("GET", "HEAD") and not _is_below(path, STREAMLIT_PATHS) and path not in STREAMLIT_FILES:
             query = scope.get("query_string", b"").decode("latin-1")
@@ -157,19 +157,6 @@ def _check_session(scope: Scope, account: accounts.Account | None) -> Response |
 
 def _is_below(path: str, roots: tuple[str, ...]) -> bool:
     return any(path == root or path.startswith(root + "/") for root in roots)
-
-
-def _is_unsafe_path(path: str, raw: bytes) -> bool:
-    return bool(_UNSAFE_RAW.search(raw) or UNSAFE.search(path)) or "//" in path or ".." in path.split("/")
-
-
-def _is_same_origin(headers: Headers) -> bool:
-    """Compare Origin with Host; programs that are no browsers send no Origin, and bring no cookie by themselves."""
-    origin = headers.get("origin")
-    if origin is not None:
-        scheme, _, netloc = origin.partition("://")
-        return scheme in ("http", "https") and netloc.lower() == headers.get("host", "").lower()
-    return headers.get("sec-fetch-site") in (None, "same-origin", "none")
 
 
 def _with_security_headers(send: Send) -> Send:

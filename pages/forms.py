@@ -6,7 +6,6 @@ Plain HTML that works without JavaScript and loads nothing from elsewhere.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -19,17 +18,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from core import accounts
+from core import accounts, addresses
 from core.errors import BadInput, GreenlightError
 from core.home import Home
 from core.times import utc_now
 from pages import contents
 
 COOKIE = "greenlight_session"
-HEALTH = "/healthz"
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-LONGEST_PATH = 1000
-UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 
 _LARGEST_FORM = 20_000
 _TEMPLATES = Environment(
@@ -45,7 +40,7 @@ _FORM_POLICY = (
 
 def safe_next(value: str | None) -> str:
     """Return ``value`` if it is a path (and query) of this site; else the root."""
-    if not value or not value.startswith("/") or value.startswith("//") or len(value) > LONGEST_PATH or UNSAFE.search(value):
+    if not value or not value.startswith("/") or value.startswith("//") or len(value) > addresses.LONGEST_PATH or addresses.UNSAFE.search(value):
         return "/"
     parts = urlsplit(value)
     return value if not parts.scheme and not parts.netloc and parts.path in contents.known_paths() else "/"
@@ -74,7 +69,6 @@ def routes(
     """
     forms = Forms(home, demo, secure_cookies, clock or utc_now)
     return [
-        Route(HEALTH, forms.health, methods=["GET"]),
         Route("/sign-in", forms.show_sign_in, methods=["GET"]),
         Route("/sign-in", forms.sign_in, methods=["POST"]),
         Route("/sign-out", forms.show_sign_out, methods=["GET"]),
@@ -93,9 +87,6 @@ class Forms:
 
     def __init__(self, home: Home, demo: bool, secure_cookies: bool, clock: Callable[[], datetime]) -> None:
         self.home, self.demo, self.secure_cookies, self.clock = home, demo, secure_cookies, clock
-
-    async def health(self, request: Request) -> Response:
-        return Response('{"status":"ok"}', media_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def show_sign_in(self, request: Request) -> Response:
         if await run_in_threadpool(accounts.needs_first_start, self.home):
@@ -225,7 +216,7 @@ def _address(request: Request) -> str:
     from any other machine is not believed: a new one for every attempt would get round the limit of attempts.
     """
     peer = request.client.host if request.client else "unknown"
-    if peer in LOOPBACK_HOSTS and ("x-forwarded-for" in request.headers or "forwarded" in request.headers):
+    if peer in addresses.LOOPBACK_HOSTS and ("x-forwarded-for" in request.headers or "forwarded" in request.headers):
         return "proxy:" + request.headers.get("x-forwarded-for", "unknown").split(",")[-1].strip()[:64]
     return peer
 

@@ -13,8 +13,10 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from api.build import make_api
 from core import accounts
 from core.home import open_home
+from core.settings import Settings
 from pages import contents, door, forms
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -63,7 +65,7 @@ def build(home, clock, **options):
     inside = [WebSocketRoute("/_stcore/stream", echo), Route("/{path:path}", reached, methods=["GET", "POST", "PUT"])]
     app = Starlette(
         routes=[*forms.routes(home, clock=clock, **options), *inside],
-        middleware=[Middleware(door.Door, home=home, hosts=hosts, clock=clock)],
+        middleware=[Middleware(door.Door, home=home, programs=make_api(home, Settings(), clock=clock), hosts=hosts, clock=clock)],
     )
     return TestClient(app, base_url=BASE, follow_redirects=False, client=("127.0.0.1", 50000))
 
@@ -305,19 +307,19 @@ def test_programs_are_told_in_their_own_format(client):
     answer = client.get("/api/v1/models")
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["title"] == "Not signed in"
-    assert answer.json()["detail"] == "Sign in first."
+    assert answer.json()["title"] == "No valid key"
+    assert "X-API-Key" in answer.json()["detail"]
     assert client.get("/metrics").status_code == 401
     assert client.get("/apiary").status_code == 303  # no API path, only one that begins alike
 
 
-def test_a_key_that_nothing_checks_opens_nothing(client):
+def test_a_made_up_key_or_a_session_opens_nothing_of_the_api(client):
     for path in ("/api", "/api/v1/models", "/metrics"):
         for header in ("X-API-Key", "X-Greenlight-Signature"):
             assert client.get(path, headers={header: "made up"}).status_code == 401
     sign_in(client)
     answer = client.get("/api/v1/models")
-    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
 
 
 def test_health_is_open_under_any_name_and_says_nothing_else(client):
@@ -408,7 +410,9 @@ def test_every_route_of_the_app_is_closed_to_strangers(whole):
         tried = path.replace("{", "").replace("}", "")
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
             answer = client.request(method, tried)
-            if path in door.OPEN_PATHS:
+            if path in door.PROBES:
+                assert answer.status_code in (200, 404, 405, 503), (method, tried, answer.status_code)
+            elif path in door.OPEN_PATHS:
                 assert answer.headers.get("set-cookie", '=""').split(";")[0].endswith('=""'), (method, tried)
                 assert 'id="root"' not in answer.text, (method, tried)  # the console's own page
             else:
@@ -417,7 +421,8 @@ def test_every_route_of_the_app_is_closed_to_strangers(whole):
 
 
 def test_the_open_routes_are_exactly_these():
-    assert {"/healthz", "/sign-in", "/sign-out", "/first-start", "/reset"} == door.OPEN_PATHS
+    assert {"/sign-in", "/sign-out", "/first-start", "/reset"} == door.OPEN_PATHS
+    assert {"/healthz", "/readyz"} == door.PROBES
 
 
 def test_a_revoked_session_shows_the_way_to_sign_in_and_no_data_in_the_open_tab(whole):

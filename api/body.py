@@ -1,0 +1,156 @@
+"""A request's body: read within bounds of size and time, and no further than it can be understood."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import anyio
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import Headers
+from starlette.types import Receive
+
+from api.problems import Problem, Trouble
+
+LARGEST = 2 * 1024 * 1024
+SECONDS = 10.0
+MOST_ERRORS = 20
+
+
+async def read_body(headers: Headers, receive: Receive, *, seconds: float = SECONDS) -> bytes:
+    """The whole body of a JSON request.
+
+    Raises
+    ------
+    Problem
+        415 another content type, 413 too large, 408 too slow, 400 the client went away.
+    """
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "This route reads JSON: send the header Content-Type: application/json.")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "Compressed bodies are not read; send the JSON as it is.")
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > LARGEST:
+        raise _too_large()
+    message = await _receive(receive, seconds)
+    if not message.get("more_body"):
+        return _bounded(message.get("body", b""))
+    parts, size = [message.get("body", b"")], len(message.get("body", b""))
+    deadline = anyio.current_time() + seconds
+    while message.get("more_body"):
+        message = await _receive(receive, deadline - anyio.current_time())
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > LARGEST:
+            raise _too_large()
+    return b"".join(parts)
+
+
+async def _receive(receive: Receive, seconds: float) -> Any:
+    with anyio.move_on_after(max(0.0, seconds)):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "The connection ended before the whole request had come.")
+        return message
+    raise Problem(408, f"The body did not come within {SECONDS:.0f} seconds; send it at once.", headers={"Connection": "close"})
+
+
+def _bounded(body: bytes) -> bytes:
+    if len(body) > LARGEST:
+        raise _too_large()
+    return body
+
+
+def _too_large() -> Problem:
+    return Problem(
+        413, f"The body is larger than {LARGEST // 1024 // 1024} MB; send fewer rows at once.", headers={"Connection": "close"}
+    )
+
+
+def parse(body: bytes, adapter: TypeAdapter[Any], keys: Any = None) -> Any:
+    """The body as ``adapter`` describes it.
+
+    Parameters
+    ----------
+    keys : callable, optional
+        Counts the names in a parsed value. A body with more colons than names may have one name twice in one object,
+        which JSON allows and which hides a value: then it is read again, slowly, to find out.
+
+    Raises
+    ------
+    Problem
+        400 where it is no JSON (a repeated name is none), 422 where it is not what is asked for (NaN and infinity never are).
+    """
+    try:
+        value = adapter.validate_json(body)
+    except ValidationError as error:
+        raise describe(error) from error
+    if keys is None or body.count(b":") > keys(value):
+        _refuse_repeats(body)
+    return value
+
+
+def _refuse_repeats(body: bytes) -> None:
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise Problem(400, f"The name {name[:60]!r} stands twice in one object; send each name once.")
+            seen.add(name)
+
+    json.loads(body, object_pairs_hook=check, parse_float=str, parse_int=str)
+
+
+@lru_cache(maxsize=64)
+def adapter_of(model: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
+
+
+def describe(error: ValidationError) -> Problem:
+    """Row, column, what is wrong and how to cure it."""
+    found = error.errors(include_url=False, include_context=True, include_input=True)
+    if found[0]["type"] == "json_invalid":
+        return Problem(400, f"The body is not JSON: {found[0]['ctx']['error']}.")
+    troubles = [_trouble(e) for e in found[:MOST_ERRORS]]
+    first, more = troubles[0], f" ({len(found) - 1} more)" if len(found) > 1 else ""
+    if "row" in first:
+        where = f"Row {first['row']}, column {first['column']!r}" if "column" in first else f"Row {first['row']}"
+    else:
+        where = f"Field {first['column']!r}" if "column" in first else "The body"
+    return Problem(422, f"{where} {first['message']}{more}. {first.get('cure', '')}".strip(), troubles)
+
+
+def _trouble(error: Any) -> Trouble:
+    kind, place, context = error["type"], list(error["loc"]), error.get("ctx", {})
+    words, cure = _WORDS.get(kind, (error["msg"][:1].lower() + error["msg"][1:], ""))
+    message = words.format(**context)
+    given = error.get("input")
+    if kind in _SHOWN and isinstance(given, (str, int, float)):
+        message = f"{message}: {json.dumps(given)[:60]}"
+    trouble: Trouble = {"message": message}
+    if len(place) >= 2 and isinstance(place[1], int):
+        trouble["row"] = place[1] + 1
+        place = place[2:]
+    if place:
+        trouble["column"] = ".".join(str(p) for p in place)[:100]
+    if cure:
+        trouble["cure"] = cure
+    return trouble
+
+
+_NUMBER = "Send a number, or null where it is missing."
+_WORDS = {
+    "missing": ("is absent", "Send it; null where the value is unknown."),
+    "extra_forbidden": ("is not known", "Leave it out, or use a name that the description of this route has."),
+    "float_type": ("is not a number", _NUMBER),
+    "finite_number": ("is not a finite number", _NUMBER),
+    "cell_type": ("is neither text nor a finite number", "Send text, a number, true, false or null."),
+    "string_type": ("is not text", "Send text."),
+    "list_type": ("is not a list", "Send a list."),
+    "dict_type": ("is not an object", "Send an object with names and values."),
+    "too_short": ("has {actual_length} entries, at least {min_length} needed", "Send more."),
+    "too_long": ("has {actual_length} entries, at most {max_length} are possible", "Send them in several requests."),
+}
+_SHOWN = {"float_type", "finite_number", "cell_type", "string_type", "dict_type", "list_type"}

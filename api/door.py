@@ -1,0 +1,238 @@
+"""The API's own door: no route opens without a key that is good for it, unless it is declared open."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.body import read_body
+from api.problems import Problem, answer_problem, to_problem
+from api.visit import Visit
+from core import addresses, keys
+from core.errors import GreenlightError
+from core.home import Home
+from core.limits import Limiter
+from core.monitoring import traffic
+
+LOG = logging.getLogger("greenlight.api")
+
+OPEN = "open"  # anybody: says nothing but whether the service is there
+DOCS = "docs"  # any valid key, or a person who is signed in to the console
+SIGNED = "signed"  # no key: the body carries a signature that the route itself checks
+MACHINE = "machine"  # from this machine without a key, from elsewhere with the scope "read"
+DECLARABLE = frozenset({OPEN, DOCS, SIGNED, MACHINE, *keys.SCOPES})
+SIGNED_PER_MINUTE = 600
+_UNRECORDED = frozenset({OPEN, MACHINE})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One route: what it asks of the caller, and whether it reads a body.
+
+    Attributes
+    ----------
+    direct : callable or None
+        Answers without the framework around it: predictions are asked for thousands of times a second.
+    """
+
+    route: Route
+    scope: str
+    name: str
+    reads_body: bool
+    direct: Callable[[Request], Awaitable[Response]] | None = None
+
+
+class Door:
+    """Decide about every request before anything else sees it, and record how it was answered.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        The routes behind the door.
+    entries : list of Entry
+        Every route with what it asks for; what is not among them does not exist.
+    hosts : set of str
+        Host names, besides the loopback ones, that this installation answers to.
+    """
+
+    def __init__(
+        self, app: ASGIApp, home: Home, entries: list[Entry], hosts: frozenset[str], clock: Callable[[], datetime]
+    ) -> None:
+        self.app, self.home, self.entries, self.clock = app, home, entries, clock
+        self.hosts = addresses.LOOPBACK_HOSTS | hosts
+        self.limiter = Limiter(home)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] != "http":
+            await self.app(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        peer = scope["client"][0] if scope.get("client") else "unknown"
+        state = scope.setdefault("state", {})
+        visit = state["visit"] = Visit(self.home, self.clock(), peer)
+        status = 500
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                marked = MutableHeaders(scope=message)
+                marked["X-Request-ID"] = visit.request_id
+                marked["X-Content-Type-Options"] = "nosniff"
+                marked.setdefault("Cache-Control", "no-store")
+                marked.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+            await send(message)
+
+        entry: Entry | None = None
+        try:
+            entry, child = self._find(scope)
+            response = await self._serve(scope | child, receive, send_marked, headers, visit, entry)
+        except Problem as problem:
+            response = answer_problem(problem, visit.request_id)
+        except GreenlightError as error:
+            response = answer_problem(to_problem(error), visit.request_id)
+        except Exception:  # the boundary of the API: the trace goes into the log file, never into an answer
+            LOG.exception("a request failed", extra={"correlation_id": visit.request_id, "user": visit.caller, "project": visit.project})
+            response = answer_problem(failure(), visit.request_id)
+        if response is not None:
+            await response(scope, receive, send_marked)
+        if entry is None or entry.scope not in _UNRECORDED:
+            self._record(visit, status)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, headers: Headers, visit: Visit, entry: Entry | None
+    ) -> Response | None:
+        self._check_request(scope, headers)
+        self._let_in(scope, headers, visit, entry)
+        if entry is None:
+            raise self._nothing_here(scope)
+        if entry.reads_body:
+            visit.body = await read_body(headers, receive)
+        if entry.direct is not None:
+            return await entry.direct(Request(scope, receive))
+        began = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_noted)
+        except Exception:
+            if not began:
+                raise
+            # the framework answered with a problem already, then handed the exception on for the log
+            LOG.exception("a request failed", extra={"correlation_id": visit.request_id, "user": visit.caller, "project": visit.project})
+        return None
+
+    def _check_request(self, scope: Scope, headers: Headers) -> None:
+        path = scope["path"]
+        if path not in PROBES and not addresses.knows_host(headers.get("host", ""), self.hosts):
+            raise Problem(400, "This address is not one of this installation's: add its name to GREENLIGHT_HOSTS.")
+        if addresses.is_unsafe_path(path, scope.get("raw_path") or b""):
+            raise Problem(400, "This path cannot be read: it has a part that is not a plain name.")
+        if addresses.is_too_long(path):
+            raise Problem(404, "There is nothing here under so long a name.")
+        reads = scope["method"] in ("GET", "HEAD") and "origin" not in headers  # a link from elsewhere may lead to the documentation
+        if not reads and not addresses.is_same_origin(headers):
+            raise Problem(403, "This request came from a page of another site; programs send no Origin header.")
+
+    def _find(self, scope: Scope) -> tuple[Entry | None, dict[str, Any]]:
+        for entry in self.entries:
+            match, child = entry.route.matches(scope)
+            if match is Match.FULL:
+                return entry, child
+        return None, {}
+
+    def _let_in(self, scope: Scope, headers: Headers, visit: Visit, entry: Entry | None) -> None:
+        needed = visit.scope = entry.scope if entry is not None else DOCS
+        if entry is not None:
+            visit.route = entry.name
+        if needed == OPEN:
+            return
+        if needed == SIGNED:
+            wait = self.limiter.check(f"signed {visit.address}", SIGNED_PER_MINUTE, now=visit.at)
+            _slow_down(wait, "Too many signed messages from one address")
+            return
+        secret = headers.get("x-api-key", "")
+        if not secret:
+            if needed == MACHINE and addresses.is_this_machine(visit.address, headers):
+                return
+            account = scope["state"].get("account")  # put there by the console's door, from a session's cookie
+            if needed == DOCS and account is not None:
+                visit.caller = account.name
+                return
+        self._check_key(secret, headers, visit, "read" if needed == MACHINE else needed)
+
+    def _check_key(self, secret: str, headers: Headers, visit: Visit, needed: str) -> None:
+        key = keys.find_key(self.home, secret, now=visit.at) if secret else None
+        if key is None:
+            _slow_down(self.limiter.check_wrong_key(visit.address, now=visit.at), "Too many attempts without a valid key")
+            what = "is not valid (unknown, expired or revoked)" if secret else "is missing"
+            raise Problem(
+                401, f"The key {what}: send a valid one in the header X-API-Key; an administrator makes it.",
+                headers={"WWW-Authenticate": 'ApiKey realm="Greenlight"'},
+            )
+        if not key.allows_address(addresses.believed(visit.address, headers)):
+            raise Problem(403, "This key may not be used from this address; ask an administrator to add it to the key's list.")
+        visit.key, visit.caller = key, key.account
+        if needed != DOCS and needed not in key.scopes:
+            raise Problem(403, f"This key is not good for {needed!r}, only for {', '.join(key.scopes)}; ask an administrator for another.")
+        wait = self.limiter.check_call(key, visit.address, now=visit.at)
+        _slow_down(wait, f"This key is limited to {key.per_minute} requests a minute, and its address too has a limit")
+        keys.note_use(self.home, key, now=visit.at)
+
+    def _nothing_here(self, scope: Scope) -> Problem:
+        methods = sorted({m for e in self.entries if e.route.matches(scope)[0] is Match.PARTIAL for m in e.route.methods or ()})
+        if methods:
+            return Problem(405, f"{scope['method'][:20]} is not possible here; use {' or '.join(methods)}.", headers={"Allow": ", ".join(methods)})
+        return Problem(404, "There is nothing here; GET /api/docs lists what there is.")
+
+    def _record(self, visit: Visit, status: int) -> None:
+        total = 1000 * (time.perf_counter() - visit.began)
+        traffic.record(
+            self.home,
+            traffic.Request(
+                visit.request_id, visit.at, visit.project, visit.route, "api", status, visit.rows if status < 400 else 0,
+                visit.version, visit.caller, total, visit.stages,
+            ),
+        )
+
+
+PROBES = frozenset({"/healthz", "/readyz"})  # asked by address, under any name
+
+
+def _slow_down(wait: float | None, what: str) -> None:
+    if wait is not None:
+        seconds = max(1, math.ceil(wait))
+        raise Problem(429, f"{what}; try again in {seconds} seconds.", headers={"Retry-After": str(seconds)})
+
+
+def failure() -> Problem:
+    return Problem(500, "Something failed here. Tell the request id to the people who run this installation; their log has the reason.")
+
+
+def check_declared(route: Route, scope: str) -> str:
+    """The scope of a route, or an error at start: what nobody declared opens for nobody."""
+    if scope not in DECLARABLE:
+        raise ValueError(f"route {route.path} declares no scope that there is: {scope!r}")
+    return scope
+

@@ -1,0 +1,71 @@
+"""POST predict: rows in, answers out; every answer is in the log before it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from anyio import to_thread
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import schemas
+from api.body import parse
+from api.problems import Problem
+from api.visit import Visit, visit_of
+from core.scoring import journal, rows
+from core.scoring.journal import NotLogged
+from core.scoring.scorer import Scorer, load_scorer
+
+LOG = logging.getLogger("greenlight.api")
+AT_ONCE_ROWS = 20  # up to here scoring takes less time than handing it to a thread
+
+
+async def predict(request: Request) -> Response:
+    visit = visit_of(request)
+    project = visit.enter(request.path_params["project"]).name
+    scorer = await to_thread.run_sync(load_scorer, visit.home, project)
+    began = time.perf_counter()
+    body = parse(visit.body, schemas.rows_adapter(scorer.definition, scorer.sha256), schemas.count_names)
+    read = time.perf_counter()
+    answer = await score(visit, scorer, body["rows"])
+    answer.stages["validation"] = answer.stages.get("validation", 0.0) + 1000 * (read - began)
+    await keep(visit, answer)
+    content = {
+        "request_id": visit.request_id, "project": project, "model_version": answer.version, "logged": True,
+        "predictions": answer.predictions,
+    }  # fmt: skip
+    return Response(to_json(content), media_type="application/json", headers={"X-Model-Version": answer.version})
+
+
+async def score(visit: Visit, scorer: Scorer, given: list[dict[str, object]]) -> rows.RowsAnswer:
+    """Score without writing anything; many rows in a thread, so that they keep nobody else waiting."""
+
+    def work() -> rows.RowsAnswer:
+        return rows.score_rows(
+            visit.home, scorer.project, given, caller=visit.caller, source="api", version=scorer.version,
+            request_id=visit.request_id, now=visit.at,
+        )
+
+    return work() if len(given) <= AT_ONCE_ROWS else await to_thread.run_sync(work)
+
+
+async def keep(visit: Visit, answer: rows.RowsAnswer) -> None:
+    """Wait until the answer is on disk.
+
+    Raises
+    ------
+    Problem
+        503: it could not be written, so nothing is answered.
+    """
+    began = time.perf_counter()
+    try:
+        await asyncio.wrap_future(journal.of(visit.home).submit(answer.group))
+    except NotLogged as error:
+        LOG.error("a prediction was not logged and not answered", extra={"correlation_id": visit.request_id, "project": answer.project})
+        detail = "The predictions could not be written to the log, so they are not given. Try again in a moment."
+        raise Problem(503, detail, headers={"Retry-After": "5"}) from error
+    visit.version, visit.rows = answer.version, len(answer.predictions)
+    visit.stages = {**answer.stages, "logging": 1000 * (time.perf_counter() - began)}
