@@ -470,5 +470,6 @@ def p007_erased_rows(db: Database) -> None:
         """
 ALTER TABLE groups ADD COLUMN erased TEXT;;
 CREATE INDEX groups_to_pack ON groups(project, version, at) WHERE block IS NULL AND rows < 1000;;
+CREATE INDEX case_keys_by_prediction ON case_keys(prediction_id);;
 """,
     )
