@@ -1,26 +1,25 @@
 """The prediction log: every prediction with all its features, before its answer is shown.
 
 Rows are kept in groups, one payload a group (measured: 200,000 rows cost 0.3 s as Parquet, 3.8 s as JSON rows; a single
-row costs 20 times less as JSON). A prediction's id is its group's id and its place in it, so the narrow index of ids is
-the group key.
+row costs 20 times less as JSON), and small groups are packed into blocks later. A prediction's id is its group's id and
+its place in it, so the narrow index of ids is the group key.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import NotFound
 from core.home import Home
-from core.projects.definition import Definition
+from core.scoring import batches
 from core.scoring import payload as payloads
-from core.scoring import profiles
+from core.scoring.groups import PROBABILITY, Group, make_group, make_small_group, new_uid, prediction_ids
 from core.scoring.payload import OUT
+from core.scoring.removal import erase_rows, purge_before
 from core.times import stamp
 from storage import predictions as store
 from storage.connection import reading, writing
@@ -29,189 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlite_utils import Database
 
-    from core.scoring.scorer import Scorer
-
-OUTPUTS = ("prediction", "score", "confidence", "problems")
-PROBABILITY = "probability:"
-UNSURE = (0.4, 0.6)  # a probability in this range, both ends included, is next to a guess
-
-
-def new_uid() -> str:
-    """Id of a group: 96 random bits, so that ids of other people's predictions cannot be guessed."""
-    return secrets.token_hex(12)
-
-
-def prediction_ids(uid: str, rows: int) -> list[str]:
-    return [f"{uid}-{n}" for n in range(1, rows + 1)]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Rows that were answered together, with everything that the log keeps of them.
-
-    Attributes
-    ----------
-    stages : dict
-        Milliseconds of validation, preprocessing and inference.
-    payload : bytes
-        Features as the model saw them and outputs (their names begin with ``out:``); see :mod:`core.scoring.payload`.
-    labels : dict
-        Predicted label ("" where the model predicts numbers) -> rows, rows with problems, unsure rows. A row is unsure when a
-        probability lies in 0.4..0.6: of the positive class (binary) or of the predicted class (multiclass).
-    profile : Counts or None
-        None where the version has no bins.
-    keys : list or None
-        The business key of each row, where the definition names a key column.
-    """
-
-    uid: str
-    project: str
-    version: str
-    request_id: str
-    at: datetime
-    caller: str
-    source: str
-    latency_ms: float | None
-    stages: dict[str, float]
-    rows: int
-    payload: bytes
-    labels: dict[str, tuple[int, int, int]]
-    profile: profiles.Counts | None = None
-    keys: list[str | None] | None = None
-
-
-def make_group(
-    home: Home, scorer: Scorer, features: pd.DataFrame, outputs: pd.DataFrame, *, uid: str, request_id: str, at: datetime,
-    caller: str, source: str, latency_ms: float | None, stages: dict[str, float] | None = None, keys: Any = None,
-) -> Group:
-    """A group of many rows (Parquet).
-
-    Parameters
-    ----------
-    outputs : DataFrame
-        prediction, score, confidence, problems, ``probability:<class>``; in the order of ``features``.
-    keys : sequence of str or None, optional
-        Business key of each row; kept as a column of the payload too.
-    """
-    import numpy as np
-
-    definition = scorer.definition
-    columns: dict[str, Any] = {str(name): features[name] for name in features}
-    if keys is not None:
-        keys = [None if k is None else payloads.clean(str(k)) for k in keys]
-        columns.setdefault(definition.key, np.asarray(keys, dtype=object))
-    columns |= {f"{OUT}{name}": outputs[name] for name in outputs if name != "prediction_id"}
-    table = payloads.make_table(columns)
-    counter = profiles.counter_of(home, scorer.version_id, scorer.sha256)
-    return Group(
-        uid, scorer.project, scorer.version, request_id, at, caller, source, latency_ms, stages or {}, len(features),
-        payloads.write_parquet(table), _label_counts(definition, outputs),
-        counter.count_table(table) if counter else None, keys,
-    )
-
-
-def make_small_group(
-    home: Home, scorer: Scorer, rows: list[dict[str, Any]], outputs: list[dict[str, Any]], *, uid: str, request_id: str,
-    at: datetime, caller: str, source: str, latency_ms: float | None, stages: dict[str, float] | None = None,
-    keys: list[str | None] | None = None,
-) -> Group:
-    """A group of a few rows (JSON), without a frame on the way: tens of microseconds a row.
-
-    Parameters
-    ----------
-    rows : list of dict
-        Prepared features: float or text, None (or NaN) missing.
-    outputs : list of dict
-        prediction, score, confidence, problems (text), ``probability:<class>``.
-    """
-    recipe = _recipe(home, scorer)
-    if keys is not None:
-        keys = [None if k is None else payloads.clean(str(k)) for k in keys]
-    with_key = keys is not None and not recipe.key_is_feature
-    table = [
-        [*map(row.get, recipe.features), *([key] if with_key else ()), *map(out.get, recipe.outputs)]
-        for row, out, key in zip(rows, outputs, keys or [None] * len(rows), strict=True)
-    ]
-    profile = None
-    if recipe.counter is not None:
-        features = [[row.get(name) for row in rows] for name in recipe.counted]
-        if recipe.counter.bins.prediction is not None:
-            features.append([out["prediction"] for out in outputs])
-        profile = recipe.counter.count_rows(features)
-    labels: dict[str, tuple[int, int, int]] = {}
-    for out in outputs:
-        label = str(out["prediction"]) if recipe.is_classifier else ""
-        n, problems, unsure = labels.get(label, (0, 0, 0))
-        doubt = out.get(recipe.doubt) if recipe.doubt else None
-        labels[label] = (n + 1, problems + bool(out["problems"]), unsure + (doubt is not None and UNSURE[0] <= doubt <= UNSURE[1]))
-    payload = payloads.write_json(recipe.head_with_key if with_key else recipe.head, table)
-    return Group(
-        uid, scorer.project, scorer.version, request_id, at, caller, source, latency_ms, stages or {}, len(rows), payload,
-        labels, profile, keys,
-    )
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """What is the same for all small groups of a version."""
-
-    features: tuple[str, ...]
-    outputs: tuple[str, ...]
-    head: str
-    head_with_key: str
-    key_is_feature: bool
-    is_classifier: bool
-    doubt: str  # the output that says how sure a row is
-    counter: profiles.Counter | None
-    counted: tuple[str, ...]
-
-
-_recipes: dict[tuple[str, int, str], _Recipe] = {}
-
-
-def _recipe(home: Home, scorer: Scorer) -> _Recipe:
-    key = (str(home.root), scorer.version_id, scorer.sha256)
-    found = _recipes.get(key)
-    if found is not None:
-        return found
-    definition = scorer.definition
-    features = tuple(c.name for c in definition.features)
-    outputs = (*OUTPUTS, *(f"{PROBABILITY}{name}" for name in (definition.classes if definition.is_classifier else ())))
-    numbers = [c.kind == "number" for c in definition.features]
-    out_numbers = [name != "problems" and (name != "prediction" or not definition.is_classifier) for name in outputs]
-    named = [f"{OUT}{name}" for name in outputs]
-    counter = profiles.counter_of(home, scorer.version_id, scorer.sha256)
-    recipe = _Recipe(
-        features, outputs, payloads.json_head([*features, *named], numbers + out_numbers),
-        payloads.json_head([*features, definition.key, *named], [*numbers, False, *out_numbers]), definition.key in features,
-        definition.is_classifier, _doubt(definition), counter,
-        tuple(c.name for c in counter.bins.columns) if counter else (),
-    )
-    if len(_recipes) >= 64:
-        _recipes.clear()
-    _recipes[key] = recipe
-    return recipe
-
-
-def _doubt(definition: Definition) -> str:
-    if definition.task == "binary":
-        return f"{PROBABILITY}{definition.classes[1]}"
-    return "confidence" if definition.is_classifier else ""
-
-
-def _label_counts(definition: Definition, outputs: pd.DataFrame) -> dict[str, tuple[int, int, int]]:
-    import numpy as np
-    import pandas as pd
-
-    troubled = (outputs["problems"] != "").to_numpy(bool)
-    doubt = _doubt(definition)
-    unsure = outputs[doubt].between(*UNSURE).to_numpy(bool) if doubt in outputs else np.zeros(len(outputs), dtype=bool)
-    if not definition.is_classifier:
-        return {"": (len(outputs), int(troubled.sum()), int(unsure.sum()))}
-    codes, found = pd.factorize(outputs["prediction"])
-    k = len(found)
-    counts = [np.bincount(codes[mask], minlength=k).tolist() for mask in (slice(None), troubled, unsure)]
-    return {str(label): (counts[0][place], counts[1][place], counts[2][place]) for place, label in enumerate(found)}
+# groups and the removal of rows have files of their own, and are called through the log
+__all__ = ["Group", "erase_rows", "make_group", "make_small_group", "new_uid", "prediction_ids", "purge_before"]
 
 
 def append(home: Home, group: Group) -> None:
@@ -278,27 +96,19 @@ def list_groups(home: Home, project: str, *, limit: int = 100) -> list[dict[str,
 
 
 def read_group(home: Home, project: str, uid: str) -> pd.DataFrame:
-    """One group: prediction_id, features, ``out:`` columns.
+    """One group: prediction_id, features, ``out:`` columns; erased rows are left out.
 
     Raises
     ------
     NotFound
         No such group in this project.
     """
-    group = store.find_group(reading(home.predictions_db), uid)
-    if group is None or group["project"] != project:
+    batch = batches.find_batch(home, project, uid)
+    if batch is None:
         raise NotFound(f"There is no group of predictions {uid[:40]!r} in project {project}.")
-    frame = payloads.to_frame(payloads.read_payload(group["payload"]))
-    frame.insert(0, "prediction_id", prediction_ids(uid, group["rows"]))
+    frame = payloads.to_frame(batch.kept_table())
+    frame.insert(0, "prediction_id", batch.prediction_ids())
     return frame
-
-
-def find_group(home: Home, project: str, uid: str) -> tuple[dict[str, Any], pd.DataFrame] | None:
-    """One group's facts (uid, version, at, rows, ...) and its rows (features, ``out:`` columns), or None."""
-    group = store.find_group(reading(home.predictions_db), uid)
-    if group is None or group["project"] != project:
-        return None
-    return group, payloads.to_frame(payloads.read_payload(group["payload"]))
 
 
 def find_by_key(home: Home, project: str, key: str) -> list[str]:
@@ -309,16 +119,21 @@ def find_by_key(home: Home, project: str, key: str) -> list[str]:
 def iterate(
     home: Home, project: str, *, since: datetime | None = None, until: datetime | None = None, version: str | None = None
 ) -> Iterator[pd.DataFrame]:
-    """Logged rows, one frame a group, oldest first: prediction_id, at, version, request_id, caller, features, ``out:`` columns."""
-    for group in store.iterate_groups(
-        reading(home.predictions_db), project, since=stamp(since) if since else "", until=stamp(until) if until else "9999",
-        version=version,
+    """Logged rows, oldest first, in frames of some ten thousand rows at most (one group, if that is larger).
+
+    Yields
+    ------
+    DataFrame
+        prediction_id, features, ``out:`` columns, at, version, request_id, caller. Erased rows are left out.
+    """
+    for batch in batches.iterate_batches(
+        home, project, since=stamp(since) if since else "", until=stamp(until) if until else "9999", version=version
     ):
-        frame = payloads.to_frame(payloads.read_payload(group["payload"]))
-        frame.insert(0, "prediction_id", prediction_ids(group["uid"], group["rows"]))
+        frame = payloads.to_frame(batch.kept_table())
+        frame.insert(0, "prediction_id", batch.prediction_ids())
         for column in ("at", "version", "request_id", "caller"):
             if column not in frame:  # a feature may be called so, and then it is the feature that is meant
-                frame[column] = group[column]
+                frame[column] = batch.repeat(column)
         yield frame
 
 
@@ -338,36 +153,37 @@ def get_prediction(home: Home, project: str, prediction_id: str) -> dict[str, An
     Raises
     ------
     NotFound
-        No such prediction in this project.
+        No such prediction in this project, or its row was erased.
     """
     uid, _, place = prediction_id.rpartition("-")
-    group = store.find_group(reading(home.predictions_db), uid) if uid and place.isascii() and place.isdigit() else None
-    if group is None or group["project"] != project or not 1 <= int(place) <= group["rows"]:
+    batch = batches.find_batch(home, project, uid) if uid and place.isascii() and place.isdigit() else None
+    if batch is None or not 1 <= int(place) <= batch.table.num_rows:
         raise NotFound(f"There is no prediction {prediction_id[:80]!r} in project {project}.")
-    row = {str(k): v for k, v in payloads.to_frame(payloads.read_payload(group["payload"])).iloc[int(place) - 1].to_dict().items()}
-    return {"prediction_id": prediction_id, "version": group["version"], "at": group["at"], **row}
+    if int(place) in batch.erased(0):
+        raise NotFound(f"The rows of prediction {prediction_id[:80]!r} in project {project} were erased.")
+    group = batch.groups[0]
+    row = payloads.to_frame(batch.table.slice(int(place) - 1, 1)).iloc[0].to_dict()
+    return {"prediction_id": prediction_id, "version": group["version"], "at": group["at"], **{str(k): v for k, v in row.items()}}
 
 
 def export_jsonl(home: Home, project: str, path: Path) -> int:
     """Write predictions_monitoring.jsonl: one line a prediction, all features and outputs; returns the number of lines."""
-    import pandas as pd
-
     lines = 0
     fresh = path.with_name(path.name + ".part")
     with fresh.open("w", encoding="utf-8") as file:
-        for group in store.iterate_groups(reading(home.predictions_db), project):
-            frame = payloads.to_frame(payloads.read_payload(group["payload"]))
-            for prediction_id, row in zip(prediction_ids(group["uid"], group["rows"]), frame.to_dict("records"), strict=True):
-                known = {str(k): None if pd.isna(v) else v for k, v in row.items()}
-                features = {k: v for k, v in known.items() if not k.startswith("out:")}
-                outputs = {k.removeprefix("out:"): v for k, v in known.items() if k.startswith("out:")}
+        for batch in batches.iterate_batches(home, project):
+            facts = zip(*(batch.repeat(c) for c in ("at", "request_id", "version", "latency_ms", "caller")), strict=True)
+            for prediction_id, row, fact in zip(batch.prediction_ids(), batch.kept_table().to_pylist(), facts, strict=True):
+                at, request_id, version, latency_ms, caller = fact
+                features = {k: v for k, v in row.items() if not k.startswith(OUT)}
+                outputs = {k.removeprefix(OUT): v for k, v in row.items() if k.startswith(OUT)}
                 line = {
-                    "timestamp": group["at"], "request_id": group["request_id"], "prediction_id": prediction_id,
-                    "project": project, "version": group["version"], "features": features, "level": outputs.pop("prediction", None),
+                    "timestamp": at, "request_id": request_id, "prediction_id": prediction_id,
+                    "project": project, "version": version, "features": features, "level": outputs.pop("prediction", None),
                     "score": outputs.pop("score", None), "confidence": outputs.pop("confidence", None),
                     "problems": outputs.pop("problems", ""),
                     "probabilities": {k.removeprefix(PROBABILITY): v for k, v in outputs.items()},
-                    "latency_ms": group["latency_ms"], "caller": group["caller"],
+                    "latency_ms": latency_ms, "caller": caller,
                 }
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
                 lines += 1

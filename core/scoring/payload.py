@@ -46,39 +46,78 @@ def write_json(head: str, rows: list[Any]) -> bytes:
     return f"{head}{_to_text(rows)}}}".encode("utf-8", "replace")
 
 
-def read_payload(payload: bytes) -> pa.Table:
+def read_payload(payload: bytes, *, columns: Sequence[str] | None = None, coded: bool = False) -> pa.Table:
     """The rows of a payload of either kind.
+
+    Parameters
+    ----------
+    columns : sequence of str, optional
+        Read these only (those that are there).
+    coded : bool
+        Leave texts as dictionaries with codes, which is what counting wants (Parquet only).
 
     Raises
     ------
     ValueError
         The payload is of no known kind.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if payload[:4] == b"PAR1":
-        return pq.read_table(io.BytesIO(payload), use_threads=False)
+        source = pa.BufferReader(payload)
+        schema = pq.read_schema(source)
+        names = [n for n in schema.names if columns is None or n in columns]
+        texts = [n for n in names if coded and pa.types.is_string(schema.field(n).type)]
+        source.seek(0)
+        return pq.ParquetFile(source, read_dictionary=texts).read(columns=names, use_threads=False)
     if payload[:1] == b"{":
-        return read_json([payload])
+        return read_json([payload], columns=columns)
     raise ValueError("a payload of the prediction log is neither Parquet nor JSON")
 
 
-def read_json(payloads: Sequence[bytes]) -> pa.Table:
-    """The rows of several JSON payloads with the same head, as one table."""
+def blank(payload: bytes, rows: Sequence[int]) -> bytes:
+    """The same payload with every value of some rows (from 0) missing."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if payload[:1] == b"{":
+        data = json.loads(payload)
+        for row in rows:
+            data["rows"][row] = [None] * len(data["columns"])
+        return _to_text(data).encode("utf-8", "replace")
+    table = read_payload(payload)
+    gone = np.zeros(table.num_rows, dtype=bool)
+    gone[list(rows)] = True
+    mask = pa.array(gone)
+    return write_parquet(pa.table({n: pc.if_else(mask, pa.scalar(None, table[n].type), table[n]) for n in table.column_names}))
+
+
+def read_json(payloads: Sequence[bytes], *, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of several JSON payloads with the same head, as one table; ``columns``: read these only."""
     import pyarrow as pa
 
     first = json.loads(payloads[0])
     rows = list(first["rows"])
     for payload in payloads[1:]:
         rows.extend(json.loads(payload)["rows"])
-    columns = {}
+    arrays = {}
     for place, (name, number) in enumerate(zip(first["columns"], first["numbers"], strict=True)):
+        if columns is not None and name not in columns:
+            continue
         values = [row[place] for row in rows]
-        if number:
-            columns[name] = pa.array([_float(v) for v in values], pa.float64())
-        else:
-            columns[name] = pa.array(values, pa.string())
-    return pa.table(columns)
+        # NaN is missing, as it is in Parquet
+        arrays[name] = pa.array(map(_float, values), pa.float64()) if number else pa.array(values, pa.string())
+    return pa.table(arrays)
+
+
+def json_schema(payload: bytes) -> pa.Schema:
+    """The columns of a JSON payload as Parquet would name them."""
+    import pyarrow as pa
+
+    head = json.loads(head_of(payload) + b'"rows":[]}')
+    return pa.schema([(n, pa.float64() if number else pa.string()) for n, number in zip(head["columns"], head["numbers"], strict=True)])
 
 
 def head_of(payload: bytes) -> bytes:

@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from core.errors import NotFound
 from core.home import Home
 from core.times import parse, stamp
 from storage import predictions as store
 from storage import versions as versions_store
-from storage.connection import reading
+from storage.connection import reading, writing
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from sqlite_utils import Database
 
     from core.drift.bins import Bins, ColumnBins, Profile
 
@@ -145,6 +147,92 @@ def sum_hours(
         rows += hour["rows"]
         total += np.frombuffer(hour["counts"], dtype=np.int64)
     return (counter.bins, to_profile(counter.bins, rows, total)) if rows else None
+
+
+def count_log(
+    home: Home, project: str, version: str, counter: Counter, *, since: str = "", until: str = "9999"
+) -> dict[str, tuple[int, np.ndarray]]:
+    """Hour -> rows and flat counts, counted from the logged rows of a version themselves."""
+    from core.scoring.batches import iterate_batches
+
+    names = [name for name, _ in counter.places]
+    found: dict[str, tuple[int, Any]] = {}
+    for batch in iterate_batches(home, project, since=since, until=until, version=version, columns=names, coded=True):
+        for hour, part in batch.split_by_hour():
+            table = part.kept_table()
+            rows, total = found.get(hour, (0, 0))
+            found[hour] = (rows + table.num_rows, total + counter.count_table(table).counts)
+    return found
+
+
+def rebuild(home: Home, project: str, version: str) -> int:
+    """Count the hourly profiles of a version anew from the log and replace them in one transaction.
+
+    Hours whose rows were purged, wholly or in part, keep what was counted when they arrived. Counting is done before the
+    transaction; hours that changed meanwhile are counted again inside it, which is one hour as a rule.
+
+    Returns
+    -------
+    int
+        Hours rebuilt.
+
+    Raises
+    ------
+    NotFound
+        There is no such version, or it has no bins.
+    """
+    counter = _get_counter(home, project, version)
+    before = store.list_hours(reading(home.predictions_db), project, version)
+    counted = count_log(home, project, version, counter)
+    with writing(home.predictions_db) as db:
+        now = store.list_hours(db, project, version)
+        whole = _whole_hours(db, project, version, now)
+        for hour in whole:
+            if before.get(hour) != now[hour]:
+                counted |= count_log(home, project, version, counter, since=hour, until=f"{hour}~")
+            rows, counts = counted[hour]
+            store.replace_hour_profile(
+                db, project=project, version=version, hour=hour, bins_id=counter.bins_id, rows=rows, counts=counts
+            )
+    return len(whole)
+
+
+def compare(home: Home, project: str, version: str) -> list[str]:
+    """Hours in which the profile differs from a count of the log; none proves them equal. Purged hours are left out.
+
+    Raises
+    ------
+    NotFound
+        There is no such version, or it has no bins.
+    """
+    import numpy as np
+
+    counter = _get_counter(home, project, version)
+    db = reading(home.predictions_db)
+    with store.unchanging(db):
+        kept = {
+            h["hour"]: (h["rows"], np.frombuffer(h["counts"], dtype=np.int64))
+            for h in store.list_hour_profiles(db, project, counter.bins_id, version=version)
+        }
+        counted = count_log(home, project, version, counter)
+        whole = _whole_hours(db, project, version, store.list_hours(db, project, version))
+    nothing = (0, np.zeros(counter.size, dtype=np.int64))
+    pairs = ((hour, kept.get(hour, nothing), counted.get(hour, nothing)) for hour in whole)
+    return [hour for hour, a, b in pairs if a[0] != b[0] or not np.array_equal(a[1], b[1])]
+
+
+def _whole_hours(db: Database, project: str, version: str, now: dict[str, tuple[int, int, int]]) -> list[str]:
+    """Hours of which every group ever logged is still there."""
+    ever = store.list_counted_hours(db, project, version)
+    return sorted(hour for hour, (_, rows, _) in now.items() if rows == ever.get(hour))
+
+
+def _get_counter(home: Home, project: str, version: str) -> Counter:
+    row = versions_store.find_version(reading(home.db), project, version)
+    counter = counter_of(home, row["id"], row["sha256"]) if row else None
+    if counter is None:
+        raise NotFound(f"Project {project} has no version {version[:40]!r} with a reference profile.")
+    return counter
 
 
 def covered_hours(since: datetime | None, until: datetime | None) -> str:
