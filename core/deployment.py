@@ -192,17 +192,16 @@ def _done(project: str, version: str, before: str | None, approver: str) -> Done
 
 
 def _checked_sha(home: Home, project: str, version: str | None, stage: str) -> str | Refused | None:
-    """Before the transaction, because it takes time: files unchanged, golden answers equal. The act checks that it was
-    this artifact, and raises (and audits) what was found. What is in another stage is not opened; the act says why."""
-    from core.registry.golden import check_golden
-    from core.scoring.scorer import open_scorer
+    """Before the transaction, because it takes time: files unchanged, golden answers equal, the quick scorer built and
+    compared, so that the first request after the switch waits for nothing. The act checks that it was this artifact, and
+    raises (and audits) what was found. What is in another stage is not opened; the act says why."""
+    from core.scoring.scorer import open_scorer, warm
 
     row = store.find_version(reading(home.db), project, version) if version else None
     if row is None or row["stage"] != stage:
         return None
     try:
-        scorer = open_scorer(home, row)
-        check_golden(home, scorer)
+        scorer = warm(home, open_scorer(home, row))
     except Refused as refusal:
         return refusal
     return scorer.sha256

@@ -55,6 +55,17 @@ def reading(path: str | Path) -> Database:
     return cache[key]
 
 
+def read_marker(database: Database) -> tuple[int, int] | None:
+    """What changes whenever anybody has written to the database; None inside this connection's own open transaction.
+
+    ``data_version`` tells of commits by every other connection and process, ``total_changes`` of this connection's own.
+    """
+    connection = database.conn
+    if connection.in_transaction:
+        return None
+    return connection.execute("PRAGMA data_version").fetchone()[0], connection.total_changes
+
+
 def close_all() -> None:
     """Close this thread's connections (before a restore, at the end of a test)."""
     cache: dict[tuple[int, str], Database] = _local.__dict__.pop("connections", {})

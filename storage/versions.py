@@ -29,6 +29,14 @@ def find_live(db: Database, project: str) -> dict[str, Any] | None:
     return read_row(db.conn.execute("SELECT * FROM versions WHERE project = ? AND stage = 'production'", (project,)).fetchone(), _JSON)
 
 
+def find_pointer(db: Database, project: str, version: str | None = None) -> Any:
+    """id, version, sha256 and was_live of the live version, or of the version named; None if there is none."""
+    which, value = ("stage = ?", "production") if version is None else ("version = ?", version)
+    sql = f"""SELECT id, version, sha256, EXISTS (SELECT 1 FROM deployments d WHERE d.version_id = versions.id) AS was_live
+              FROM versions WHERE project = ? AND {which}"""  # noqa: S608 - both are our own words
+    return db.conn.execute(sql, (project, value)).fetchone()
+
+
 def list_versions(db: Database, project: str) -> list[dict[str, Any]]:
     """Newest first."""
     return read_rows(db.conn.execute("SELECT * FROM versions WHERE project = ? ORDER BY id DESC", (project,)), _JSON)

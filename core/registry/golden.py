@@ -58,8 +58,7 @@ def check_golden(home: Home, scorer: Scorer) -> None:
     """
     from core.scoring.scorer import score_with
 
-    folder = home.models / scorer.project / scorer.version
-    golden = _read(home, folder)
+    golden = _read(home, home.models / scorer.project / scorer.version)
     rows = _typed(_frame(golden["rows"], scorer.definition), scorer.definition)
     answers = _plain(score_with(scorer.pipeline, rows, scorer.definition, scorer.threshold))
     for name, wanted in golden["answers"].items():
@@ -70,6 +69,12 @@ def check_golden(home: Home, scorer: Scorer) -> None:
                 f"Version {scorer.version} of {scorer.project} no longer gives its own golden answers ({name} differs), so it is not "
                 f"served. It was made with {then}; here is {now}. Train it again, or install the former libraries."
             )
+
+
+def read_rows(home: Home, scorer: Scorer) -> pd.DataFrame:
+    """The golden rows of a version as features."""
+    golden = _read(home, home.models / scorer.project / scorer.version)
+    return _typed(_frame(golden["rows"], scorer.definition), scorer.definition)
 
 
 def _read(home: Home, folder: Path) -> dict[str, Any]:

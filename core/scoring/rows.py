@@ -6,15 +6,23 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.errors import BadInput, BadValue, Refused
+import numpy as np
+
+from core.errors import BadInput, Refused
 from core.home import Home
 from core.scoring import log
-from core.scoring.scorer import Scorer, load_scorer, score
+from core.scoring.scorer import Scored, Scorer, find_pointer, load_scorer, score, score_table
 from core.times import utc_now
-from storage import versions as versions_store
-from storage.connection import reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.scoring.compiled import Columns
+    from core.scoring.typed import TypedRows
+
+SMALL_ROWS = 64  # a group of more rows is logged as Parquet: JSON is quicker below, larger and slower above
 
 
 @dataclass(frozen=True)
@@ -60,57 +68,107 @@ def score_rows(
         raise BadInput("There are no rows to predict; send at least one.")
     check_had_green_light(home, project, version)
     scorer = load_scorer(home, project, version)
+    assert scorer.reader is not None  # every loaded scorer has one
     began = time.perf_counter()
-    features, texts, keys = _read(scorer, rows)
-    read = time.perf_counter()
-    scored = score(scorer, features)
+    read = scorer.reader.read(rows)
+    validated = time.perf_counter()
+    if scorer.fast is not None:
+        table = encode_rows(scorer.fast.columns, read.features)
+        prepared = time.perf_counter()
+        scored = score_table(scorer, table)
+    else:
+        frame = make_frame(scorer, read.features)
+        prepared = time.perf_counter()
+        scored = score(scorer, frame)
     done = time.perf_counter()
-    stages = {"validation": 1000 * (read - began), "preprocessing": 0.0, "inference": 1000 * (done - read)}
+    stages = {
+        "validation": 1000 * (validated - began), "preprocessing": 1000 * (prepared - validated), "inference": 1000 * (done - prepared),
+    }
     uid = log.new_uid()
     request_id = request_id or secrets.token_hex(8)
-    classes = scorer.definition.classes
-    predictions, outputs = [], []
-    for place, prediction_id in enumerate(log.prediction_ids(uid, len(rows))):
-        answer = scored.prediction[place]
-        shares = {} if scored.probabilities is None else dict(zip(classes, scored.probabilities[place].tolist(), strict=True))
-        value = {
-            "prediction": answer if isinstance(answer, str) else float(answer), "score": _number(scored.score[place]),
-            "confidence": _number(scored.confidence[place]),
-        }
-        problems = [p for p in texts[place].split("; ") if p]
-        predictions.append({"prediction_id": prediction_id, **value, "probabilities": shares, "problems": problems})
-        outputs.append({**value, "problems": texts[place], **{f"probability:{k}": v for k, v in shares.items()}})
-    kept = [{k: None if v != v else v for k, v in row.items()} for row in features.to_dict("records")]
-    group = log.make_small_group(
-        home, scorer, kept, outputs, uid=uid, request_id=request_id, at=now or utc_now(), caller=caller, source=source,
-        latency_ms=1000 * (time.perf_counter() - began), stages=stages, keys=keys,
-    )
+    predictions = _list_predictions(scorer, scored, read, log.prediction_ids(uid, len(rows)))
+    about: dict[str, Any] = {
+        "uid": uid, "request_id": request_id, "at": now or utc_now(), "caller": caller, "source": source,
+        "latency_ms": 1000 * (time.perf_counter() - began), "stages": stages, "keys": read.keys,
+    }
+    group = (_small_group if len(rows) <= SMALL_ROWS else _large_group)(home, scorer, scored, read, predictions, about)
     return RowsAnswer(request_id, project, scorer.version, uid, predictions, group, stages)
 
 
 def check_had_green_light(home: Home, project: str, version: str | None) -> None:
     """Raise Refused for a version that was never live: answers are handed out and logged as the project's."""
-    row = versions_store.find_version(reading(home.db), project, version) if version else None
-    if row is not None and not versions_store.was_live(reading(home.db), row["id"]):
+    pointer = find_pointer(home, project, version) if version else None
+    if pointer is not None and not pointer.was_live:
         raise Refused(
-            f"Version {row['version']} of {project} was never live, so it answers nobody; "
+            f"Version {pointer.version} of {project} was never live, so it answers nobody; "
             "evaluate it on a labelled table, or ask for its release."
         )
 
 
-def _read(scorer: Scorer, rows: list[dict[str, Any]]) -> tuple[Any, list[str], list[str | None] | None]:
-    from core.datasets.prepare import UNREADABLE, prepare, problem_texts
-
-    prepared = prepare(rows, scorer.definition, purpose="scoring", refuse_unreadable=False)
-    for problem in prepared.problems:
-        if problem.code == UNREADABLE:
-            value = problem.texts[problem.which[0]].removeprefix(f"{problem.column}: ").split(" is not a number")[0]
-            raise BadValue(
-                f"Row {problem.rows[0] + 1}, column {problem.column!r}: {value} is not a number.",
-                row=int(problem.rows[0]) + 1, column=problem.column, cure="Send a number, or null where it is missing.",
-            )
-    return prepared.features, problem_texts(prepared), None if prepared.key is None else list(prepared.key)
+def encode_rows(columns: Columns, features: list[dict[str, Any]]) -> np.ndarray:
+    """The estimator's table of rows that were read, shape (n, width)."""
+    # None becomes NaN here; the reader has made sure that there is nothing else but floats
+    numbers = np.array([[row[name] for name in columns.numbers] for row in features], dtype=np.float64)
+    places = np.array(
+        [[columns.place(at, row[name]) for at, name in enumerate(columns.categories)] for row in features], dtype=np.int64
+    )
+    return columns.encode(numbers, places)
 
 
-def _number(value: float) -> float | None:
-    return None if value != value else float(value)  # NaN differs from itself
+def make_frame(scorer: Scorer, features: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows that were read, as the frame that a pipeline takes."""
+    import pandas as pd
+
+    columns = {}
+    for column in scorer.definition.features:
+        kind: Any = np.float64 if column.kind == "number" else object
+        values = [np.nan if row[column.name] is None else row[column.name] for row in features]
+        columns[column.name] = pd.Series(values, dtype=kind)
+    return pd.DataFrame(columns)
+
+
+def _list_predictions(scorer: Scorer, scored: Scored, read: TypedRows, ids: list[str]) -> list[dict[str, Any]]:
+    """Answers as plain values, in the order and with the names of the contract."""
+    scores = _plain(scored.score)
+    confidences = _plain(scored.confidence)
+    shares: list[dict[str, float]]
+    if scored.probabilities is None:
+        shares = [{} for _ in ids]
+    else:
+        classes = scorer.definition.classes
+        shares = [dict(zip(classes, line, strict=True)) for line in scored.probabilities.tolist()]
+    return [
+        {"prediction_id": i, "prediction": p, "score": s, "confidence": c, "probabilities": q, "problems": t}
+        for i, p, s, c, q, t in zip(ids, scored.prediction.tolist(), scores, confidences, shares, read.problems, strict=True)
+    ]
+
+
+def _small_group(
+    home: Home, scorer: Scorer, scored: Scored, read: TypedRows, predictions: list[dict[str, Any]], about: dict[str, Any]
+) -> log.Group:
+    outputs = [
+        {
+            "prediction": p["prediction"], "score": p["score"], "confidence": p["confidence"], "problems": "; ".join(p["problems"]),
+            **{f"probability:{name}": share for name, share in p["probabilities"].items()},
+        }
+        for p in predictions
+    ]
+    return log.make_small_group(home, scorer, read.features, outputs, **about)
+
+
+def _large_group(
+    home: Home, scorer: Scorer, scored: Scored, read: TypedRows, predictions: list[dict[str, Any]], about: dict[str, Any]
+) -> log.Group:
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        "prediction": pd.Series(scored.prediction, dtype=scored.prediction.dtype), "score": scored.score,
+        "confidence": scored.confidence, "problems": pd.Series(["; ".join(p) for p in read.problems], dtype=object),
+    }
+    if scored.probabilities is not None:
+        columns |= {f"probability:{name}": scored.probabilities[:, at] for at, name in enumerate(scorer.definition.classes)}
+    return log.make_group(home, scorer, make_frame(scorer, read.features), pd.DataFrame(columns), **about)
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    return [None if v != v else v for v in values.tolist()]  # NaN differs from itself

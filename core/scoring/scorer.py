@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +19,34 @@ from core.projects.definition import Definition
 from core.projects.projects import get_definition
 from core.registry import artifacts
 from storage import versions as versions_store
-from storage.connection import reading
+from storage.connection import read_marker, reading
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from core.scoring.compiled import Fast
+    from core.scoring.typed import Reader
+
 THREADS = 2
 ROWS_PER_THREAD = 2_000  # below this, starting a second thread costs more than it saves
 _KEPT = 8  # scorers kept in memory
+_KEPT_POINTERS = 256
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """One version, loaded and checked, ready to answer."""
+    """One version, loaded and checked, ready to answer.
+
+    Attributes
+    ----------
+    fast : Fast or None
+        The pipeline made quick; only there after its answers were compared with the pipeline's own.
+    serving : str
+        What answers, and why if it is the pipeline itself: a sentence for a person.
+    reader : Reader or None
+        Reads rows of typed values; None until the scorer is warmed.
+    """
 
     project: str
     version: str
@@ -41,6 +55,9 @@ class Scorer:
     pipeline: Any
     threshold: float
     sha256: str
+    fast: Fast | None = None
+    serving: str = "The pipeline itself answers; nothing quicker was built yet."
+    reader: Reader | None = None
 
 
 @dataclass(frozen=True)
@@ -65,14 +82,43 @@ class Scored:
     probabilities: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class Pointer:
+    """Which version is meant: the live one, or the one asked for by name."""
+
+    version_id: int
+    version: str
+    sha256: str
+    was_live: bool
+
+
 _cache: OrderedDict[tuple[str, int, str], Scorer] = OrderedDict()
 _lock = threading.Lock()
+_loading = threading.Lock()
+_seen = threading.local()
+
+
+def find_pointer(home: Home, project: str, version: str | None = None) -> Pointer | None:
+    """What is live now (or the version named), read from the database again whenever anybody has written to it."""
+    db = reading(home.db)
+    known: dict[tuple[str, str, str | None], tuple[Any, Any, Pointer | None]] = _seen.__dict__.setdefault("pointers", {})
+    marker = read_marker(db)
+    found = known.get((str(home.root), project, version))
+    if found is not None and found[0] is db and found[1] == marker:
+        return found[2]
+    row = versions_store.find_pointer(db, project, version)
+    pointer = None if row is None else Pointer(row["id"], row["version"], row["sha256"], bool(row["was_live"]))
+    if marker is not None:  # inside an open transaction nothing is certain yet
+        if len(known) >= _KEPT_POINTERS:
+            known.clear()
+        known[str(home.root), project, version] = (db, marker, pointer)
+    return pointer
 
 
 def load_scorer(home: Home, project: str, version: str | None = None) -> Scorer:
     """The scorer of a version, or of the live one.
 
-    The live pointer is read each time, so that several processes agree; the unpickled pipeline is kept.
+    The live pointer is looked at each time, so that several processes agree; the loaded scorer is kept.
 
     Raises
     ------
@@ -81,26 +127,47 @@ def load_scorer(home: Home, project: str, version: str | None = None) -> Scorer:
     Refused
         The files are not those that were registered, or no longer reproduce their golden answers.
     """
-    db = reading(home.db)
-    row = versions_store.find_version(db, project, version) if version else versions_store.find_live(db, project)
-    if row is None:
+    pointer = find_pointer(home, project, version or None)
+    if pointer is None:
         if version:
             raise NotFound(f"Project {project} has no version {version[:40]!r}.")
         raise NotFound(f"Project {project} has no live version yet; request a release, have it approved, and let DevOps deploy it.")
-    key = (str(home.root), row["id"], row["sha256"])
-    with _lock:
-        if key in _cache:
-            _cache.move_to_end(key)
-            return _cache[key]
-    scorer = open_scorer(home, row)
+    key = (str(home.root), pointer.version_id, pointer.sha256)
+    found = _find_kept(key)
+    if found is not None:
+        return found
+    with _loading:  # the first requests after a start wait for one loading, instead of loading once each
+        found = _find_kept(key)
+        if found is not None:
+            return found
+        row = versions_store.find_version_by_id(reading(home.db), pointer.version_id)
+        if row is None:
+            raise NotFound(f"Version {pointer.version} of {project} is gone; try again.")
+        return warm(home, open_scorer(home, row))
+
+
+def warm(home: Home, scorer: Scorer) -> Scorer:
+    """Check an opened scorer's golden answers, make it quick where that gives the same answers, and keep it for the next request."""
     from core.registry.golden import check_golden
+    from core.scoring import parity
+    from core.scoring.typed import Reader
 
     check_golden(home, scorer)
+    fast, serving = parity.make_fast(home, scorer)
+    scorer = replace(scorer, fast=fast, serving=serving, reader=Reader(scorer.definition))
     with _lock:
-        _cache[key] = scorer
+        _cache[str(home.root), scorer.version_id, scorer.sha256] = scorer
         while len(_cache) > _KEPT:
             _cache.popitem(last=False)
     return scorer
+
+
+def _find_kept(key: tuple[str, int, str]) -> Scorer | None:
+    with _lock:
+        found = _cache.get(key)
+        if found is not None:
+            _cache.move_to_end(key)
+        return found
 
 
 def open_scorer(home: Home, row: dict[str, Any]) -> Scorer:
@@ -125,7 +192,16 @@ def clear_cache() -> int:
 
 def score(scorer: Scorer, features: pd.DataFrame, *, threads: int = THREADS) -> Scored:
     """Predict prepared features. Rows are split over threads, never trees: sums keep their order, answers their bits."""
-    return score_with(scorer.pipeline, features, scorer.definition, scorer.threshold, threads=threads)
+    if scorer.fast is None:
+        return score_with(scorer.pipeline, features, scorer.definition, scorer.threshold, threads=threads)
+    return score_table(scorer, scorer.fast.columns.encode_frame(features), threads=threads)
+
+
+def score_table(scorer: Scorer, table: np.ndarray, *, threads: int = 1) -> Scored:
+    """The same for the estimator's table, as ``scorer.fast.columns`` encodes it."""
+    assert scorer.fast is not None
+    raw = scorer.fast.predict(table, threads=threads)
+    return make_scored(raw, scorer.fast.classes, scorer.definition, scorer.threshold, len(table))
 
 
 def score_with(pipeline: Any, features: pd.DataFrame, definition: Definition, threshold: float, *, threads: int = 1) -> Scored:
@@ -139,6 +215,7 @@ def score_with(pipeline: Any, features: pd.DataFrame, definition: Definition, th
     import numpy as np
 
     rows = len(features)
+    features = _within_reach(features)
     call = pipeline.predict_proba if definition.is_classifier else pipeline.predict
     if rows == 0:
         raw = np.empty((0, len(definition.classes))) if definition.is_classifier else np.empty(0)
@@ -149,11 +226,26 @@ def score_with(pipeline: Any, features: pd.DataFrame, definition: Definition, th
         raw = np.concatenate(parts)
     else:
         raw = call(features)
+    seen = tuple(str(c) for c in pipeline.classes_) if definition.is_classifier and rows else definition.classes
+    return make_scored(np.asarray(raw, dtype=float), seen, definition, threshold, rows)
+
+
+def make_scored(raw: np.ndarray, seen: tuple[str, ...], definition: Definition, threshold: float, rows: int) -> Scored:
+    """Predictions, scores and confidences from a model's raw answers; ``seen`` are its classes, in its own order.
+
+    Raises
+    ------
+    Refused
+        The raw answers have the wrong shape, or hold NaN, infinity or impossible probabilities.
+    """
+    import numpy as np
+
     if not definition.is_classifier:
-        values = np.asarray(raw, dtype=float).reshape(-1)
-        _check(definition, values, None, rows)
+        values = raw.reshape(-1)
+        if values.shape != (rows,) or not np.isfinite(values).all():
+            _check(definition, values, None, rows)
         return Scored(values, values, np.full(rows, np.nan), None)
-    probabilities = _in_order(np.asarray(raw, dtype=float), [str(c) for c in pipeline.classes_], definition.classes)
+    probabilities = _in_order(raw, seen, definition.classes)
     if definition.task == "binary":
         chosen = (probabilities[:, 1] >= threshold).astype(int)
         scores = 100.0 * probabilities[:, 1]
@@ -162,15 +254,32 @@ def score_with(pipeline: Any, features: pd.DataFrame, definition: Definition, th
         weights = [definition.level_weights.get(c, np.nan) for c in definition.classes]
         scores = 100.0 * (probabilities @ np.asarray(weights, dtype=float))
     prediction = np.asarray(definition.classes, dtype=object)[chosen]
-    _check(definition, prediction, probabilities, rows)
+    # looked at in one go; only what looks wrong is looked at closely, for the sentence
+    right = probabilities.shape == (rows, len(definition.classes)) and bool(
+        ((probabilities >= 0) & (probabilities <= 1)).all() and (np.abs(probabilities.sum(axis=1) - 1) <= 1e-6).all()
+    )
+    if not right:
+        _check(definition, prediction, probabilities, rows)
     return Scored(prediction, scores, probabilities[np.arange(rows), chosen], probabilities)
 
 
-def _in_order(probabilities: np.ndarray, seen: list[str], wanted: tuple[str, ...]) -> np.ndarray:
+def _within_reach(features: pd.DataFrame) -> pd.DataFrame:
+    """Numbers beyond what forests can hold become the largest that they can; the log keeps what was sent."""
+    import numpy as np
+
+    from core.scoring.compiled import LARGEST
+
+    if not hasattr(features, "dtypes"):
+        return features  # a table that was encoded already
+    beyond = [n for n, kind in features.dtypes.items() if kind.kind == "f" and (np.abs(features[n].to_numpy()) > LARGEST).any()]
+    return features.assign(**{n: features[n].clip(-LARGEST, LARGEST) for n in beyond}) if beyond else features
+
+
+def _in_order(probabilities: np.ndarray, seen: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
     """Columns in the definition's order; a class that training never saw has probability 0."""
     import numpy as np
 
-    if tuple(seen) == wanted:
+    if seen == wanted:
         return probabilities
     ordered = np.zeros((len(probabilities), len(wanted)))
     for place, name in enumerate(wanted):
