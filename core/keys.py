@@ -249,7 +249,7 @@ def _open_account(tx: Tx, name: str) -> None:
             tx.db, name=name, role=roles.PROGRAM, password_hash=None, demo=False, at=tx.at, by=tx.actor.name
         )
     elif account["role"] != roles.PROGRAM:
-        raise Refused(f"{name} is the account of a {roles.ROLE_TITLES[account['role']]}; give the program a name of its own.")
+        raise Refused(f"{name} is somebody's account ({roles.ROLE_TITLES[account['role']]}); give the program a name of its own.")
     elif not account["active"]:
         raise Refused(f"The account of the program {name} is closed; open it again, or choose another name.")
 

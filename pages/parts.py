@@ -94,8 +94,13 @@ def show_link(page: str, label: str, *, project: str | None = None, **query: str
 def show_forbidden(home: Home, account: accounts.Account, title: str, action: str) -> None:
     """Who may see this page, and whom to ask; shown instead of a page that a role may not use."""
     st.title(title, anchor=False)
+    show_whom_to_ask(home, account, title, action)
+
+
+def show_whom_to_ask(home: Home, account: accounts.Account, what: str, action: str) -> None:
+    """Which roles may do ``what``, and who has one; shown instead of a part that a role may not use."""
     who = _join(roles.who_may(action), "and")
-    st.info(f"{title} is for {who}; you are signed in as {account.role_title}.", icon=":material/lock:")
+    st.info(f"{what} is for {who}; you are signed in as {account.role_title}.", icon=":material/lock:")
     able = [f"{plain(a.name)} ({a.role_title})" for a in accounts.list_accounts(home) if a.active and a.may(action)]
     if able:
         more = f", and {len(able) - 5} more" if len(able) > 5 else ""

@@ -1,14 +1,19 @@
 """The Settings page through the real frame: accounts as acts, the roles table, limits in force, room on disk."""
 
+import json
+import shlex
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from core import accounts, audit, roles
+from core import accounts, audit, keys, roles
 from core.acts import Actor
 from core.projects.projects import get_definition, list_definitions
-from pages import settings
+from pages import settings_roles
 from storage.connection import reading
 
 ADMIN = Actor("admin")
+HEART = "heart_disease"
 
 
 def texts(test):
@@ -119,10 +124,10 @@ def test_accounts_are_for_the_administrator_alone_also_by_link(demo_home, open_p
 
 
 def test_the_table_of_roles_is_the_one_that_acts_check(demo_home, open_page):
-    assert set(settings.ACTIONS) == set(roles.ALLOWED)
+    assert set(settings_roles.ACTIONS) == set(roles.ALLOWED)
     shown = table(open_page(demo_home, "settings", "developer", tab="roles"), "Action").set_index("Action")
-    for action, words in settings.ACTIONS.items():
-        words += " (not in this release)" if action in settings.LATER else ""
+    for action, words in settings_roles.ACTIONS.items():
+        words += " (not in this release)" if action in settings_roles.LATER else ""
         for role in roles.PERSON_ROLES:
             assert (shown.loc[words, roles.ROLE_TITLES[role]] == "✓ yes") is roles.may(role, action), (action, role)
 
@@ -151,3 +156,84 @@ def test_storage_shows_what_is_on_disk_and_paths_to_the_administrator_alone(demo
     assert "Where" not in developer.columns
     admin = table(open_page(demo_home, "settings", "admin", tab="storage"), "Size")
     assert admin.set_index("What").loc["Reports", "Where"] == str(demo_home.reports)
+
+
+def make_key(test, name="partner", scopes=("predict",), projects=()):
+    next(t for t in test.text_input if t.label == "Program").input(name)
+    next(m for m in test.multiselect if m.label == "Good for").set_value(list(scopes))
+    next(m for m in test.multiselect if m.label == "Projects").set_value(list(projects))
+    return button(test, "Make key")
+
+
+def test_a_key_is_shown_once_with_a_command_that_works_and_stays_until_it_is_put_away(demo_home, open_page):
+    test = open_page(demo_home, "settings", "admin", tab="keys")
+    make_key(test, projects=[HEART]).click().run()
+    secret, example = (c.value for c in test.code)
+    (key,) = keys.list_keys(demo_home)
+    assert (key.account, key.scopes, key.projects, key.addresses, key.per_minute) == ("partner", ("predict",), (HEART,), (), 6000)
+    assert f"Key {key.id} of partner was made" in texts(test)
+    words = shlex.split(example.replace("\\\n", ""))
+    assert words[:3] == ["curl", "-H", f"X-API-Key: {secret}"]
+    assert words[-1].endswith("/api/v1/projects/heart_disease/predict")
+    (row,) = json.loads(words[words.index("-d") + 1])["rows"]
+    assert list(row) == [c.name for c in get_definition(demo_home, HEART).features]
+    test.run()
+    assert test.code[0].value == secret  # a stray click must not lose it
+    button(test, "I have handed it over: hide it").click().run()
+    assert not test.code
+    assert not any(secret in row["body"] for row in reading(demo_home.db).query("SELECT body FROM audit"))
+    shown = table(test, "Good for").iloc[0]
+    assert (shown["State"], shown["Program"], shown["Key"], shown["From"], shown["Last used"]) == (
+        "● Active", "partner", key.id, "anywhere", "never",
+    )  # fmt: skip
+
+
+def test_a_key_is_made_as_narrow_as_the_form_says(demo_home, open_page):
+    test = open_page(demo_home, "settings", "admin", tab="keys")
+    next(n for n in test.number_input if n.label == "Requests a minute").set_value(60)
+    last_day = datetime.now(UTC).date() + timedelta(days=365)
+    next(d for d in test.date_input if d.label == "Last day (UTC)").set_value(last_day)
+    next(t for t in test.text_area if t.label == "Only from these addresses").input("192.0.2.7\n10.0.0.0/8")
+    make_key(test, scopes=["retrain", "read"]).click().run()
+    (key,) = keys.list_keys(demo_home)
+    assert (key.scopes, key.projects, key.addresses, key.per_minute, key.expires_at) == (
+        ("read", "retrain"), ("*",), ("192.0.2.7/32", "10.0.0.0/8"), 60,
+        f"{last_day + timedelta(days=1)}T00:00:00.000Z",
+    )  # fmt: skip
+    assert test.code[1].value.endswith("/api/v1/models?project=heart_disease")
+
+
+@pytest.mark.parametrize(
+    ("fill", "sentence"),
+    [
+        (lambda test: make_key(test, name="admin"), "admin is somebody's account"),
+        (lambda test: make_key(test, name="My Partner"), "is not a possible program name"),
+        (lambda test: make_key(test, scopes=()), "at least one scope"),
+    ],
+)
+def test_a_key_that_cannot_be_made_says_why(demo_home, open_page, fill, sentence):
+    test = fill(open_page(demo_home, "settings", "admin", tab="keys")).click().run()
+    assert sentence in test.error[0].value
+    assert keys.list_keys(demo_home) == []
+    assert not test.code
+
+
+def test_a_key_is_revoked_with_its_reason_and_is_dead(demo_home, open_page):
+    made = keys.add_key(demo_home, ADMIN, "partner", ["predict"])
+    test = open_page(demo_home, "settings", "admin", tab="keys")
+    next(t for t in test.text_area if t.label == "Reason").input("Leaked in a chat")
+    button(test, "Revoke key").click().run()
+    assert f"Key {made['id']} of partner: active before, revoked now." in texts(test).replace("\\", "")
+    assert table(test, "Good for").iloc[0]["State"] == "■ Revoked"
+    assert audit.search(demo_home, action="revoke_key")[0][0]["reason"] == "Leaked in a chat"
+    assert not any(b.label == "Revoke key" for b in test.button)
+
+
+@pytest.mark.parametrize("name", ["scientist", "director", "devops", "developer"])
+def test_keys_are_for_the_administrator_alone_and_others_are_told_whom_to_ask(demo_home, open_page, name):
+    keys.add_key(demo_home, ADMIN, "partner", ["predict"])
+    test = open_page(demo_home, "settings", name, tab="keys")
+    assert "Managing API keys is for Administrator" in test.info[0].value
+    assert "Ask admin (Administrator)." in texts(test)
+    assert not test.dataframe
+    assert not any(b.label in ("Make key", "Revoke key") for b in test.button)

@@ -10,16 +10,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core import acts
 from core.acts import Actor, Done, Tx
 from core.errors import BadInput, NotFound
 from core.home import Home
 from core.projects.definition import Definition
+from core.projects.example import make_example_row
 from core.projects.projects import get_project
 from core.scoring import log
-from core.scoring.predict import FileSummary, predict_file
+from core.scoring.files import FileSummary, predict_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +97,7 @@ def template_csv(definition: Definition) -> bytes:
     from core.datasets.write import write_csv
 
     names = [c.name for c in definition.columns if c.role in ("feature", "key")]
-    example = definition.known_cases[0].row if definition.known_cases else {c.name: _example(c) for c in definition.features}
+    example = make_example_row(definition)
     buffer = io.BytesIO()
     write_csv(buffer, pd.DataFrame([{name: example.get(name) for name in names}], columns=names, dtype=object))
     return buffer.getvalue()
@@ -233,15 +234,6 @@ def export_log(home: Home, actor: Actor, project: str) -> bytes:
         path = Path(folder) / "predictions_monitoring.jsonl"
         export_log_file(home, actor, project, path)
         return path.read_bytes()
-
-
-def _example(column: Any) -> Any:
-    if column.kind == "category":
-        return column.allowed[0] if column.allowed else None
-    if column.low is None or column.high is None:
-        return None
-    middle = (column.low + column.high) / 2
-    return round(middle) if column.integer else round(middle, 3)
 
 
 def _forget_old(home: Home) -> None:
