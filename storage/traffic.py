@@ -65,7 +65,7 @@ def list_requests(db: Database, project: str | None, *, since: str, until: str, 
         values.append(project)
     if failed:
         sql += " AND status >= 400"
-    return [dict(r) for r in db.conn.execute(sql + " ORDER BY at DESC LIMIT ?", (*values, limit))]
+    return [dict(r) for r in db.conn.execute(sql + " ORDER BY at DESC, id DESC LIMIT ?", (*values, limit))]
 
 
 def find_requests(db: Database, request_id: str) -> list[dict[str, Any]]:

@@ -9,12 +9,18 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from core.acts import Actor, cli_actor
+from core.errors import GreenlightError
 from core.home import Home, open_home
 from core.monitoring import stats, traffic
 from core.monitoring.traffic import Request
+from core.scoring import predict
+from core.times import utc_now
 
+HEART = "heart_disease"
 NOON = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 ROOT = Path(__file__).parent.parent
 
@@ -99,3 +105,33 @@ def test_failed_and_refused_requests_can_be_listed_alone(home):
     traffic.flush(home)
     listed = traffic.list_requests(home, None, since=NOON, until=NOON + timedelta(seconds=1), failed=True)
     assert [r["status"] for r in listed] == [500, 422]
+
+
+def test_a_case_scored_by_form_and_a_file_are_recorded_with_their_door(trained_home, tmp_path):
+    table = trained_home.root / "samples" / HEART / "heart_hungary.csv"
+    now = utc_now()
+    row = pd.read_csv(table).iloc[0].to_dict()
+    predict.predict_rows(trained_home, Actor("scientist"), HEART, [row], source="form")
+    done = predict.predict_file(trained_home, cli_actor("devops"), HEART, table, tmp_path / "out.csv", source="cli")
+    traffic.flush(trained_home)
+    file, case = traffic.list_requests(trained_home, HEART, since=now - timedelta(minutes=1), until=now + timedelta(minutes=5))
+    seen = [(r["route"], r["door"], r["status"], r["rows"], r["version"], r["caller"]) for r in (case, file)]
+    assert seen == [("predict", "page", 200, 1, "1.0.0", "scientist"), ("file", "cli", 200, 294, "1.0.0", "devops")]
+    assert file["request_id"] == done.request_id
+    window = stats.window(trained_home, HEART, 60, now=utc_now())
+    assert (window.requests, window.rows, window.latency.n) == (2, 295, 1)  # a file's time is not an answer's
+
+
+def test_what_was_refused_is_recorded_as_such_and_a_wrong_name_is_no_series(trained_home):
+    row = [{"age": 1}]
+    with pytest.raises(GreenlightError):
+        predict.predict_rows(trained_home, Actor("nobody"), HEART, row, source="form")
+    with pytest.raises(GreenlightError):
+        predict.predict_rows(trained_home, Actor("scientist"), "no_such_project", row, source="form")
+    with pytest.raises(GreenlightError):
+        predict.predict_rows(trained_home, Actor("scientist"), "future_skills", row, source="form")
+    traffic.flush(trained_home)
+    now = utc_now()
+    listed = traffic.list_requests(trained_home, None, since=now - timedelta(minutes=5), until=now + timedelta(minutes=5))
+    assert [(r["project"], r["status"]) for r in reversed(listed)] == [(HEART, 403), ("", 404), ("future_skills", 404)]
+    assert stats.window(trained_home, HEART, 60, now=now).refused == 1

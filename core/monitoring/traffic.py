@@ -10,24 +10,33 @@ import atexit
 import logging
 import os
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
+from core.acts import Actor
+from core.errors import Cancelled, GreenlightError, NotFound, Refused
 from core.home import Home
+from core.projects.projects import find_project
 from core.scoring import journal
-from core.times import stamp
+from core.scoring.journal import NotLogged
+from core.times import stamp, utc_now
 from storage import traffic as store
 from storage.connection import reading
 
 log = logging.getLogger("greenlight.monitoring")
 
 EVERY_SECONDS = 0.25  # and the journal waits as long again at most
+UNTIMED = frozenset({"file"})  # a file takes as long as it is long: its time says nothing of how fast a request is answered
 KEPT = 200_000  # buffered at most: a full disk must not fill the memory too
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,43 @@ class Request:
 def record(home: Home, request: Request) -> None:
     """Keep one request; returns at once, written within a second."""
     _recorder_of(home).add(request)
+
+
+def recorded(route: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Record each call of a function ``f(home, actor, project, ...)`` that answers predictions to a person.
+
+    What it returns has ``request_id``, ``version`` and ``rows``, and may have ``stages``; what it raises becomes a status.
+    """
+
+    def wrap(function: Callable[..., Answer]) -> Callable[..., Answer]:
+        @wraps(function)
+        def call(home: Home, actor: Actor, project: str, *values: Any, **options: Any) -> Answer:
+            at, began = options.get("now") or utc_now(), time.perf_counter()
+            answer: Any = None
+            status = 200
+            try:
+                answer = function(home, actor, project, *values, **options)
+            except BaseException as error:
+                status = status_of(error)
+                raise
+            finally:
+                known = find_project(home, project) is not None  # a wrong name must not become a series of its own
+                record(home, Request(
+                    getattr(answer, "request_id", ""), at, project if known else "", route, actor.via, status,
+                    getattr(answer, "rows", 0), getattr(answer, "version", ""), actor.name,
+                    1000 * (time.perf_counter() - began), getattr(answer, "stages", {}),
+                ))  # fmt: skip
+            return answer
+
+        return call
+
+    return wrap
+
+
+def status_of(error: BaseException) -> int:
+    """What HTTP would say of an error, for doors that do not speak it."""
+    known = {Refused: 403, NotFound: 404, Cancelled: 499, NotLogged: 503, GreenlightError: 422}
+    return next((status for kind, status in known.items() if isinstance(error, kind)), 500)
 
 
 def flush(home: Home) -> None:
@@ -128,7 +174,10 @@ def count(requests: list[Request]) -> list[Count]:
         groups.setdefault((r.project, stamp(r.at)[:16], r.version, r.route, r.door, r.status), []).append(r)
     counts = []
     for key, members in groups.items():
-        durations = [[r.total_ms, *(r.stages.get(name, np.nan) for name in histogram.MEASURES[1:])] for r in members]
+        durations = [
+            [np.nan if r.route in UNTIMED else r.total_ms, *(r.stages.get(name, np.nan) for name in histogram.MEASURES[1:])]
+            for r in members
+        ]
         parts = histogram.measure(np.array(durations, dtype=float))
         counts.append(Count(*key, len(members), sum(r.rows for r in members), parts))
     return counts
