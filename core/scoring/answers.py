@@ -67,7 +67,7 @@ def find_answers(home: Home, definition: Definition, prediction_ids: list[str]) 
                 held = (block, _read_outputs(store.find_block(db, block) or b"", definition))
             columns, first = held[1], int(place or 0)
         for number, prediction_id in wanted[uid]:
-            if 1 <= number <= rows:
+            if 1 <= number <= rows and columns[_PREDICTION][first + number - 1] is not None:  # an erased row is empty
                 found[prediction_id] = _answer(columns, first + number - 1, definition, version, at)
     return found
 
