@@ -238,6 +238,9 @@ def list_problems(prepared: Prepared | Columns) -> tuple[np.ndarray, np.ndarray]
 def read_value(value: Any, column: Column) -> tuple[Any, tuple[tuple[str, str], ...]]:
     """One value as a column of it alone would be read: (number or category, NaN where missing; its problems as (code, sentence))."""
     values, problems, _ = _read_feature([value], column, "")
+    if column.kind != "number":
+        uniques, codes = values
+        values = with_missing(uniques, np.nan)[codes]
     return values[0], tuple((p.code, p.texts[p.which[0]]) for p in problems)
 
 
