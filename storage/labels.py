@@ -75,18 +75,6 @@ def find_block(db: Database, block: int) -> bytes | None:
     return row["payload"] if row else None
 
 
-def list_labelled(
-    db: Database, project: str, *, since: str = "", until: str = "9999", version: str | None = None
-) -> list[dict[str, Any]]:
-    """Labelled predictions (label, predicted, score, version, times) by the time of the prediction."""
-    sql, values = _where(project, since, until, version)
-    rows = db.conn.execute(
-        f"SELECT prediction_id, label, predicted, score, version, predicted_at, labelled_at FROM labels{sql} ORDER BY predicted_at",  # noqa: S608
-        values,
-    )
-    return [dict(r) for r in rows]
-
-
 def read_answers(
     db: Database, project: str, columns: tuple[str, ...], *, since: str, until: str, version: str | None = None
 ) -> list[tuple[Any, ...]]:

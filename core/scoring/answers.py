@@ -11,6 +11,7 @@ from typing import Any
 from core.home import Home
 from core.projects.definition import Definition
 from storage import labels as store
+from storage import predictions as predictions_store
 from storage.connection import reading
 
 _PREDICTION, _SCORE, _PROBABILITY = "out:prediction", "out:score", "out:probability:"
@@ -58,17 +59,18 @@ def find_answers(home: Home, definition: Definition, prediction_ids: list[str]) 
     db = reading(home.predictions_db)
     found: dict[str, LoggedAnswer] = {}
     held: tuple[int, dict[str, list[Any]]] | None = None  # the block read last; groups come sorted by block
-    for uid, version, at, rows, payload, block, place in store.iterate_payloads(db, definition.name, list(wanted)):
-        first = 0
-        if block is None:
-            columns = _read_outputs(payload, definition)
-        else:
-            if held is None or held[0] != block:
-                held = (block, _read_outputs(store.find_block(db, block) or b"", definition))
-            columns, first = held[1], int(place or 0)
-        for number, prediction_id in wanted[uid]:
-            if 1 <= number <= rows and columns[_PREDICTION][first + number - 1] is not None:  # an erased row is empty
-                found[prediction_id] = _answer(columns, first + number - 1, definition, version, at)
+    with predictions_store.unchanging(db):  # a block must not go between its group and itself
+        for uid, version, at, rows, payload, block, place in store.iterate_payloads(db, definition.name, list(wanted)):
+            first = 0
+            if block is None:
+                columns = _read_outputs(payload, definition)
+            else:
+                if held is None or held[0] != block:
+                    held = (block, _read_outputs(store.find_block(db, block) or b"", definition))
+                columns, first = held[1], int(place or 0)
+            for number, prediction_id in wanted[uid]:
+                if 1 <= number <= rows and columns[_PREDICTION][first + number - 1] is not None:  # an erased row is empty
+                    found[prediction_id] = _answer(columns, first + number - 1, definition, version, at)
     return found
 
 
