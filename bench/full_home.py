@@ -21,7 +21,7 @@ from core.home import Home, open_home
 from core.jobs import worker
 from core.registry import versions
 from core.scoring import labels, log
-from core.scoring.predict import predict_file
+from core.scoring.files import predict_file
 from core.times import parse, utc_now
 from core.training import runs
 

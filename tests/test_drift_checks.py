@@ -10,8 +10,8 @@ from core.acts import Actor
 from core.drift import checks
 from core.errors import BadInput, NotFound, Refused
 from core.jobs import jobs, worker
+from core.scoring.files import predict_file
 from core.scoring.labels import feed_labels
-from core.scoring.predict import predict_file
 from core.times import utc_now
 
 PROJECT = "heart_disease"

@@ -15,7 +15,8 @@ from core.projects.projects import get_definition
 from core.registry import versions
 from core.scoring import job as scoring_job
 from core.scoring import labels, log
-from core.scoring.predict import predict_file, predict_rows
+from core.scoring.files import predict_file
+from core.scoring.predict import predict_rows
 from core.scoring.scorer import load_scorer, score, score_with
 from core.times import utc_now
 from core.training import runs
@@ -131,9 +132,9 @@ def test_a_csv_that_already_has_an_output_column_is_refused_by_name(trained_home
 
 
 def test_many_chunks_keep_their_order_and_progress_reaches_the_end(trained_home, tmp_path, monkeypatch):
-    from core.scoring import predict
+    from core.scoring import files
 
-    monkeypatch.setattr(predict, "CHUNK_ROWS", 17)
+    monkeypatch.setattr(files, "CHUNK_ROWS", 17)
     seen = []
     summary, out = score_hungary(trained_home, tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (294, 294)

@@ -21,8 +21,8 @@ from core.datasets import versions
 from core.errors import BadInput, GreenlightError
 from core.projects import projects
 from core.projects.definition import Column, check
+from core.scoring import files, labels, log
 from core.scoring import job as scoring
-from core.scoring import labels, log, predict
 from core.scoring.payload import make_table, write_parquet
 from core.times import utc_now
 from storage.connection import close_all
@@ -129,8 +129,8 @@ def test_a_table_in_any_spelling_gets_the_same_answers(kind, shared, tmp_path):
     (tmp_path / "table.csv").write_bytes(READ_RIGHT[kind])
     (tmp_path / "plain.csv").write_bytes(PLAIN.encode())
     before = kept(shared)[0]
-    summary = predict.predict_file(shared, DEVOPS, PROJECT, tmp_path / "table.csv", tmp_path / "out.csv", source="test")
-    predict.predict_file(shared, DEVOPS, PROJECT, tmp_path / "plain.csv", tmp_path / "expected.csv", source="test")
+    summary = files.predict_file(shared, DEVOPS, PROJECT, tmp_path / "table.csv", tmp_path / "out.csv", source="test")
+    files.predict_file(shared, DEVOPS, PROJECT, tmp_path / "plain.csv", tmp_path / "expected.csv", source="test")
     assert answers(tmp_path / "out.csv") == answers(tmp_path / "expected.csv")
     assert [a[0] for a in answers(tmp_path / "out.csv")] == ["1", "2", "3", "4"]
     assert (summary.rows, summary.problem_rows) == (4, 0)
@@ -154,7 +154,7 @@ def test_a_table_that_cannot_be_predicted_is_refused_with_nothing_logged(kind, s
     (tmp_path / "table.csv").write_bytes(content)
     before = kept(shared)
     with pytest.raises(BadInput) as refusal:
-        predict.predict_file(shared, DEVOPS, PROJECT, tmp_path / "table.csv", tmp_path / "out.csv", source="test")
+        files.predict_file(shared, DEVOPS, PROJECT, tmp_path / "table.csv", tmp_path / "out.csv", source="test")
     _is_one_clear_sentence(str(refusal.value), named)
     assert kept(shared) == before
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
@@ -236,7 +236,7 @@ def test_51_mb_are_refused_as_a_dataset_before_they_are_read(shared):
 
 def test_an_unknown_category_a_missing_and_a_strange_value_are_predicted_and_listed(shared, tmp_path):
     (tmp_path / "table.csv").write_text(PLAIN.replace("Female", "<script>").replace("67,", ",", 1).replace("250", "many"))
-    summary = predict.predict_file(shared, DEVOPS, PROJECT, tmp_path / "table.csv", tmp_path / "out.csv", source="test")
+    summary = files.predict_file(shared, DEVOPS, PROJECT, tmp_path / "table.csv", tmp_path / "out.csv", source="test")
     found = [a[4] for a in answers(tmp_path / "out.csv")]
     assert (summary.rows, summary.problem_rows) == (4, 3)
     assert found[0] == ""
@@ -250,12 +250,12 @@ def test_formulas_come_out_as_text_and_numbers_as_numbers(shared, tmp_path):
     for cell in ('=HYPERLINK("http://x")', "+1+1", "-cmd", "@SUM(A1)", "\tx", "=1"):
         quoted = '"' + cell.replace('"', '""') + '"'
         (tmp_path / "table.csv").write_text(with_column("=remark", quoted))
-        predict.predict_file(shared, DEVOPS, PROJECT, tmp_path / "table.csv", tmp_path / "out.csv", source="test")
+        files.predict_file(shared, DEVOPS, PROJECT, tmp_path / "table.csv", tmp_path / "out.csv", source="test")
         header, first, *_ = csv.reader(io.StringIO((tmp_path / "out.csv").read_text(encoding="utf-8")))
         assert header[len(HEADER)] == "'=remark"
         assert first[len(HEADER)] == "'" + cell
     (tmp_path / "table.csv").write_text(PLAIN.replace("2.3", "-3.5"))
-    predict.predict_file(shared, DEVOPS, PROJECT, tmp_path / "table.csv", tmp_path / "out.csv", source="test")
+    files.predict_file(shared, DEVOPS, PROJECT, tmp_path / "table.csv", tmp_path / "out.csv", source="test")
     assert next(csv.DictReader((tmp_path / "out.csv").open()))["oldpeak"] == "-3.5"
     made = versions.add_dataset(shared, SCIENTIST, PROJECT, with_column("remark", "@x").encode(), file_name="t.csv")
     assert b"'@x" in versions.export_dataset(shared, SCIENTIST, versions.get_dataset(shared, made["id"]))
@@ -350,7 +350,7 @@ def test_a_damaged_table_is_read_or_refused_and_the_log_agrees(shared, tmp_path_
     before = log.count_since(shared, PROJECT, utc_now().replace(year=2000))
     rows, said = 0, ""
     try:
-        rows = predict.predict_file(shared, DEVOPS, PROJECT, folder / "table.csv", folder / "out.csv", source="test").rows
+        rows = files.predict_file(shared, DEVOPS, PROJECT, folder / "table.csv", folder / "out.csv", source="test").rows
     except GreenlightError as error:
         said = str(error)
     assert bool(said) == (rows == 0)

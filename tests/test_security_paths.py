@@ -17,8 +17,8 @@ from core.errors import BadInput, GreenlightError, NotFound, Refused
 from core.jobs import jobs, worker
 from core.projects import projects
 from core.registry import versions
+from core.scoring import files, labels, log, predict
 from core.scoring import job as scoring
-from core.scoring import labels, log, predict
 from core.training import runs
 from tests.conftest import chosen_candidate
 
@@ -228,7 +228,7 @@ def test_a_pickle_is_no_table_under_any_name_and_is_never_opened(protocol, name,
             act()
     (outside / name).write_bytes(content)
     with pytest.raises(BadInput):
-        predict.predict_file(trained_home, DEVOPS, PROJECT, outside / name, outside / "out.csv", source="test")
+        files.predict_file(trained_home, DEVOPS, PROJECT, outside / name, outside / "out.csv", source="test")
     assert not proof.exists()
     assert files_of(trained_home) == before
 

@@ -22,8 +22,8 @@ from core.jobs import jobs
 from core.monitoring import alerts
 from core.projects import creation, projects, proposals, samples
 from core.registry import versions as registry
+from core.scoring import files, labels, log, predict, tables
 from core.scoring import job as scoring
-from core.scoring import labels, log, predict, tables
 from core.times import utc_now
 from core.training import runs
 from storage import accounts as accounts_store
@@ -53,7 +53,7 @@ def built_busy(built_trained, tmp_path_factory) -> Path:
     runs.start_training(home, SCIENTIST, PROJECT, candidates=[("dummy", {})])
     table = root.parent / "one.csv"
     table.write_bytes(TABLE)
-    predict.predict_file(home, DEVOPS, PROJECT, table, root.parent / "out.csv", source="test")
+    files.predict_file(home, DEVOPS, PROJECT, table, root.parent / "out.csv", source="test")
     accounts.add_account(home, ADMIN, "spare", roles.DEVELOPER)
     with writing(home.db) as db:
         accounts_store.insert_account(
@@ -349,11 +349,11 @@ def test_predicting_is_for_every_person_and_for_nobody_else(home, tmp_path):
         with pytest.raises(Refused):
             predict.predict_rows(home, Actor(name), PROJECT, [{}], source="test")
         with pytest.raises(Refused):
-            predict.predict_file(home, Actor(name), PROJECT, table, tmp_path / "out.csv", source="test")
+            files.predict_file(home, Actor(name), PROJECT, table, tmp_path / "out.csv", source="test")
     assert len(log.read(home, PROJECT)) == before
     assert not (tmp_path / "out.csv").exists()
     for name in ("scientist", "director", "devops", "developer", "admin"):
-        assert predict.predict_file(home, Actor(name), PROJECT, table, tmp_path / "out.csv", source="test").rows == 1
+        assert files.predict_file(home, Actor(name), PROJECT, table, tmp_path / "out.csv", source="test").rows == 1
     assert len(log.read(home, PROJECT)) == before + 5
 
 

@@ -20,7 +20,7 @@ from core.drift import checks
 from core.jobs import worker
 from core.projects import creation, projects
 from core.registry import cards, versions
-from core.scoring import labels, log, predict
+from core.scoring import files, labels, log
 from core.training import runs
 from pages import contents, session
 from tests.conftest import SMALL, copy_home
@@ -73,7 +73,7 @@ def odd(built_demo, tmp_path_factory):
     approvals.request_release(home, SCIENTIST, "odd", "1.1.0", reason=ODD)
     folder = tmp_path_factory.mktemp("tables")
     (folder / FILE).write_bytes(make_table(40, 2).replace(b"evil", b"<b>new</b>"))
-    predict.predict_file(home, DEVOPS, "odd", folder / FILE, folder / "out.csv", source=f"file {FILE}")
+    files.predict_file(home, DEVOPS, "odd", folder / FILE, folder / "out.csv", source=f"file {FILE}")
     known = log.read(home, "odd")["prediction_id"]
     back = io.StringIO()
     csv.writer(back).writerows([["prediction_id", "label"], *([i, CLASSES[n % 3]] for n, i in enumerate(known))])

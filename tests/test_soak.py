@@ -18,7 +18,7 @@ from core.home import Home, open_home
 from core.registry import versions
 from core.registry.golden import check_golden
 from core.scoring import log
-from core.scoring.predict import predict_file
+from core.scoring.files import predict_file
 from core.scoring.scorer import open_scorer
 from core.training import runs
 from storage import accounts as accounts_store

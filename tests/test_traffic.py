@@ -17,7 +17,7 @@ from core.errors import GreenlightError
 from core.home import Home, open_home
 from core.monitoring import stats, traffic
 from core.monitoring.traffic import Request
-from core.scoring import predict
+from core.scoring import files, predict
 from core.times import utc_now
 
 HEART = "heart_disease"
@@ -112,7 +112,7 @@ def test_a_case_scored_by_form_and_a_file_are_recorded_with_their_door(trained_h
     now = utc_now()
     row = pd.read_csv(table).iloc[0].to_dict()
     predict.predict_rows(trained_home, Actor("scientist"), HEART, [row], source="form")
-    done = predict.predict_file(trained_home, cli_actor("devops"), HEART, table, tmp_path / "out.csv", source="cli")
+    done = files.predict_file(trained_home, cli_actor("devops"), HEART, table, tmp_path / "out.csv", source="cli")
     traffic.flush(trained_home)
     file, case = traffic.list_requests(trained_home, HEART, since=now - timedelta(minutes=1), until=now + timedelta(minutes=5))
     seen = [(r["route"], r["door"], r["status"], r["rows"], r["version"], r["caller"]) for r in (case, file)]

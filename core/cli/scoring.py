@@ -28,7 +28,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict a file: the columns of IN, then prediction_id, prediction, score, confidence, problems."""
-    from core.scoring.predict import predict_file
+    from core.scoring.files import predict_file
 
     home = console.open_home()
     who = console.actor(home, as_name)

@@ -15,8 +15,8 @@ from core.datasets import prepare as prepared
 from core.datasets.write import csv_lines
 from core.home import Home
 from core.projects.definition import OUTPUT_COLUMNS, Definition
-from core.scoring import profiles
 from core.scoring import payload as payloads
+from core.scoring import profiles
 from core.scoring.groups import PROBABILITY, UNSURE, Group
 from core.scoring.scorer import Scored, Scorer, score, score_with
 

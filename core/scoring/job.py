@@ -13,7 +13,7 @@ from core.errors import NotFound
 from core.home import Home
 from core.jobs import jobs
 from core.projects.projects import get_project
-from core.scoring.predict import predict_file
+from core.scoring.files import predict_file
 
 if TYPE_CHECKING:
     from core.jobs.worker import JobContext
