@@ -19,6 +19,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from core.scoring.forest import make_forest
 from core.training.estimators import EncodedClassifier
 from core.training.pipeline import MISSING
 
@@ -78,17 +79,15 @@ class Columns:
             Column of each category as :meth:`place` finds it, -1 for none.
         """
         rows = len(numbers)
-        table = np.zeros((rows, self.width))
+        table = np.zeros((rows, self.width + 1))  # place -1 writes into the last column, which is cut off
         if self.numbers:
             values = np.where(np.isnan(numbers), self.fill, np.maximum(np.minimum(numbers, LARGEST), -LARGEST))
             if self.mean is not None and self.scale is not None:
                 values = (values - self.mean) / self.scale
             table[:, self.number_at] = values
-        for column in range(len(self.categories)):
-            place = places[:, column]
-            known = np.flatnonzero(place >= 0)
-            table[known, place[known]] = 1.0
-        return table
+        if self.categories:
+            table[np.arange(rows)[:, np.newaxis], places] = 1.0
+        return table[:, : self.width]
 
     def place(self, column: int, value: str | None) -> int:
         """The table's column that a value of category column number ``column`` switches on, or -1."""
@@ -281,17 +280,7 @@ def _compile_forest(forest: Any) -> _Parts:
     trees = [e.tree_ for e in forest.estimators_]
     classes = len(getattr(forest, "classes_", ()))
     few = _treelite(treelite.sklearn.import_model(forest), np.float32, classes)
-
-    def many(table: np.ndarray) -> np.ndarray:
-        """scikit-learn's own trees in its own order of adding, without checking the table once for each of them."""
-        single = np.ascontiguousarray(table, dtype=np.float32)
-        total = np.zeros((len(table), max(classes, 1)))
-        for tree in trees:
-            total += tree.predict(single)
-        total /= len(trees)
-        return total if classes else total[:, 0]
-
-    return _Parts(few, many, FEW_FOREST, _trees(len(trees), FEW_FOREST))
+    return _Parts(few, make_forest(trees, classes), FEW_FOREST, _trees(len(trees), FEW_FOREST))
 
 
 def _compile_boosted(estimator: Any, kind: Any, few_rows: int) -> _Parts:
