@@ -50,10 +50,11 @@ def _show_known(context: PageContext, known: list[Key]) -> None:
             "Good for": ", ".join(k.scopes),
             "Projects": _reach(k.projects),
             "From": ", ".join(k.addresses) or "anywhere",
-            "Requests a minute": k.per_minute,
+            "A minute": k.per_minute,
             "Last used": parts.local_time(k.last_used_at) if k.last_used_at else "never",
-            "Ends": parts.local_time(k.expires_at) if k.expires_at else "never",
-            "Made": f"{parts.local_time(k.created_at)} by {k.created_by}",
+            "Ends": _day(k.expires_at) if k.expires_at else "never",
+            "Made": _day(k.created_at),
+            "By": k.created_by,
         }
         for k in known
     ]
@@ -69,8 +70,8 @@ def _show_add(context: PageContext) -> None:
             help="Its name in the audit: lower-case letters, digits and underscores. Its first key makes its account.",
         )  # fmt: skip
         scopes = st.multiselect(
-            "Good for", list(keys.SCOPES), default=["predict"], format_func=lambda s: f"{s}: {keys.SCOPES[s].lower()}", key=turn("key-scopes")
-        )  # fmt: skip
+            "Good for", list(keys.SCOPES), default=["predict"], format_func=lambda s: keys.SCOPES[s], key=turn("key-scopes")
+        )
         chosen = st.multiselect("Projects", names, placeholder="Every project, later ones too", key=turn("key-projects"))
         limit, ends = st.columns(2)
         per_minute = limit.number_input("Requests a minute", 1, keys.MOST_PER_MINUTE, keys.PER_MINUTE, step=100, key=turn("key-limit"))
@@ -153,6 +154,10 @@ def _find_project(context: PageContext, reach: list[str]) -> str | None:
 
 def _example_row(home: Home, project: str) -> dict[str, Any]:
     return make_example_row(projects.get_definition(home, project))
+
+
+def _day(moment: str) -> str:
+    return parts.local_time(moment).split(",")[0]
 
 
 def _reach(names: tuple[str, ...]) -> str:

@@ -69,11 +69,12 @@ def test_every_promised_command_is_there():
     assert {
         "demo", "train", "register", "versions", "compare", "evaluate", "request", "approve", "reject", "withdraw",
         "deploy", "rollback", "undeploy", "predict", "feedback", "drift", "retrain", "export", "export-log", "jobs", "project",
-        "audit", "user",
+        "audit", "user", "key",
     } <= set(tree)  # fmt: skip
     assert set(tree["project"].commands) == {"create", "list", "archive", "restore"}
     assert set(tree["audit"].commands) == {"verify", "export", "list"}
     assert set(tree["user"].commands) == {"add", "list", "role", "close", "reopen", "reset"}
+    assert set(tree["key"].commands) == {"add", "list", "revoke"}
 
 
 def test_an_act_without_an_account_is_wrong_usage_that_names_the_accounts(command, demo_home):

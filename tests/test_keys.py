@@ -1,11 +1,13 @@
 """Keys of programs: shown once, kept hashed, narrow, and dead the moment they are revoked."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from core import accounts, acts, audit, keys, roles
 from core.acts import Actor, Done
+from core.cli.app import main
 from core.errors import BadInput, NotFound, Refused
 from storage.connection import reading, writing
 
@@ -241,3 +243,63 @@ def test_a_burst_before_the_first_note_is_written_starts_one_writer(demo_home):
     assert len(started) == 1
     started[0].join()
     assert keys.list_keys(demo_home)[0].last_used_at == "2026-03-01T12:00:00.000Z"
+
+
+# The command line
+
+
+@pytest.fixture
+def command(demo_home, monkeypatch, capsys):
+    """Run a command as admin; returns (exit code, stdout, stderr)."""
+    monkeypatch.setenv("GREENLIGHT_HOME", str(demo_home.root))
+    monkeypatch.delenv("GREENLIGHT_MODELS", raising=False)
+    monkeypatch.setenv("GREENLIGHT_AS", "admin")
+
+    def run(*arguments):
+        code = main(list(arguments))
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def test_a_key_is_made_listed_and_revoked_by_command(demo_home, command):
+    code, out, _ = command(
+        "key", "add", "partner", "--scopes", "read, predict", "--project", "heart_disease", "--project", "future_skills",
+        "--per-minute", "60", "--address", "192.0.2.0/24", "--expires", "2099-12-31", "--json",
+    )  # fmt: skip
+    made = json.loads(out)
+    key = keys.find_key(demo_home, made["key"], now=NOW)
+    assert (code, made["id"], key.expires_at) == (0, key.id, "2100-01-01T00:00:00.000Z")
+    assert (key.account, key.scopes, key.projects, key.addresses, key.per_minute) == (
+        "partner", ("predict", "read"), ("future_skills", "heart_disease"), ("192.0.2.0/24",), 60,
+    )  # fmt: skip
+    (listed,) = json.loads(command("key", "list", "--json")[1])
+    assert (listed["id"], listed["state"], "key" in listed, "secret_hash" in listed) == (key.id, "active", False, False)
+    assert f"{key.id}  partner  active  predict, read" in command("key", "list")[1]
+    assert command("key", "revoke", key.id, "--reason", "Done with it")[0] == 0
+    assert keys.find_key(demo_home, made["key"], now=NOW) is None
+    event = audit.search(demo_home, action="revoke_key")[0][0]
+    assert (event["via"], event["reason"]) == ("cli", "Done with it")
+
+
+def test_the_command_shows_the_key_to_people_too(demo_home, command):
+    out = command("key", "add", "partner", "--scopes", "predict")[1]
+    assert "good for predict in every project." in out
+    assert keys.find_key(demo_home, out.split("X-API-Key: ")[1].strip(), now=NOW).projects == ("*",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["add", "partner", "--scopes", "everything"], "'everything' is no scope"),
+        (["add", "partner", "--scopes", ","], "at least one scope"),
+        (["add", "partner", "--scopes", "predict", "--expires", "31.12.2099"], "'31.12.2099' is no day; write it like 2027-01-31."),
+        (["add", "partner", "--scopes", "predict", "--per-minute", "0"], "between 1 and"),
+        (["revoke", "0123456789"], "no key '0123456789'"),
+    ],
+)
+def test_a_command_about_keys_that_cannot_be_done_is_one_line_and_exit_1(command, arguments, sentence):
+    code, out, err = command("key", *arguments)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert sentence in err
