@@ -297,6 +297,7 @@ def _compile_library(estimator: Any, inner: Any, library: str) -> _Parts:
     from treelite import frontend
 
     classes = len(getattr(estimator, "classes_", ()))
+    kind: Any
     if library == "xgboost":
         model, kind, margin = frontend.from_xgboost(inner.get_booster()), np.float32, False
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,15 +12,14 @@ from core.errors import Refused
 from core.home import Home
 from core.monitoring import traffic
 from core.projects.definition import OUTPUT_COLUMNS
-from core.scoring import log
-from core.scoring.scorer import Scored, Scorer, load_scorer, score
-from core.times import utc_now
+from core.scoring import journal
+from core.scoring.rows import RowsAnswer, score_rows
 from storage import accounts as accounts_store
-from storage import versions as versions_store
 from storage.connection import reading
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -32,6 +30,8 @@ class Answer:
     outputs : DataFrame
         prediction_id, prediction, score, confidence, problems: one row a row, in order.
     probabilities : ndarray (n, k) or None
+    stages : dict
+        Milliseconds of validation, preprocessing, inference and logging.
     """
 
     request_id: str
@@ -40,6 +40,7 @@ class Answer:
     outputs: pd.DataFrame
     probabilities: Any
     classes: tuple[str, ...]
+    stages: dict[str, float]
 
     @property
     def rows(self) -> int:
@@ -52,16 +53,6 @@ def check_may_predict(home: Home, actor: acts.Actor) -> None:
     if account is None or not account["active"]:
         raise Refused(f"There is no active account {actor.name!r}; ask an administrator to add it.")
     acts.check_role(account["role"], "predict")
-
-
-def _check_had_green_light(home: Home, project: str, version: str | None) -> None:
-    """What answers is live, or was: its answers are handed out and logged as the project's."""
-    row = versions_store.find_version(reading(home.db), project, version) if version else None
-    if row is not None and not versions_store.was_live(reading(home.db), row["id"]):
-        raise Refused(
-            f"Version {row['version']} of {project} was never live, so it answers nobody; "
-            "evaluate it on a labelled table, or ask for its release."
-        )
 
 
 @traffic.recorded("predict")
@@ -79,55 +70,28 @@ def predict_rows(
         Nothing is live.
     Refused
         The account may not predict, or ``version`` was never live.
+    NotLogged
+        The log could not be written, so the answers are not given.
     """
-    import pandas as pd
-
     check_may_predict(home, actor)
-    _check_had_green_light(home, project, version)
-    scorer = load_scorer(home, project, version)
-    request_id = request_id or secrets.token_hex(8)
-    about = {"request_id": request_id, "at": now or utc_now(), "caller": actor.name, "source": source}
-    chunk = _score_chunk(home, scorer, pd.DataFrame(rows), about)
-    log.append(home, chunk.group)
-    return Answer(request_id, project, scorer.version, chunk.outputs, chunk.scored.probabilities, scorer.definition.classes)
+    answer = score_rows(
+        home, project, rows, caller=actor.name, source=source, version=version, request_id=request_id, now=now
+    )
+    began = time.perf_counter()
+    journal.of(home).submit(answer.group).result()
+    return _as_table(answer, 1000 * (time.perf_counter() - began))
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    uid: str
-    table: pd.DataFrame  # as it came
-    outputs: pd.DataFrame
-    scored: Scored
-    group: log.Group
-    labels: list[str]
-    problem_flags: list[bool]
-
-
-def _score_chunk(
-    home: Home, scorer: Scorer, table: pd.DataFrame, about: dict[str, Any], threads: int = 2, first: bool = True
-) -> _Chunk:
+def _as_table(answer: RowsAnswer, logging_ms: float) -> Answer:
+    import numpy as np
     import pandas as pd
 
-    from core.datasets.prepare import prepare, problem_texts
-
-    started = time.perf_counter()
-    prepared = prepare(table, scorer.definition, purpose="scoring", refuse_unreadable=first)
-    scored = score(scorer, prepared.features, threads=threads)
-    problems = problem_texts(prepared)
-    uid = log.new_uid()
-    columns = {
-        "prediction_id": log.prediction_ids(uid, len(table)), "prediction": scored.prediction, "score": scored.score,
-        "confidence": scored.confidence, "problems": problems,
-    }  # fmt: skip
-    # text stays as objects: guessing its type would look at every cell
-    outputs = pd.DataFrame(
-        {name: pd.Series(columns[name], dtype=getattr(columns[name], "dtype", object)) for name in OUTPUT_COLUMNS}, copy=False
-    )
-    kept = outputs.drop(columns="prediction_id")
-    if scored.probabilities is not None:
-        for place, name in enumerate(scorer.definition.classes):
-            kept[f"probability:{name}"] = scored.probabilities[:, place]
-    labels = [str(p) for p in scored.prediction] if scorer.definition.is_classifier else [""] * len(table)
-    latency = 1000 * (time.perf_counter() - started)
-    group = log.make_group(home, scorer, prepared.features, kept, uid=uid, latency_ms=latency, keys=prepared.key, **about)
-    return _Chunk(uid, table, outputs, scored, group, labels, [bool(p) for p in problems])
+    given = answer.predictions
+    columns: dict[str, list[Any]] = {name: [p[name] for p in given] for name in OUTPUT_COLUMNS}
+    columns["problems"] = ["; ".join(p) for p in columns["problems"]]
+    numbers = {"score", "confidence"} if isinstance(given[0]["prediction"], str) else {"prediction", "score", "confidence"}
+    outputs = pd.DataFrame({n: pd.Series(v, dtype=np.float64 if n in numbers else object) for n, v in columns.items()})
+    classes = tuple(given[0]["probabilities"])
+    probabilities = np.array([list(p["probabilities"].values()) for p in given]) if classes else None
+    stages = {**answer.stages, "logging": logging_ms}
+    return Answer(answer.request_id, answer.project, answer.version, outputs, probabilities, classes, stages)

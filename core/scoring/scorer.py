@@ -271,7 +271,7 @@ def _within_reach(features: pd.DataFrame) -> pd.DataFrame:
 
     if not hasattr(features, "dtypes"):
         return features  # a table that was encoded already
-    beyond = [n for n, kind in features.dtypes.items() if kind.kind == "f" and (np.abs(features[n].to_numpy()) > LARGEST).any()]
+    beyond = [str(n) for n, kind in features.dtypes.items() if kind.kind == "f" and (np.abs(features[n].to_numpy()) > LARGEST).any()]
     return features.assign(**{n: features[n].clip(-LARGEST, LARGEST) for n in beyond}) if beyond else features
 
 
