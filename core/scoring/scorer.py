@@ -146,6 +146,12 @@ def load_scorer(home: Home, project: str, version: str | None = None) -> Scorer:
         return warm(home, open_scorer(home, row))
 
 
+def find_loaded(home: Home, project: str, version: str | None = None) -> Scorer | None:
+    """The scorer, if it is in memory already: whoever must not wait for a loading asks here first."""
+    pointer = find_pointer(home, project, version or None)
+    return None if pointer is None else _find_kept((str(home.root), pointer.version_id, pointer.sha256))
+
+
 def warm(home: Home, scorer: Scorer) -> Scorer:
     """Check an opened scorer's golden answers, make it quick where that gives the same answers, and keep it for the next request."""
     from core.registry.golden import check_golden
