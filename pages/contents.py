@@ -41,6 +41,7 @@ PAGES = (
     Page("registry", "Registry", "Release", ":material/deployed_code:", "view_metrics"),
     Page("approvals", "Approvals", "Release", ":material/fact_check:", "view_metrics"),
     Page("predict", "Predict", "Release", ":material/online_prediction:", "predict"),
+    Page("monitoring", "Monitoring", "Watch", ":material/monitoring:", "view_metrics"),
     Page("drift", "Drift", "Watch", ":material/water:", "analyse_drift"),
     Page("audit", "Audit", "Account for it", ":material/history_edu:", "view_audit"),
     Page("settings", "Settings", "Account for it", ":material/settings:"),

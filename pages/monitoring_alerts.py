@@ -1,0 +1,99 @@
+"""Alerts on the Monitoring page: what is open, who looks after it, and what was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core.monitoring import alerts
+from core.monitoring.alerts import Alert
+from core.roles import who_may
+from pages import parts, sending
+from pages.session import PageContext
+
+PERMISSION = "acknowledge_alert"
+CLOSED = 20  # resolved ones that are listed
+
+
+def show(context: PageContext, project: str) -> None:
+    """The open alerts, worst first, with acknowledge and resolve; those that are over are folded away."""
+    found = alerts.list_open(context.home, project)
+    st.subheader("Anomalies and alerts" + (f" ({len(found)})" if found else ""), anchor=False)
+    if not found:
+        st.markdown(f"{parts.find_status('ok').markdown} No alert is open.")
+    elif not context.account.may(PERMISSION):
+        st.caption(f"Alerts are acknowledged by {' or '.join(who_may(PERMISSION))}.")
+    for alert in found:
+        _show_alert(context, alert)
+    _show_closed(context, project)
+
+
+def _show_alert(context: PageContext, alert: Alert) -> None:
+    wanted = st.query_params.get("alert") == str(alert.id)
+    with st.container(border=True, gap="xsmall", key=f"alert-{alert.id}"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            sign = parts.find_status(alert.severity).markdown
+            here = ":material/arrow_right: " if wanted else ""
+            st.markdown(f"{here}{sign} **{parts.plain(_name(alert))}**: {parts.plain(alert.sentence)}", width="stretch")
+            if context.account.may(PERMISSION):
+                _show_buttons(context, alert)
+        measured = "" if alert.value is None else f"{_amount(alert.value, alert.unit)}"
+        limit = "" if alert.threshold is None else f"limit {_amount(alert.threshold, alert.unit)}"
+        since = f"since {parts.local_time(alert.since)}"
+        sights = f"seen {alert.times} times, last {parts.local_time(alert.last_seen_at)}" if alert.times > 1 else ""
+        by = f"acknowledged by {alert.acknowledged_by}, {parts.local_time(alert.acknowledged_at)}" if alert.acknowledged_at else ""
+        version = f"version {alert.version}" if alert.version else ""
+        told = [t for t in (measured, limit, since, sights, version, by, f"alert {alert.id}") if t]
+        st.caption(" · ".join(parts.plain(t) for t in told))
+
+
+def _show_buttons(context: PageContext, alert: Alert) -> None:
+    # Named after the state that they start from: a second click finds its button gone.
+    if alert.state == "active" and st.button("Acknowledge", type="primary", key=f"acknowledge-{alert.id}-{alert.times}"):
+        _perform(
+            lambda key: alerts.acknowledge(context.home, context.actor, alert.id, key=key, now=context.now),
+            f"acknowledge-{alert.id}", f"Alert {alert.id} was active and is now acknowledged by you; it stays open until it is over.",
+        )  # fmt: skip
+    with st.popover("Resolve"):
+        will = "The alert ends now. If what it is about goes on, the next check opens another."
+        reason = parts.confirm("Resolve", will, key=f"resolve-{alert.id}")
+        if reason is not None:
+            _perform(
+                lambda key: alerts.resolve(context.home, context.actor, alert.id, reason=reason, key=key, now=context.now),
+                f"resolve-{alert.id}", f"Alert {alert.id} was {alert.state} and is now resolved.",
+            )  # fmt: skip
+
+
+def _perform(do: Callable[[str], dict[str, Any]], form: str, sentence: str) -> None:
+    with parts.guarded():
+        do(sending.request_key("alerts", form))
+        sending.note_sent("alerts", parts.plain(sentence))
+        st.rerun()
+
+
+def _show_closed(context: PageContext, project: str) -> None:
+    closed = alerts.list_alerts(context.home, project, states=("resolved",), limit=CLOSED)
+    if not closed:
+        return
+    with st.expander(f"Resolved ({len(closed)} newest)" if len(closed) == CLOSED else f"Resolved ({len(closed)})"):
+        rows = [
+            {
+                "Alert": a.id, "What": _name(a), "Severity": parts.find_status(a.severity).word, "Said": a.sentence,
+                "Since": parts.local_time(a.since), "Resolved": parts.local_time(a.resolved_at or a.last_seen_at), "By": a.resolved_by,
+            }
+            for a in closed
+        ]  # fmt: skip
+        st.dataframe(rows, hide_index=True, key="alerts-resolved", column_config={"Said": st.column_config.TextColumn(width="large")})
+
+
+def _name(alert: Alert) -> str:
+    kind = alert.kind.replace("_", " ").capitalize()
+    return f"{kind}, {alert.subject}" if alert.subject else kind
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit in ("share", "ratio"):
+        return f"{value:.1%}"
+    return f"{value:,.4g} {unit}".strip().replace(",", "\u202f")

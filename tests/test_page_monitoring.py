@@ -1,0 +1,181 @@
+"""Monitoring through the real frame: the cards say what the rows say, unknown is a word, and an alert is acknowledged once."""
+
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+
+from core import audit
+from core.acts import Actor
+from core.monitoring import alerts, observations, quality, stats, traffic
+from core.monitoring.traffic import Request
+from core.scoring import labels, predict
+from core.times import utc_now
+
+HEART = "heart_disease"
+SCIENTIST = Actor("scientist")
+
+
+def texts(test):
+    found = [m.value for m in test.markdown] + [c.value for c in test.caption] + [s.value for s in test.success]
+    return "\n".join(found).replace("\\", "")
+
+
+def metrics(test):
+    return {m.label: m for m in test.metric}
+
+
+def button(test, label):
+    return next(b for b in test.button if b.label == label)
+
+
+def ask(ms, *, minutes_ago=1.0, status=200, rows=1, **stages):
+    at = utc_now() - timedelta(minutes=minutes_ago)
+    return Request("r", at, HEART, "predict", "api", status, rows, "1.0.0", "program", ms, stages)
+
+
+def record(home, *requests):
+    for request in requests:
+        traffic.record(home, request)
+    traffic.flush(home)
+
+
+@pytest.fixture
+def labelled(trained_home):
+    """Sixty patients of Hungary, of both kinds, were predicted by form, and every true answer came back."""
+    frame = pd.read_csv(trained_home.root / "samples" / HEART / "heart_hungary.csv").sample(60, random_state=1)
+    answer = predict.predict_rows(trained_home, SCIENTIST, HEART, frame.to_dict("records"), source="test")
+    text = answer.outputs.assign(label=(frame["num"] > 0).astype(int).to_numpy())[["prediction_id", "label"]].to_csv(index=False)
+    labels.feed_labels(trained_home, SCIENTIST, HEART, text.encode(), file_name="labels.csv")
+    traffic.flush(trained_home)
+    return trained_home
+
+
+def test_where_nothing_was_asked_the_page_says_unknown_and_not_zero(trained_home, open_page):
+    test = open_page(trained_home, "monitoring")
+    assert not test.exception
+    shown = {label: m.value for label, m in metrics(test).items()}
+    assert shown == {
+        "Accuracy": "unknown", "F1": "unknown", "AUC": "unknown", "Latency, p95": "unknown", "Error rate": "unknown",
+        "Requests": "none", "Predictions today": "0",
+    }  # fmt: skip
+    assert "Nothing was asked in the last hour" in texts(test)
+    assert "No label has come back for a prediction of the last hour" in texts(test)
+    assert "No alert is open" in texts(test)
+    assert not test.get("plotly_chart")
+
+
+def test_the_cards_say_what_the_window_says_and_how_it_changed(trained_home, open_page):
+    record(trained_home, *[ask(4.0, inference=1.0)] * 30, ask(8.0, status=500), ask(2.0, status=422, rows=0))
+    record(trained_home, *[ask(2.0, minutes_ago=70)] * 20)
+    shown = metrics(open_page(trained_home, "monitoring"))
+    assert float(shown["Latency, p95"].value.removesuffix(" ms")) == pytest.approx(4, rel=0.01)
+    change, _, before = shown["Latency, p95"].delta.partition(" against ")
+    assert (change, float(before.removesuffix(" ms"))) == ("+100%", pytest.approx(2, rel=0.01))
+    assert shown["Error rate"].value == "3.1%"
+    assert shown["Error rate"].delta == "+3.1 points against 0.0%"
+    assert shown["Requests"].delta.startswith("+6")  # 32 against 20, of an hour that is not quite over
+    said = texts(open_page(trained_home, "monitoring"))
+    assert "1 of 32 failed; 1 refused as wrong" in said
+    assert "32 requests, 31 predictions" in said
+    assert "at or above 2%" in said
+
+
+def test_quality_stands_with_interval_baseline_and_rows(labelled, open_page):
+    test = open_page(labelled, "monitoring")
+    now = utc_now()
+    whole = quality.over_time(labelled, HEART, since=now - timedelta(hours=1), until=now, step="month").whole
+    accuracy = whole.metrics["accuracy"]
+    assert metrics(test)["Accuracy"].value == f"{accuracy.value:.2f}"
+    said = texts(test)
+    assert f"95 %: {accuracy.low:.2f} to {accuracy.high:.2f}; baseline {accuracy.baseline:.2f}; 60 labelled." in said
+    assert metrics(test)["AUC"].value == f"{whole.metrics['auc'].value:.2f}"
+
+
+def test_a_longer_window_is_chosen_by_click_and_by_link(trained_home, open_page):
+    record(trained_home, ask(5.0, minutes_ago=300))
+    test = open_page(trained_home, "monitoring")
+    assert metrics(test)["Latency, p95"].value == "unknown"
+    test.button_group[0].set_value("24 h").run()
+    assert metrics(test)["Latency, p95"].value == "5 ms"
+    assert test.query_params["window"] in ("1440", ["1440"])
+    assert metrics(open_page(trained_home, "monitoring", window="10080"))["Latency, p95"].value == "5 ms"
+    assert metrics(open_page(trained_home, "monitoring", window="<script>"))["Latency, p95"].value == "unknown"
+
+
+def test_the_charts_are_drawn_and_say_in_words_what_they_show(labelled, open_page):
+    record(labelled, ask(3.0, inference=1.0, validation=0.2), ask(4.0, status=503))
+    test = open_page(labelled, "monitoring")
+    assert not test.exception
+    assert len(test.get("plotly_chart")) == 5  # requests, failures, durations, stages, and the matrix
+
+
+def test_a_cell_of_the_matrix_lists_its_predictions(labelled, open_page):
+    test = open_page(labelled, "monitoring")
+    now = utc_now()
+    found = quality.confusion(labelled, HEART, now - timedelta(hours=1), now)
+    cell = next(s for s in test.selectbox if s.label == "Predictions that were")
+    worst = max((0, 1), (1, 0), key=lambda c: found.matrix[c[0]][c[1]])
+    assert cell.value == f"{worst[0]},{worst[1]}"  # the most frequent mistake first
+    cell.set_value("1,1").run()
+    assert not test.exception
+    rows = next(d.value for d in test.dataframe if "Labelled" in d.value.columns)
+    assert len(rows) == min(found.matrix[1][1], 100)
+    listed = quality.list_cell(labelled, HEART, label="1", predicted="1", since=now - timedelta(hours=1), until=now)
+    assert list(rows["Prediction"]) == [r["prediction_id"] for r in listed]
+
+
+def test_posted_metrics_stand_beside_ours(trained_home, open_page):
+    observations.post(trained_home, "devops", HEART, [("embedding_latency_ms", v, None) for v in (10, 20, 30)])
+    test = open_page(trained_home, "monitoring")
+    row = next(d.value for d in test.dataframe if "Metric" in d.value.columns).iloc[0]
+    assert (row["Metric"], row["Values"], row["Mean"], row["Last"]) == ("embedding_latency_ms", 3, 20.0, 30.0)
+    assert not test.exception
+
+
+def test_an_alert_is_acknowledged_by_one_click_and_written_down(trained_home, open_page):
+    alert = alerts.raise_alert(
+        trained_home, HEART, "latency", severity="critical", sentence="p95 is 6 s.", value=6000, threshold=5000, unit="ms", now=utc_now()
+    )
+    test = open_page(trained_home, "monitoring", "devops")
+    assert "p95 is 6 s." in texts(test)
+    assert "6 000 ms · limit 5 000 ms" in texts(test).replace("\u202f", " ")
+    button(test, "Acknowledge").click().run()
+    assert not test.exception
+    assert alerts.get_alert(trained_home, alert.id).state == "acknowledged"
+    assert audit.search(trained_home, action="acknowledge_alert")[1] == 1
+    assert "is now acknowledged by you" in texts(test)
+    assert "acknowledged by devops" in texts(test)
+    assert "Acknowledge" not in [b.label for b in test.button]
+
+
+def test_resolving_asks_for_a_reason_and_moves_the_alert_to_those_that_are_over(trained_home, open_page):
+    alert = alerts.raise_alert(trained_home, HEART, "drift", "chol", severity="warning", sentence="chol drifts.", now=utc_now())
+    test = open_page(trained_home, "monitoring", "scientist")
+    button(test, "Resolve").click().run()
+    assert alerts.get_alert(trained_home, alert.id).state == "active"
+    next(a for a in test.text_area if a.label == "Reason").set_value("the lab changed its unit back")
+    button(test, "Resolve").click().run()
+    assert alerts.get_alert(trained_home, alert.id).state == "resolved"
+    assert "No alert is open" in texts(test)
+    assert list(next(d.value for d in test.dataframe if "Resolved" in d.value.columns)["By"]) == ["scientist"]
+
+
+def test_who_may_not_acknowledge_sees_the_alert_and_who_may(trained_home, open_page):
+    alerts.raise_alert(trained_home, HEART, "latency", severity="warning", sentence="Slow.", now=utc_now())
+    test = open_page(trained_home, "monitoring", "director")
+    assert "Slow." in texts(test)
+    assert "Acknowledge" not in [b.label for b in test.button]
+    assert "Alerts are acknowledged by Data scientist or DevOps" in texts(test)
+
+
+def test_the_health_line_names_what_is_ill(trained_home, open_page):
+    assert "parts are well" in texts(open_page(trained_home, "monitoring"))
+    assert "not known: scheduler" in texts(open_page(trained_home, "monitoring"))
+
+
+def test_windows_of_other_projects_do_not_mix(trained_home, open_page):
+    record(trained_home, ask(3.0))
+    test = open_page(trained_home, "monitoring", project="future_skills")
+    assert metrics(test)["Requests"].value == "none"
+    assert stats.window(trained_home, None, 60, now=utc_now()).requests == 1
