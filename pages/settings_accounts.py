@@ -60,7 +60,7 @@ def show(context: PageContext) -> None:
     with left:
         _show_add(context)
     with right:
-        _show_change(context, [a for a in known if a.role in roles.PERSON_ROLES])
+        _show_change(context, [a for a in known if a.role in (*roles.PERSON_ROLES, roles.PROGRAM)])
 
 
 def _show_add(context: PageContext) -> None:
@@ -92,6 +92,9 @@ def _show_change(context: PageContext, known: list[Account]) -> None:
         "sessions": "End its sessions",
         "active": "Close the account" if account.active else "Open the account again",
     }
+    program = account.role == roles.PROGRAM  # no password, no session, no other role
+    if program:
+        what = {"active": what["active"]}
     chosen = st.selectbox("What to do", list(what), format_func=lambda w: what[w], key=f"change-what-{name}")
     role = ""
     if chosen == "role":
@@ -101,14 +104,22 @@ def _show_change(context: PageContext, known: list[Account]) -> None:
         "role": f"{name} is {account.role_title} now and becomes {roles.ROLE_TITLES.get(role, '')}; its sessions end.",
         "code": f"{name} can set a new password with the code for 24 hours; the present password goes on working until then.",
         "sessions": f"Everybody who is signed in as {name} is signed out.",
-        "active": f"{name} can act no more and is signed out; what it did stays in the audit."
-        if account.active
-        else f"{name} can sign in and act again as {account.role_title}.",
+        "active": _describe_opening(account),
     }[chosen]
     reason = parts.confirm(what[chosen], will, key=turn(f"change-{name}-{chosen}"), risky=chosen == "active" and account.active)
     if reason is not None:
         with parts.guarded():
             _change(context, account, chosen, role, reason)
+
+
+def _describe_opening(account: Account) -> str:
+    """What closing an open account does, or opening a closed one."""
+    if account.role == roles.PROGRAM:
+        keys = "nothing until the account is open again" if account.active else "again what it did before"
+        return f"Every key of {account.name} opens {keys}."
+    if account.active:
+        return f"{account.name} can act no more and is signed out; what it did stays in the audit."
+    return f"{account.name} can sign in and act again as {account.role_title}."
 
 
 def _change(context: PageContext, account: Account, what: str, role: str, reason: str) -> None:

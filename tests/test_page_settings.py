@@ -94,6 +94,16 @@ def test_an_account_is_closed_and_opened_again(demo_home, open_page):
     assert [e["reason"] for e in audit.search(demo_home, actor="admin")[0][:2]] == ["Came back", "Left"]
 
 
+def test_the_account_of_a_program_can_only_be_closed_and_opened(demo_home, open_page):
+    secret = keys.add_key(demo_home, ADMIN, "partner", ["predict"])["key"]
+    test = open_page(demo_home, "settings", "admin", tab="accounts")
+    box(test, "Account").set_value("partner").run()
+    assert box(test, "What to do").options == ["Close the account"]
+    assert "Every key of partner opens nothing until the account is open again" in texts(test)
+    change(test, "partner", "active", "Contract ended")
+    assert keys.find_key(demo_home, secret, now=datetime.now(UTC)) is None
+
+
 def test_the_last_administrator_cannot_be_closed(demo_home, open_page):
     test = change(open_page(demo_home, "settings", "admin", tab="accounts"), "admin", "active")
     assert "only administrator" in test.error[0].value
