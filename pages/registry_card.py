@@ -16,6 +16,7 @@ from core.projects.projects import get_definition
 from core.registry import versions, wording
 from core.registry.versions import Version
 from core.roles import who_may
+from core.scoring import parity
 from core.training import runs
 from pages import act, parts
 from pages.session import PageContext
@@ -170,6 +171,7 @@ def _show_lineage(context: PageContext, version: Version, spans: list[Deployment
         ("Registered", f"{parts.local_time(version.registered_at)}, by {version.registered_by}"),
         ("Definition", _short_hash(version.definition_sha)),
         ("Model file", _short_hash(version.sha256)),
+        ("Answers", parity.describe(context.home, version.sha256, version.threshold)),
     ]
     if version.threshold is not None:
         facts.insert(6, ("Threshold", f"positive from a probability of {version.threshold:g}"))

@@ -84,18 +84,34 @@ def make_fast(home: Home, scorer: Scorer) -> tuple[Fast | None, str]:
     """The quick twin of an opened scorer if it may answer, and the sentence that says what does."""
     from core.scoring.compiled import NotCompiled, compile_pipeline
 
+    result = find_parity(home, scorer.sha256, scorer.threshold)
+    if result is not None and not result.equal:
+        return None, result.sentence
+    fast = None
+    reason = ""
     try:
         fast = compile_pipeline(scorer.pipeline)
     except NotCompiled as error:
-        return None, f"The pipeline itself answers, because {error}."
+        reason = str(error)
     except Exception as error:  # a boundary: whatever a library cannot import, the pipeline still answers
-        log.warning("compile_failed", exc_info=True)
-        return None, f"The pipeline itself answers, because it could not be compiled ({type(error).__name__})."
-    result = find_parity(home, scorer.sha256, scorer.threshold)
-    if result is None:
+        log.warning("a version could not be compiled", exc_info=True)
+        reason = f"it could not be compiled ({type(error).__name__})"
+    if fast is None:
+        result = Parity(False, 0, 0, "", 0, 0.0, "", reason)
+    elif result is None:
         result = compare(scorer, fast, *known_rows(home, scorer))
-        _keep(home, scorer, result)
+    else:
+        return fast, result.sentence
+    _keep(home, scorer, result)
     return (fast if result.equal else None), result.sentence
+
+
+def describe(home: Home, sha256: str, threshold: float | None) -> str:
+    """What answers for an artifact, without loading it."""
+    found = find_parity(home, sha256, 0.5 if threshold is None else threshold)
+    if found is not None:
+        return found.sentence
+    return "Not known yet: a compiled scorer is compared with the pipeline before the version goes live."
 
 
 def known_rows(home: Home, scorer: Scorer) -> tuple[pd.DataFrame, str]:
@@ -137,7 +153,7 @@ def compare(scorer: Scorer, fast: Fast, known: pd.DataFrame, source: str) -> Par
             for call in (fast.few, fast.many)
         ]
     except (GreenlightError, ValueError, ArithmeticError, LookupError, TypeError) as error:
-        log.warning("parity_failed", exc_info=True)
+        log.warning("a compiled scorer could not be compared", exc_info=True)
         reason = f"the comparison of both could not be finished ({type(error).__name__})"
         return Parity(False, len(known), len(edges), source, 0, 0.0, fast.how, reason)
     wrong = np.zeros(len(table), dtype=bool)
@@ -207,7 +223,7 @@ def _keep(home: Home, scorer: Scorer, result: Parity) -> None:
         fresh.write_text(json.dumps(record))
         fresh.replace(path)
     except OSError:
-        log.warning("parity_not_kept", exc_info=True)
+        log.warning("the comparison of a compiled scorer could not be kept", exc_info=True)
         fresh.unlink(missing_ok=True)
 
 
