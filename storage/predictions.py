@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+WRITER_LOCK_MS = 10_000
+WRITER_CHECKPOINT_PAGES = 4_000
+
+
+def prepare_writer(db: Database) -> None:
+    """Set up the connection of the one thread that many answers wait for."""
+    # it must say within seconds that the log is locked, so that the callers can say so
+    db.conn.execute(f"PRAGMA busy_timeout = {WRITER_LOCK_MS}")
+    # the same pages are written again and again; copied back less often, they are copied back less
+    db.conn.execute(f"PRAGMA wal_autocheckpoint = {WRITER_CHECKPOINT_PAGES}")
+
+
 GROUP_COLUMNS = (
     "uid", "project", "version", "request_id", "at", "rows", "problem_rows", "caller", "source", "latency_ms", "payload", "stages",
 )  # fmt: skip

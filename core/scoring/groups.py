@@ -86,7 +86,8 @@ def make_group(
     columns: dict[str, Any] = {str(name): features[name] for name in features}
     if keys is not None:
         keys = [None if k is None else payloads.clean(str(k)) for k in keys]
-        columns.setdefault(definition.key, np.asarray(keys, dtype=object))
+        if definition.key:
+            columns.setdefault(definition.key, np.asarray(keys, dtype=object))
     columns |= {f"{OUT}{name}": outputs[name] for name in outputs if name != "prediction_id"}
     table = payloads.make_table(columns)
     counter = profiles.counter_of(home, scorer.version_id, scorer.sha256)
@@ -114,7 +115,7 @@ def make_small_group(
     recipe = _recipe(home, scorer)
     if keys is not None:
         keys = [None if k is None else payloads.clean(str(k)) for k in keys]
-    with_key = keys is not None and not recipe.key_is_feature
+    with_key = keys is not None and recipe.has_key_column
     table = [
         [*map(row.get, recipe.features), *([key] if with_key else ()), *map(out.get, recipe.outputs)]
         for row, out, key in zip(rows, outputs, keys or [None] * len(rows), strict=True)
@@ -146,7 +147,7 @@ class _Recipe:
     outputs: tuple[str, ...]
     head: str
     head_with_key: str
-    key_is_feature: bool
+    has_key_column: bool  # a key that is no feature
     is_classifier: bool
     doubt: str  # the output that says how sure a row is
     counter: profiles.Counter | None
@@ -170,7 +171,8 @@ def _recipe(home: Home, scorer: Scorer) -> _Recipe:
     counter = profiles.counter_of(home, scorer.version_id, scorer.sha256)
     recipe = _Recipe(
         features, outputs, payloads.json_head([*features, *named], numbers + out_numbers),
-        payloads.json_head([*features, definition.key, *named], [*numbers, False, *out_numbers]), definition.key in features,
+        payloads.json_head([*features, definition.key, *named], [*numbers, False, *out_numbers]),
+        bool(definition.key) and definition.key not in features,
         definition.is_classifier, _doubt(definition), counter,
         tuple(c.name for c in counter.bins.columns) if counter else (),
     )

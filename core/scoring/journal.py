@@ -21,7 +21,8 @@ from core.errors import GreenlightError
 from core.home import Home
 from core.scoring import log as prediction_log
 from core.scoring.log import Group
-from storage.connection import close_all, writing
+from storage import predictions as store
+from storage.connection import close_all, reading, writing
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -33,7 +34,6 @@ WAITING_BYTES = 64 * 1024 * 1024
 MOST_AT_ONCE = 1_000  # groups of one transaction: the others' answers wait for it
 NOTES_SECONDS = 0.5
 NOTE_TRIES = 5
-LOCK_SECONDS = 10  # how long another writer may keep the log locked
 
 
 class NotLogged(GreenlightError):
@@ -114,6 +114,7 @@ class Journal:
                 del _journals[str(self.home.root)]
 
     def _run(self) -> None:
+        store.prepare_writer(reading(self.home.predictions_db))
         try:
             while self._turn():
                 pass
