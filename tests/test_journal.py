@@ -1,5 +1,6 @@
 """The journal: many threads' groups in few transactions, each told only when it is on disk."""
 
+import asyncio
 import os
 import sqlite3
 import threading
@@ -102,6 +103,28 @@ def test_close_writes_what_waits_and_a_later_group_gets_a_new_writer(home):
     again.submit(group("later")).result(10)
     again.close()
     assert len(log.list_groups(home, "p")) == 21
+
+
+def test_a_caller_who_goes_away_harms_nobody(home, writer):
+    async def leave():
+        with writing(home.predictions_db):
+            waiting = asyncio.wrap_future(writer.submit(group("aa")))
+            await asyncio.sleep(0)
+            waiting.cancel()
+
+    asyncio.run(leave())
+    writer.submit(group("bb")).result(10)
+    assert sorted(g["uid"] for g in log.list_groups(home, "p")) == ["aa", "bb"]
+
+
+def test_a_log_that_stays_locked_is_said_within_its_time(home, writer, monkeypatch):
+    monkeypatch.setattr(store, "WRITER_LOCK_MS", 50)
+    writer.note(store.prepare_writer)
+    writer.flush()
+    with writing(home.predictions_db), pytest.raises(journal.NotLogged, match="locked"):
+        writer.submit(group("aa")).result(10)
+    writer.submit(group("bb")).result(10)
+    assert [g["uid"] for g in log.list_groups(home, "p")] == ["bb"]
 
 
 def test_too_much_waiting_is_refused_at_once_and_says_so(home, writer, monkeypatch):

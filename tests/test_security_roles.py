@@ -229,6 +229,9 @@ WRITES = {
     "core.drift.job": {"run"},
     "core.scoring.log": {"append"},
     "core.scoring.journal": {"_write"},
+    "core.scoring.compact": {"_pack"},
+    "core.scoring.profiles": {"rebuild"},
+    "core.scoring.removal": {"erase_rows", "purge_before"},  # called by acts
     "core.acts": {"perform", "unattended"},
 }  # fmt: skip
 # Changes that no signed-in person makes; each leaves an audit event in its transaction.

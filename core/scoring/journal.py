@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from core.errors import GreenlightError
@@ -66,6 +67,7 @@ class Journal:
         if os.getpid() != self._pid:  # the thread did not come along when the process was forked
             return of(self.home).submit(group)
         future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # a caller who goes away does not take the rows along
         with self._wake:
             if self._closing:
                 future.set_exception(NotLogged("The prediction log is being closed; send the rows again in a moment."))
@@ -114,11 +116,19 @@ class Journal:
                 del _journals[str(self.home.root)]
 
     def _run(self) -> None:
-        store.prepare_writer(reading(self.home.predictions_db))
         try:
+            with suppress(sqlite3.OperationalError):  # then each write says so
+                store.prepare_writer(reading(self.home.predictions_db))
             while self._turn():
                 pass
         finally:
+            with self._wake:  # nobody waits for a thread that has ended
+                self._closing = True
+                left, self._groups = list(self._groups), deque()
+                flushes, self._flushes = self._flushes, []
+            self._refuse(left, RuntimeError("its writer has ended"))
+            for flush in flushes:
+                flush.set_result(None)
             close_all()
 
     def _turn(self) -> bool:
@@ -163,6 +173,8 @@ class Journal:
                 future.set_result(None)
 
     def _refuse(self, batch: list[tuple[Group, Future[None]]], error: Exception) -> None:
+        if not batch:
+            return
         log.error("%d groups of predictions were not logged", len(batch), exc_info=error)
         for _, future in batch:
             refusal = NotLogged(f"The prediction log could not be written ({error}); nothing of this request is kept. Try again.")
