@@ -101,7 +101,7 @@ def show_whom_to_ask(home: Home, account: accounts.Account, what: str, action: s
     """Which roles may do ``what``, and who has one; shown instead of a part that a role may not use."""
     who = _join(roles.who_may(action), "and")
     st.info(f"{what} is for {who}; you are signed in as {account.role_title}.", icon=":material/lock:")
-    able = [f"{plain(a.name)} ({a.role_title})" for a in accounts.list_accounts(home) if a.active and a.may(action)]
+    able = [f"{plain(a.name)} ({a.role_title})" for a in accounts.list_accounts(home) if a.active and a.may(action) and a.role in roles.PERSON_ROLES]
     if able:
         more = f", and {len(able) - 5} more" if len(able) > 5 else ""
         st.markdown(f"Ask {_join(able[:5], 'or')}{more}.")

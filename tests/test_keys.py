@@ -245,6 +245,14 @@ def test_a_burst_before_the_first_note_is_written_starts_one_writer(demo_home):
     assert keys.list_keys(demo_home)[0].last_used_at == "2026-03-01T12:00:00.000Z"
 
 
+def test_a_use_that_cannot_be_noted_is_logged_and_stops_nobody(demo_home, caplog):
+    key = keys.find_key(demo_home, make(demo_home)["key"], now=NOW)
+    with writing(demo_home.db) as db:
+        db.execute("ALTER TABLE api_keys RENAME TO elsewhere")
+    keys.note_use(demo_home, key, now=NOW).join()
+    assert f"the last use of key {key.id} could not be noted" in caplog.text
+
+
 # The command line
 
 
