@@ -43,6 +43,7 @@ PAGES = (
     Page("predict", "Predict", "Release", ":material/online_prediction:", "predict"),
     Page("monitoring", "Monitoring", "Watch", ":material/monitoring:", "view_metrics"),
     Page("drift", "Drift", "Watch", ":material/water:", "analyse_drift"),
+    Page("trends", "Trends", "Watch", ":material/trending_up:", "view_metrics"),
     Page("audit", "Audit", "Account for it", ":material/history_edu:", "view_audit"),
     Page("settings", "Settings", "Account for it", ":material/settings:"),
 )

@@ -149,7 +149,7 @@ def over_time(
         raise BadInput(f"Quality is measured by {', '.join(STEPS)}; {step[:20]!r} is none of them.")
     definition = get_definition(home, project)
     changes = store.count_changes(reading(home.predictions_db), project)
-    return _over_time(home, project, definition.sha256, *_hours(since, until), step, version, changes)
+    return _over_time(home, project, definition.sha256, *whole_hours(since, until), step, version, changes)
 
 
 def confusion(home: Home, project: str, since: datetime, until: datetime, version: str | None = None) -> Confusion | None:
@@ -157,7 +157,7 @@ def confusion(home: Home, project: str, since: datetime, until: datetime, versio
     definition = get_definition(home, project)
     if not definition.is_classifier:
         return None
-    first, last = _hours(since, until)
+    first, last = whole_hours(since, until)
     outcomes = store.count_outcomes(reading(home.predictions_db), project, since=first, until=last, version=version)
     if not outcomes:
         return None
@@ -171,7 +171,7 @@ def list_cell(
     limit: int = CELL_ROWS,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The newest predictions of one cell of :func:`confusion`: prediction_id, score, version, predicted_at, labelled_at, by."""
-    first, last = _hours(since, until)
+    first, last = whole_hours(since, until)
     return store.list_cell(
         reading(home.predictions_db), project, label=label, predicted=predicted, since=first, until=last, version=version,
         limit=limit,
@@ -211,8 +211,12 @@ def measure_change(home: Home, project: str, *, since: datetime, until: datetime
     found = over_time(home, project, since=since, until=until, step="month", version=version)
     if found.whole is None:
         return []
-    training = find_training(home, project, version)
-    return [_change(name, version, found.whole, training[name]) for name in found.names if name in training]
+    return compare_training(found.whole, find_training(home, project, version))
+
+
+def compare_training(now: Point, training: dict[str, Metric]) -> list[Change]:
+    """Each metric of one version's labelled predictions against :func:`find_training`, where that knows it."""
+    return [_change(name, now.version, now, training[name]) for name in now.metrics if name in training]
 
 
 def _change(name: str, version: str, now: Point, training: Metric) -> Change:
@@ -347,11 +351,11 @@ def _members(places: dict[tuple[str, str], np.ndarray], keys: dict[tuple[str, st
 
 
 def _keys(hour: str, version: str, step: str) -> tuple[_Key, ...]:
-    return ("step", _floor(hour, step)), ("version", version), ("whole", "")
+    return ("step", floor_step(hour, step)), ("version", version), ("whole", "")
 
 
 @lru_cache(maxsize=100_000)
-def _floor(hour: str, step: str) -> str:
+def floor_step(hour: str, step: str) -> str:
     """When the step that an hour (``2026-11-21T14``) belongs to begins."""
     if step == "hour":
         return f"{hour}:00:00.000Z"
@@ -364,7 +368,7 @@ def _floor(hour: str, step: str) -> str:
     return f"{day}T00:00:00.000Z"
 
 
-def _hours(since: datetime, until: datetime) -> tuple[str, str]:
+def whole_hours(since: datetime, until: datetime) -> tuple[str, str]:
     """The period widened to whole hours, as stored times."""
     first = parse(stamp(since)[:13] + ":00:00.000Z")
     last = parse(stamp(until)[:13] + ":00:00.000Z")
