@@ -25,9 +25,12 @@ def make_forest(trees: list[Any], classes: int) -> Callable[[np.ndarray], np.nda
     trees : list of sklearn.tree._tree.Tree
         With one output each.
     """
-    # of two shares one is enough
-    columns = [1] if classes == 2 else list(range(max(classes, 1)))
-    leaves = [[np.ascontiguousarray(tree.value[:, 0, column]) for column in columns] for tree in trees]
+    if classes == 2:
+        # a pair of shares as one complex number: looked up at once, each half added as it would be alone
+        pairs = [np.ascontiguousarray(tree.value[:, 0, :2]).view(np.complex128)[:, 0] for tree in trees]
+        leaves = [[pair] for pair in pairs]
+    else:
+        leaves = [[np.ascontiguousarray(tree.value[:, 0, column]) for column in range(max(classes, 1))] for tree in trees]
 
     def predict(table: np.ndarray) -> np.ndarray:
         single = np.ascontiguousarray(table, dtype=np.float32)
@@ -35,19 +38,17 @@ def make_forest(trees: list[Any], classes: int) -> Callable[[np.ndarray], np.nda
         if len(trees) >= WORTH_TREES and len(single) >= WORTH_ROWS:
             order = np.lexsort([tree.apply(single) for tree in trees[:LOOK_AT]])
             single = single[order]
-        totals = np.zeros((len(columns), len(single)))
-        value = np.empty(len(single))
+        totals = np.zeros((len(single), len(leaves[0])), dtype=leaves[0][0].dtype, order="F")
+        value = np.empty(len(single), dtype=totals.dtype)
         for tree, of_leaf in zip(trees, leaves, strict=True):
             leaf = tree.apply(single)
-            for total, values in zip(totals, of_leaf, strict=True):
+            for column, values in enumerate(of_leaf):
                 values.take(leaf, out=value, mode="clip")
-                total += value
-        totals /= len(trees)
+                totals[:, column] += value
         if order is not None:
-            sorted_totals, totals = totals, np.empty_like(totals)
-            totals[:, order] = sorted_totals
-        if classes == 0:
-            return totals[0]
-        return np.column_stack([1.0 - totals[0], totals[0]]) if classes == 2 else np.ascontiguousarray(totals.T)
+            in_order, totals = totals, np.empty_like(totals, order="C")
+            totals[order] = in_order
+        shares = np.ascontiguousarray(totals).view(np.float64) / len(trees)
+        return shares if classes else shares[:, 0]
 
     return predict
