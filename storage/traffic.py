@@ -43,6 +43,18 @@ def add_traffic(
     )
 
 
+def forget_requests(db: Database, *, before: str, most: int) -> None:
+    """Drop single requests and counts of minutes from before a moment, at most ``most`` of each; the longer counts stay."""
+    db.conn.execute(  # the oldest have the lowest ids; looking at those alone costs the same however many there are
+        "DELETE FROM requests WHERE id IN (SELECT id FROM (SELECT id, at FROM requests ORDER BY id LIMIT ?) WHERE at < ?)",
+        (most, before),
+    )
+    db.conn.execute(
+        "DELETE FROM traffic WHERE id IN (SELECT id FROM traffic WHERE level = 'minute' AND bucket < ? LIMIT ?)",
+        (before[: LEVELS["minute"]], most),
+    )
+
+
 def build_traffic_query(project: str | None, level: str, since: str, until: str) -> tuple[str, tuple[Any, ...]]:
     """SQL and values for the counts of one level in ``since`` <= bucket < ``until``; None means all projects."""
     columns = "project, bucket, version, route, door, status, requests, rows, sums, histogram"
@@ -90,6 +102,19 @@ def add_observation_name(db: Database, project: str, name: str, at: str) -> None
 def insert_observations(db: Database, rows: Iterable[tuple[str, str, float, str, str]]) -> None:
     """Posted values one by one: project, name, value, at, by."""
     db.conn.executemany("INSERT INTO observations(project, name, value, at, by) VALUES (?,?,?,?,?)", rows)
+
+
+def forget_observations(db: Database, project: str, *, before: str, most: int) -> None:
+    """Drop single values of all projects and counts of minutes of this one from before a moment, at most ``most`` of each."""
+    db.conn.execute(
+        "DELETE FROM observations WHERE id IN (SELECT id FROM (SELECT id, at FROM observations ORDER BY id LIMIT ?) WHERE at < ?)",
+        (most, before),
+    )
+    db.conn.execute(
+        """DELETE FROM observation_counts WHERE id IN (SELECT id FROM observation_counts
+           WHERE level = 'minute' AND project = ? AND bucket < ? LIMIT ?)""",
+        (project, before[: LEVELS["minute"]], most),
+    )
 
 
 def add_observation_count(db: Database, values: dict[str, Any], merge: Callable[[list[bytes]], bytes]) -> None:

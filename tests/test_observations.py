@@ -117,3 +117,12 @@ def test_percentiles_of_any_values_are_within_one_percent(values, pieces):
     found = histogram.find_value_percentiles(parts, (0.5, 0.95, 0.99), min(values), max(values))
     exact = np.quantile(values, [0.5, 0.95, 0.99], method="inverted_cdf")
     assert found == pytest.approx(list(exact), rel=0.01, abs=1e-12)
+
+
+def test_single_values_and_minutes_go_after_two_months_and_longer_counts_stay(demo_home):
+    post(demo_home, ("m", 1, None), ("m", 2, None))
+    later = NOON + timedelta(days=63)
+    post(demo_home, ("m", 5, None), now=later)
+    assert [row[1] for row in stored(demo_home)] == [5.0]
+    (year,) = observations.summarise(demo_home, RECIPES, since=NOON - timedelta(days=1), until=later + timedelta(days=1))
+    assert (year.n, year.mean) == (3, pytest.approx(8 / 3))

@@ -19,6 +19,7 @@ from core.monitoring import stats, traffic
 from core.monitoring.traffic import Request
 from core.scoring import files, predict
 from core.times import utc_now
+from storage.connection import reading
 
 HEART = "heart_disease"
 NOON = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
@@ -135,3 +136,15 @@ def test_what_was_refused_is_recorded_as_such_and_a_wrong_name_is_no_series(trai
     listed = traffic.list_requests(trained_home, None, since=now - timedelta(minutes=5), until=now + timedelta(minutes=5))
     assert [(r["project"], r["status"]) for r in reversed(listed)] == [(HEART, 403), ("", 404), ("future_skills", 404)]
     assert stats.window(trained_home, HEART, 60, now=now).refused == 1
+
+
+def test_single_requests_and_minutes_go_after_two_months_and_longer_counts_stay(home):
+    long_ago = NOON - timedelta(days=63)
+    for number in range(3):
+        traffic.record(home, ask(number, long_ago))
+    traffic.flush(home)
+    traffic.record(home, ask(9))
+    traffic.flush(home)
+    assert [len(traffic.find_requests(home, f"r{n}")) for n in (0, 1, 2, 9)] == [0, 0, 0, 1]
+    levels = {r[0]: r[1] for r in reading(home.predictions_db).conn.execute("SELECT level, sum(requests) FROM traffic GROUP BY 1")}
+    assert levels == {"minute": 1, "hour": 4, "day": 4, "all": 4}

@@ -15,6 +15,7 @@ from core.errors import BadInput, Refused
 from core.home import Home
 from core.monitoring import histogram
 from core.monitoring.stats import cover, find_place, floor_to, level_of
+from core.monitoring.traffic import KEPT_FINE
 from core.projects.projects import get_project
 from core.times import stamp, utc_now
 from storage import accounts as accounts_store
@@ -100,6 +101,7 @@ def post(
         store.insert_observations(db, [(project, name, value, at, caller) for name, value, at in checked])
         for (name, minute), members in groups.items():
             _count(db, project, name, minute, members)
+        store.forget_observations(db, project, before=stamp(now - KEPT_FINE), most=2 * len(checked) + 10)
     return len(checked)
 
 

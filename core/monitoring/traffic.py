@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial, wraps
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ log = logging.getLogger("greenlight.monitoring")
 
 EVERY_SECONDS = 0.25  # and the journal waits as long again at most
 UNTIMED = frozenset({"file"})  # a file takes as long as it is long: its time says nothing of how fast a request is answered
+KEPT_FINE = timedelta(days=62)  # single requests and minutes: two windows of 30 days; hours and days are kept for ever
 KEPT = 200_000  # buffered at most: a full disk must not fill the memory too
 
 Answer = TypeVar("Answer")
@@ -157,6 +158,8 @@ def write_requests(db: Database, requests: list[Request], counts: list[Count]) -
     from core.monitoring import histogram
 
     store.insert_requests(db, map(_to_row, requests))
+    if requests:  # twice as many go as come, so that what is too old never piles up and no sweep takes long
+        store.forget_requests(db, before=stamp(requests[-1].at - KEPT_FINE), most=2 * len(requests) + 10)
     for count in counts:
         for level, letters in store.LEVELS.items():
             key = (level, count.project, count.minute[:letters], count.version, count.route, count.door, count.status)
