@@ -35,8 +35,9 @@ SPANS = {
     "1 h": Span(60, timedelta(minutes=1), "hour"),
     "24 h": Span(1_440, timedelta(minutes=15), "24 hours"),
     "7 days": Span(10_080, timedelta(hours=2), "7 days"),
-    "30 days": Span(43_200, timedelta(hours=8), "30 days"),
+    "30 days": Span(43_200, timedelta(days=1), "30 days"),
 }
+_STILL: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
 _QUALITY_HELP = {
     "accuracy": "Share of the labelled predictions that were right.",
     "f1": "Balance of precision and recall: of class 1, or the mean over the classes.",
@@ -135,13 +136,13 @@ def _show_metric(name: str, metric: Metric | None, before: Metric | None, rows: 
         why = metric.reason if metric is not None and metric.reason else "no label came back for what was predicted then"
         st.caption(f"{parts.plain(why).capitalize()}.{trained}")
         return
-    delta, colour = None, "off"
+    delta, look = None, _STILL
     if before is not None and before.value is not None:
-        change = metric.value - before.value
-        delta = f"{change:+.2f} against {before.value:.2f}"
-        within = metric.low is not None and metric.high is not None and metric.low <= before.value <= metric.high
-        colour = "off" if within or not change else "inverse" if name in LOWER_IS_BETTER else "normal"
-    st.metric(title, f"{metric.value:.2f}", delta, delta_color=colour, help=_QUALITY_HELP.get(name))  # type: ignore[arg-type]
+        change = round(metric.value, 2) - round(before.value, 2)
+        delta = f"{_signed(change)} against {before.value:.2f}"
+        chance = metric.low is not None and metric.high is not None and metric.low <= before.value <= metric.high
+        look = _look_of(change, harmful=name in LOWER_IS_BETTER, matters=not chance)
+    st.metric(title, f"{metric.value:.2f}", delta, help=_QUALITY_HELP.get(name), **look)
     interval = "" if metric.low is None else f"95 %: {metric.low:.2f} to {metric.high:.2f}; "
     fixed = "" if metric.baseline is None else f"baseline {metric.baseline:.2f}; "
     st.caption(f"{interval}{fixed}{_count(rows)} labelled.{trained}")
@@ -165,7 +166,8 @@ def _show_answering(context: PageContext, project: str, span: Span, limits: Limi
     with rate, st.container(border=True, height="stretch"):
         earlier = before.per_second if before and before.requests else None
         delta = None if earlier is None else f"{_change(seen.per_second, earlier)} against {_rate(earlier)}"
-        st.metric("Requests", _rate(seen.per_second) if seen.requests else "none", delta, delta_color="off")
+        look = _look_of(seen.per_second - (earlier or 0.0), harmful=False, matters=False)
+        st.metric("Requests", _rate(seen.per_second) if seen.requests else "none", delta, **look)
         st.caption(f"{_count(seen.requests)} requests, {_count(seen.rows)} predictions")
     with today, st.container(border=True, height="stretch"):
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -180,12 +182,13 @@ def _show_latency(seen: Window, before: Window | None, limits: Limits) -> None:
         st.metric("Latency, p95", "unknown")
         st.caption("Nothing was asked by form or program." if not seen.requests else "Only files were scored.")
         return
-    delta, colour = None, "off"
+    delta, look = None, _STILL
     if before is not None and before.latency is not None:
         earlier = before.latency.p95
         delta = f"{_change(found.p95, earlier)} against {_ms(earlier)}"
-        colour = "inverse" if abs(found.p95 - earlier) > limits.watching.degradation * earlier else "off"
-    st.metric("Latency, p95", _ms(found.p95), delta, delta_color=colour, help="95 % of the answers took no longer than this (within 1 %)")  # type: ignore[arg-type]
+        change = round(found.p95 / earlier - 1, 2) if earlier else 0.0
+        look = _look_of(change, harmful=True, matters=abs(change) > limits.watching.degradation)
+    st.metric("Latency, p95", _ms(found.p95), delta, help="95 % of the answers took no longer than this (within 1 %)", **look)
     sign = ""
     for limit, status in ((limits.watching.latency_critical_ms, "critical"), (limits.watching.latency_warning_ms, "warning")):
         if found.p95 >= limit:
@@ -199,12 +202,12 @@ def _show_errors(seen: Window, before: Window | None, limits: Limits) -> None:
         st.metric("Error rate", "unknown")
         st.caption("Nothing was asked.")
         return
-    delta, colour = None, "off"
+    delta, look = None, _STILL
     if before is not None and before.error_rate is not None:
-        change = seen.error_rate - before.error_rate
-        delta = f"{100 * change:+.1f} points against {before.error_rate:.1%}"
-        colour = "inverse" if change else "off"
-    st.metric("Error rate", f"{seen.error_rate:.1%}", delta, delta_color=colour, help="Requests that failed here (status 500 and above)")  # type: ignore[arg-type]
+        change = round(seen.error_rate, 3) - round(before.error_rate, 3)
+        delta = f"{_signed(100 * change, 1)} points against {before.error_rate:.1%}"
+        look = _look_of(change, harmful=True, matters=abs(change) >= limits.watching.error_warning)
+    st.metric("Error rate", f"{seen.error_rate:.1%}", delta, help="Requests that failed here (status 500 and above)", **look)
     sign = ""
     if seen.error_rate >= limits.watching.error_critical:
         sign = f"{parts.find_status('critical').markdown} at or above {limits.watching.error_critical:.0%}; "
@@ -232,8 +235,10 @@ def _show_charts(context: PageContext, project: str, span: Span, limits: Limits)
     first, second = st.columns(2, gap="medium")
     timed = [p.latency for p in points if p.latency]
     with first:
+        st.markdown("**How many were asked**")
         figure = charts_monitoring.requests(points, zone)
         charts.show_figure(figure, alt=f"{_count(asked)} requests in the last {span.words}, by step.", key="chart-requests")
+        st.markdown("**How many failed**")
         failed = sum(p.errors for p in points)
         figure = charts_monitoring.failures(points, zone, warning=watching.error_warning, critical=watching.error_critical)
         charts.show_figure(figure, alt=f"Share of failed requests; {failed} of {asked} failed.", key="chart-failures")
@@ -241,9 +246,11 @@ def _show_charts(context: PageContext, project: str, span: Span, limits: Limits)
         if not timed:
             st.markdown(":gray[:material/info: Only files were scored, whose time says nothing of how fast an answer is.]")
             return
+        st.markdown("**How long answers took**")
         figure = charts_monitoring.durations(points, zone, warning=watching.latency_warning_ms)
         worst = max(found.p99 for found in timed)
         charts.show_figure(figure, alt=f"Percentiles of the time to answer; the highest p99 is {_ms(worst)}.", key="chart-durations")
+        st.markdown("**Where the time goes**")
         names = [name for name in stats.STAGES if any(name in p.stages for p in points)]
         if names:
             figure = charts_monitoring.stages(points, zone, names)
@@ -265,17 +272,14 @@ def _show_posted(context: PageContext, project: str, span: Span) -> None:
         for s in found
     ]  # fmt: skip
     config: dict[str, Any] = {n: st.column_config.NumberColumn(format="%.4g") for n in ("Mean", "Std", "p50", "p95", "p99", "Last")}
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.dataframe(table, hide_index=True, column_config=config, key="posted", height=min(38 + 35 * len(table), 300))
-    with right:
-        chosen = st.selectbox("Metric over time", [s.name for s in found], key="posted-metric")
-        since = context.now - timedelta(minutes=span.minutes)
-        every = observations.list_series(context.home, project, since=since, until=context.now, step=span.step)
-        series = next((s for s in every if s.name == chosen), None)
-        if series is not None:
-            figure = charts_monitoring.posted(series, _zone())
-            charts.show_figure(figure, alt=f"{chosen} over the last {span.words}: mean, least and most.", key="chart-posted")
+    st.dataframe(table, hide_index=True, column_config=config, key="posted", height=min(38 + 35 * len(table), 300))
+    chosen = st.selectbox("Metric over time", [s.name for s in found], key="posted-metric", width=320)
+    since = context.now - timedelta(minutes=span.minutes)
+    every = observations.list_series(context.home, project, since=since, until=context.now, step=span.step)
+    series = next((s for s in every if s.name == chosen), None)
+    if series is not None:
+        figure = charts_monitoring.posted(series, _zone())
+        charts.show_figure(figure, alt=f"{chosen} over the last {span.words}: mean, least and most.", key="chart-posted")
 
 
 # Words
@@ -286,6 +290,17 @@ def _zone() -> tzinfo:
         return ZoneInfo(st.context.timezone or "UTC")
     except (ZoneInfoNotFoundError, ValueError, TypeError):
         return ZoneInfo("UTC")
+
+
+def _look_of(change: float, *, harmful: bool, matters: bool) -> dict[str, Any]:
+    """How a change is drawn: an arrow where there is one, green or red only where it is more than chance or noise."""
+    if not change:
+        return _STILL
+    return {"delta_color": "off"} if not matters else {"delta_color": "inverse" if harmful else "normal"}
+
+
+def _signed(change: float, digits: int = 2) -> str:
+    return f"{change:+.{digits}f}" if round(change, digits) else f"±{0:.{digits}f}"
 
 
 def _ms(value: float) -> str:
@@ -301,7 +316,8 @@ def _rate(per_second: float) -> str:
 
 
 def _change(now: float, before: float) -> str:
-    return f"{(now - before) / before:+.0%}" if before else "new"
+    change = round((now - before) / before, 2) if before else None
+    return "new" if change is None else f"{change:+.0%}" if change else "±0%"
 
 
 def _count(number: int) -> str:

@@ -41,7 +41,7 @@ def show(context: PageContext, project: str, since: datetime, words: str) -> Non
     wrong = [key for key in cells if len(set(key.split(","))) == 2]
     if st.session_state.get(CELL) not in cells:
         st.session_state[CELL] = max(wrong or cells, key=lambda key: cells[key][2])
-    left, right = st.columns([2, 3], gap="medium")
+    left, right = st.columns([1, 2], gap="medium")
     with left:
         spoken = "; ".join(f"truly {a}, answered {b}: {n}" for a, b, n in cells.values())
         charts.show_figure(
@@ -73,8 +73,8 @@ def _choose(cells: dict[str, Any], classes: tuple[str, ...]) -> None:
 def _show_rows(context: PageContext, project: str, rows: list[dict[str, Any]], count: int) -> None:
     shown = [
         {
-            "Prediction": r["prediction_id"], "Score": r["score"], "Version": r["version"], "Predicted": parts.local_time(r["predicted_at"]),
-            "Labelled": parts.local_time(r["labelled_at"]), "By": r["by"],
+            "Prediction": r["prediction_id"], "Score": r["score"], "Predicted": parts.local_time(r["predicted_at"]),
+            "Labelled by": r["by"], "Version": r["version"],
         }
         for r in rows
     ]  # fmt: skip

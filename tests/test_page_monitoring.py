@@ -119,7 +119,7 @@ def test_a_cell_of_the_matrix_lists_its_predictions(labelled, open_page):
     assert cell.value == f"{worst[0]},{worst[1]}"  # the most frequent mistake first
     cell.set_value("1,1").run()
     assert not test.exception
-    rows = next(d.value for d in test.dataframe if "Labelled" in d.value.columns)
+    rows = next(d.value for d in test.dataframe if "Labelled by" in d.value.columns)
     assert len(rows) == min(found.matrix[1][1], 100)
     listed = quality.list_cell(labelled, HEART, label="1", predicted="1", since=now - timedelta(hours=1), until=now)
     assert list(rows["Prediction"]) == [r["prediction_id"] for r in listed]
