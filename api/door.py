@@ -159,7 +159,7 @@ class Door:
         for entry in self.entries:
             match, child = entry.route.matches(scope)
             if match is Match.FULL:
-                return entry, child
+                return entry, dict(child)
         return None, {}
 
     def _let_in(self, scope: Scope, headers: Headers, visit: Visit, entry: Entry | None) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from api.problems import Problem
 from api.visit import visit_of
 from core.scoring.readiness import is_ready
+
+
+class Status(TypedDict):
+    status: str
 
 
 async def healthz(request: Request) -> Response:

@@ -10,6 +10,7 @@ from anyio import to_thread
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from api import schemas
 from api.body import parse
@@ -17,16 +18,41 @@ from api.problems import Problem
 from api.visit import Visit, visit_of
 from core.scoring import journal, rows
 from core.scoring.journal import NotLogged
-from core.scoring.scorer import Scorer, load_scorer
+from core.scoring.scorer import Scorer, find_loaded, load_scorer
 
 LOG = logging.getLogger("greenlight.api")
 AT_ONCE_ROWS = 20  # up to here scoring takes less time than handing it to a thread
 
 
+class Prediction(TypedDict):
+    """One row's answer.
+
+    ``score`` is null where the task has none; ``confidence`` is null and ``probabilities`` empty for numbers. ``problems``
+    lists what was missing, unknown or implausible in the row.
+    """
+
+    prediction_id: str
+    prediction: str | float
+    score: float | None
+    confidence: float | None
+    probabilities: dict[str, float]
+    problems: list[str]
+
+
+class Predicted(TypedDict):
+    """The answers in the order of the rows; all of them are in the prediction log."""
+
+    request_id: str
+    project: str
+    model_version: str
+    logged: bool
+    predictions: list[Prediction]
+
+
 async def predict(request: Request) -> Response:
     visit = visit_of(request)
     project = visit.enter(request.path_params["project"]).name
-    scorer = await to_thread.run_sync(load_scorer, visit.home, project)
+    scorer = await get_scorer(visit, project)
     began = time.perf_counter()
     body = parse(visit.body, schemas.rows_adapter(scorer.definition, scorer.sha256), schemas.count_names)
     read = time.perf_counter()
@@ -40,8 +66,14 @@ async def predict(request: Request) -> Response:
     return Response(to_json(content), media_type="application/json", headers={"X-Model-Version": answer.version})
 
 
+async def get_scorer(visit: Visit, project: str) -> Scorer:
+    """The live version's scorer; the request that finds it not loaded loads it in a thread."""
+    scorer = find_loaded(visit.home, project)
+    return await to_thread.run_sync(load_scorer, visit.home, project) if scorer is None else scorer
+
+
 async def score(visit: Visit, scorer: Scorer, given: list[dict[str, object]]) -> rows.RowsAnswer:
-    """Score without writing anything; many rows in a thread, so that they keep nobody else waiting."""
+    """Score without writing anything; what takes longer goes into a thread, so that it keeps nobody else waiting."""
 
     def work() -> rows.RowsAnswer:
         return rows.score_rows(
@@ -49,7 +81,8 @@ async def score(visit: Visit, scorer: Scorer, given: list[dict[str, object]]) ->
             request_id=visit.request_id, now=visit.at,
         )
 
-    return work() if len(given) <= AT_ONCE_ROWS else await to_thread.run_sync(work)
+    quick = scorer.fast is not None and len(given) <= AT_ONCE_ROWS
+    return work() if quick else await to_thread.run_sync(work)
 
 
 async def keep(visit: Visit, answer: rows.RowsAnswer) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import AliasChoices, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, with_config
 from pydantic_core import core_schema
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from core.projects.definition import Column, Definition
+from core.projects.example import make_example_row
 
 MOST_ROWS = 1_000
+MOST_LABELS = 10_000
+MOST_WANTED = 100
+LONGEST_QUERY = 500
 LONGEST_TEXT = 10_000
 _KEPT = 32
 
@@ -44,7 +48,7 @@ _lock = threading.Lock()
 
 
 def rows_adapter(definition: Definition, sha: str) -> TypeAdapter[Any]:
-    """Reads ``{"rows": [...]}``; kept by the definition's sha256.
+    """Reads ``{"rows": [...]}``; kept under ``sha``, the definition's or the version's.
 
     Every feature stands in every row, under its name or an alias, and null says that it is missing. Key and ignored
     columns may come along. Names that the definition does not know are refused. Numbers are numbers: text is refused,
@@ -70,7 +74,7 @@ def _keep(key: tuple[str, str, str], make: Any) -> Any:
 def row_type(definition: Definition) -> Any:
     """One row as a TypedDict."""
     fields: dict[str, Any] = {}
-    example = example_row(definition)
+    example = make_example_row(definition)
     for column in definition.columns:
         options: dict[str, Any] = {"description": describe_column(column)}
         if column.name in example:
@@ -86,14 +90,48 @@ def row_type(definition: Definition) -> Any:
 
 def _wrap(row: Any) -> Any:
     rows = Annotated[list[row], Field(min_length=1, max_length=MOST_ROWS, description="The rows to predict.")]  # type: ignore[valid-type]
-    body = TypedDict("Rows", {"rows": rows})  # type: ignore[operator]
-    return with_config(ConfigDict(extra="forbid"))(body)
+    return _close("Rows", {"rows": rows})
+
+
+def _close(name: str, fields: dict[str, Any]) -> Any:
+    """An object with these fields and no others."""
+    return with_config(ConfigDict(extra="forbid"))(TypedDict(name, fields))  # type: ignore[operator]
 
 
 def count_names(body: Any) -> int:
     """Names in a parsed ``{"rows": [...]}``."""
-    rows = body["rows"]
-    return 1 + sum(map(len, rows))
+    return 1 + sum(map(len, body["rows"]))
+
+
+def recommend_adapter(definition: Definition, sha: str) -> TypeAdapter[Any]:
+    """Reads ``{"query": ..., "k": ...}`` or ``{"items": [...], "k": ...}``."""
+    return _keep(("recommend", definition.name, sha), lambda: TypeAdapter(_wrap_recommend(definition)))
+
+
+def _wrap_recommend(definition: Definition) -> Any:
+    row = row_type(definition)
+    items = Annotated[list[row], Field(min_length=1, max_length=MOST_ROWS, description="Rows to rank, instead of a query.")]  # type: ignore[valid-type]
+    query = Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_QUERY, description="What is looked for.")]
+    wanted = Annotated[int, Field(strict=True, ge=1, le=MOST_WANTED, description="How many of the best to answer; 10 unless said.")]
+    fields = {"query": NotRequired[query], "items": NotRequired[items], "k": NotRequired[wanted]}
+    one = {"oneOf": [{"required": ["query"]}, {"required": ["items"]}]}
+    return with_config(ConfigDict(extra="forbid", json_schema_extra=one))(TypedDict("Recommend", fields))  # type: ignore[operator]
+
+
+def labels_adapter(definition: Definition, sha: str) -> TypeAdapter[Any]:
+    """Reads ``{"rows": [...]}`` of labels: each names its prediction and what it should have been."""
+    return _keep(("labels", definition.name, sha), lambda: TypeAdapter(_wrap_labels(definition)))
+
+
+def _wrap_labels(definition: Definition) -> Any:
+    kinds: dict[str, str] = {"prediction_id": "The prediction that the label is for."}
+    if definition.key:
+        kinds[definition.key] = "The business key of the row, instead of prediction_id."
+    kinds["label"] = f"What it should have been: a value of {definition.target}, or a class as the model names it."
+    kinds[definition.target] = "The same as label, under the target's own name."
+    fields = {name: NotRequired[Annotated[_Cell, Field(description=text)]] for name, text in kinds.items()}
+    rows = Annotated[list[_close("Label", fields)], Field(min_length=1, max_length=MOST_LABELS)]  # type: ignore[misc]
+    return _close("Labels", {"rows": rows})
 
 
 def describe_column(column: Column) -> str:
@@ -112,20 +150,3 @@ def describe_column(column: Column) -> str:
     if column.aliases:
         parts.append("also called " + ", ".join(column.aliases))
     return "; ".join(parts) + "." if parts else f"{column.kind.capitalize()}."
-
-
-def example_row(definition: Definition) -> dict[str, Any]:
-    """A row that works: the first known case, or the middle of every range."""
-    if definition.known_cases:
-        case = definition.known_cases[0].row
-        return {c.name: case.get(c.name) for c in definition.features}
-    return {c.name: _typical(c) for c in definition.features}
-
-
-def _typical(column: Column) -> Any:
-    if column.kind != "number":
-        return column.allowed[0] if column.allowed else None
-    if column.low is None or column.high is None:
-        return None
-    middle = (column.low + column.high) / 2
-    return round(middle) if column.integer else round(middle, 3)

@@ -1,21 +1,28 @@
-"""The clock: one thin check in process. Is a retraining due, by time or by new labelled rows?
+"""The clock: a table of contents of what is looked at each minute. Is a retraining due, by time or by new labelled rows?
 
-APScheduler is only the clock; the table of checks is the truth. The check answers, it does not act.
+APScheduler is only the clock; the tables of checks are the truth. The checks answer, they do not act.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from core import acts
+from core.acts import Actor, Done, Tx
 from core.approvals import note_expired
 from core.home import Home
+from core.monitoring import checks
+from core.monitoring.health import LAST_TICK
+from core.projects import proposals
 from core.projects.limits import get_limits
-from core.projects.projects import list_projects
+from core.projects.projects import get_project, list_projects
 from core.scoring.labels import count_labels_since
 from core.times import parse, stamp, utc_now
+from storage import accounts as settings_store
 from storage import drift as store
 from storage import versions as versions_store
 from storage.connection import reading, writing
@@ -90,6 +97,26 @@ def tick(home: Home, *, now: datetime) -> list[RetrainCheck]:
     return done
 
 
+def note_check(home: Home, actor: Actor, project: str, *, key: str | None = None, now: datetime | None = None) -> dict[str, Any]:
+    """Measure every trigger for one project now and write the answer down, as the clock does by itself.
+
+    Returns
+    -------
+    dict
+        project, at, next_at, due, sentence, triggers.
+    """
+    now = now or utc_now()
+    get_project(home, project)
+    check = check_retraining(home, project, now=now)
+    answer = {"project": project, "at": check.at, "next_at": check.next_at, "due": check.due, **_plain(check)}
+
+    def work(tx: Tx) -> Done:
+        store.insert_clock_check(tx.db, project=project, at=check.at, next_at=check.next_at, due=check.due, answer=_plain(check))
+        return Done(answer, after={"due": check.due}, subject="is a retraining due?")
+
+    return acts.perform(home, actor, "check_retraining", work, project=project, reason=check.sentence, key=key, now=now)
+
+
 def _has_changed(home: Home, project: str, since: str) -> bool:
     """Whether a version was registered or went live after an answer, which then speaks of something else."""
     db = reading(home.db)
@@ -113,6 +140,47 @@ def _plain(check: RetrainCheck) -> dict[str, Any]:
     return {"sentence": check.sentence, "triggers": [dict(t.__dict__) for t in check.triggers]}
 
 
+def note_requests_expired(home: Home, *, now: datetime) -> None:
+    """Requests that nobody answered in time: releases and changes of settings."""
+    note_expired(home, now=now)
+    proposals.note_expired(home, now=now)
+
+
+def watch_all(home: Home, *, now: datetime) -> None:
+    """The checks of every project that is not archived."""
+    for project in list_projects(home):
+        checks.watch(home, project.name, now=now)
+
+
+def pack_log(home: Home, *, now: datetime) -> None:
+    """Small groups of the prediction log that are old enough, into blocks."""
+    from core.scoring.compact import compact
+
+    compact(home, now=now)
+
+
+def note_tick(home: Home, *, now: datetime) -> None:
+    """Write down that the clock still goes; its health is the age of this."""
+    with writing(home.db) as db:
+        settings_store.set_setting(db, LAST_TICK, stamp(now))
+
+
+# What each turn of the clock does, in this order. Each stands alone: one that fails does not keep the next from its turn.
+STEPS: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired, tick, watch_all, pack_log)
+
+
+def turn(home: Home, *, now: datetime) -> list[str]:
+    """One turn of the clock; returns the names of the steps that failed (their traces are in the log)."""
+    failed = []
+    for step in STEPS:
+        try:
+            step(home, now=now)
+        except Exception:  # the boundary of the clock: a bad step must not end the others, nor all later turns
+            log.exception("%s, a step of the clock, failed", step.__name__)
+            failed.append(step.__name__)
+    return failed
+
+
 class Clock:
     """APScheduler in process; started and stopped with the console."""
 
@@ -134,7 +202,4 @@ class Clock:
         self._scheduler.shutdown(wait=True)
 
     def _tick(self) -> None:
-        try:
-            tick(self.home, now=utc_now())
-        except Exception:  # the boundary of the clock: a bad tick must not end all later ones
-            log.exception("a tick of the clock failed")
+        turn(self.home, now=utc_now())

@@ -105,6 +105,39 @@ class KnownCase:
 
 
 @dataclass(frozen=True)
+class Catalogue:
+    """How a ranking project finds candidates for a query that somebody types.
+
+    The items are those of the live version's training data, each once, with what stands in their columns there.
+
+    Attributes
+    ----------
+    item : str
+        Column that names an item.
+    text : tuple of str
+        Columns whose words say what an item is; the query is looked up in them.
+    similarity : str
+        Feature that holds words in common / sqrt(words of the query x words of the item), 0..1; empty if there is none.
+    stop_words : tuple of str
+        Words that do not count in it.
+    asked : dict
+        Feature -> word: "True" where the query has the word.
+    translation : str
+        Name of an installed entry point of the group greenlight.translations that puts a query into the items' language.
+    example : str
+        A query that finds something.
+    """
+
+    item: str
+    text: tuple[str, ...]
+    similarity: str = ""
+    stop_words: tuple[str, ...] = ()
+    asked: dict[str, str] = field(default_factory=dict)
+    translation: str = ""
+    example: str = ""
+
+
+@dataclass(frozen=True)
 class Definition:
     """Everything that makes a project what it is.
 
@@ -147,6 +180,7 @@ class Definition:
     thresholds: Thresholds = field(default_factory=Thresholds)
     costs: dict[str, float] = field(default_factory=lambda: {"false_negative": 1.0, "false_positive": 1.0})
     known_cases: tuple[KnownCase, ...] = ()
+    catalogue: Catalogue | None = None
 
     @property
     def features(self) -> tuple[Column, ...]:
@@ -215,15 +249,35 @@ def check(definition: Definition) -> Definition:
     for weight in d.level_weights.values():
         if not (math.isfinite(weight) and 0 <= weight <= 1):
             raise BadInput(f"Level weights of {d.name} lie between 0 and 1; {weight} does not.")
+    if d.catalogue is not None:
+        _check_catalogue(d, d.catalogue)
     expected_metric = {"binary": "f1", "multiclass": "f1", "regression": "r2", "ranking": "ndcg"}[d.task]
     if d.metric != expected_metric:
         raise BadInput(f"A {d.task} project is judged by {expected_metric}, not by {d.metric!r}.")
     return d
 
 
+def _check_catalogue(d: Definition, catalogue: Catalogue) -> None:
+    names = {c.name for c in d.columns}
+    features = {c.name for c in d.features}
+    if d.task != "ranking":
+        raise BadInput(f"Project {d.name} is {d.task}; only a ranking project has a catalogue of items.")
+    if not catalogue.text:
+        raise BadInput(f"The catalogue of {d.name} names no text column; name those whose words say what an item is.")
+    for name in (catalogue.item, *catalogue.text):
+        if name not in names:
+            raise BadInput(f"The catalogue of {d.name} names the column {name!r}, which the project does not have.")
+    for name in (*([catalogue.similarity] if catalogue.similarity else []), *catalogue.asked):
+        if name not in features:
+            raise BadInput(f"The catalogue of {d.name} names {name!r}, which is no feature of the project.")
+
+
 def to_json(definition: Definition) -> str:
     """Canonical JSON: the same definition is always the same text."""
-    return json.dumps(asdict(definition), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    data = asdict(definition)
+    if definition.catalogue is None:
+        del data["catalogue"]  # definitions from before there were catalogues keep their hash
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def from_json(text: str) -> Definition:
@@ -243,6 +297,8 @@ def from_dict(data: dict[str, Any]) -> Definition:
         data["columns"] = tuple(_build(Column, _tuples(c, "allowed", "aliases"), "columns") for c in data.get("columns", ()))
         data["known_cases"] = tuple(_build(KnownCase, c, "known_cases") for c in data.get("known_cases", ()))
         data["classes"] = tuple(str(c) for c in data.get("classes", ()))
+        if data.get("catalogue") is not None:
+            data["catalogue"] = _build(Catalogue, _tuples(data["catalogue"], "text", "stop_words"), "catalogue")
         return check(_build(Definition, data, "definition"))
     except (TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"The project definition cannot be read: {error}.") from error

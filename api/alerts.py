@@ -1,0 +1,143 @@
+"""Alerts: the list of them, and those that other systems send, signed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from fastapi import Query
+from pydantic import ConfigDict, Field, with_config
+from starlette.requests import Request
+from starlette.responses import Response
+from typing_extensions import TypedDict
+
+from api.answers import answer_json
+from api.body import adapter_of, parse
+from api.problems import Problem
+from api.visit import visit_of
+from core.monitoring import alerts, webhooks
+from core.monitoring.webhooks import Incoming
+
+STATES = ("active", "acknowledged", "resolved")
+SIGNATURE, TIMESTAMP = "x-greenlight-signature", "x-greenlight-timestamp"
+
+_Short = Annotated[str, Field(strict=True, max_length=200)]
+_Long = Annotated[str, Field(strict=True, max_length=2_000)]
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class AlertOut(TypedDict):
+    id: int
+    project: str
+    kind: str
+    subject: str
+    severity: str
+    state: str
+    value: float | None
+    threshold: float | None
+    unit: str
+    sentence: str
+    version: str | None
+    since: str
+    last_seen_at: str
+    times: int
+    acknowledged_at: str | None
+    acknowledged_by: str | None
+    resolved_at: str | None
+    resolved_by: str | None
+    correlation_id: str
+
+
+class AlertsOut(TypedDict):
+    alerts: list[AlertOut]
+
+
+def list_alerts(
+    request: Request,
+    project: Annotated[str | None, Query(max_length=50, description="Only this project's.")] = None,
+    state: Annotated[str | None, Query(max_length=20, description="Only this state: " + ", ".join(STATES) + ".")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="The newest so many.")] = 100,
+) -> Response:
+    visit = visit_of(request)
+    if state is not None and state not in STATES:
+        raise Problem(422, f"{state!r} is no state; the states are {', '.join(STATES)}.")
+    states = (state,) if state is not None else ()
+    if project is None and visit.key is not None and not visit.key.every_project:
+        found = [a for p in visit.projects() for a in alerts.list_alerts(visit.home, p.name, states=states, limit=limit)]
+        found = sorted(found, key=lambda a: -a.id)[:limit]
+    else:
+        name = visit.enter(project).name if project is not None else None
+        found = alerts.list_alerts(visit.home, name, states=states, limit=limit)
+    return answer_json({"alerts": [{name: getattr(a, name) for name in AlertOut.__annotations__} for a in found]})
+
+
+@with_config(ConfigDict(extra="forbid"))
+class OneAlert(TypedDict):
+    """One alert in our own words."""
+
+    project: _Short
+    subject: Annotated[_Short, Field(min_length=1, description="What it is about; the same subject again joins the open alert.")]
+    sentence: Annotated[_Long, Field(description="What happened, as a person should read it.")]
+    severity: NotRequired[Literal["warning", "critical"]]
+    status: NotRequired[Literal["firing", "resolved"]]
+    value: NotRequired[_Number | None]
+    threshold: NotRequired[_Number | None]
+    unit: NotRequired[_Short]
+    id: NotRequired[Annotated[_Short, Field(description="The sender's own id; the same id again is refused.")]]
+
+
+class ManagedAlert(TypedDict):
+    status: Literal["firing", "resolved"]
+    labels: Annotated[dict[str, _Long], Field(max_length=100)]
+    annotations: NotRequired[Annotated[dict[str, _Long], Field(max_length=100)]]
+
+
+class Managed(TypedDict):
+    """What Alertmanager sends (its webhook, version 4): each alert carries the labels alertname and project."""
+
+    alerts: Annotated[list[ManagedAlert], Field(min_length=1, max_length=200)]
+
+
+class Taken(TypedDict):
+    id: int | None
+    project: str
+    subject: str
+    state: str
+
+
+class TakenOut(TypedDict):
+    request_id: str
+    alerts: list[Taken]
+
+
+def take_alerts(request: Request) -> Response:
+    """Signed with HMAC-SHA256: ``sha256=`` and the hexadecimal digest of timestamp, full stop, body."""
+    visit = visit_of(request)
+    signature = request.headers.get(SIGNATURE, "")
+    try:
+        webhooks.check_signature(visit.home, request.headers.get(TIMESTAMP, ""), signature, visit.body, now=visit.at)
+    except webhooks.WrongSignature as error:
+        raise Problem(401, str(error), headers={"WWW-Authenticate": 'Signature realm="Greenlight"'}) from error
+    visit.caller = webhooks.BY
+    managed = "alerts" in parse(visit.body, adapter_of(dict[str, Any]))
+    body = parse(visit.body, adapter_of(Managed if managed else OneAlert))
+    incoming = [_read_managed(n, a) for n, a in enumerate(body["alerts"], 1)] if managed else [_read_own(body)]
+    taken = webhooks.receive(visit.home, signature, incoming, identity=body.get("id", ""), now=visit.at)
+    visit.project = incoming[0].project
+    return answer_json({"request_id": visit.request_id, "alerts": taken}, status=202)
+
+
+def _read_own(body: dict[str, Any]) -> Incoming:
+    return Incoming(
+        body["project"], body["subject"], body.get("severity", "warning"), body["sentence"], body.get("status") != "resolved",
+        body.get("value"), body.get("threshold"), body.get("unit", ""),
+    )  # fmt: skip
+
+
+def _read_managed(number: int, alert: dict[str, Any]) -> Incoming:
+    labels, notes = alert["labels"], alert.get("annotations", {})
+    for name in ("project", "alertname"):
+        if not labels.get(name):
+            raise Problem(422, f"Alert {number} has no label {name!r}; add it to the alerting rule.")
+    sentence = notes.get("summary") or notes.get("description") or labels["alertname"]
+    severity = "critical" if labels.get("severity") in ("critical", "error", "page") else "warning"
+    return Incoming(labels["project"], labels["alertname"], severity, sentence, alert["status"] == "firing")
