@@ -160,6 +160,136 @@ def test_kill_9_during_training_is_reported_and_never_left_running(demo_home):
     assert audit.verify(demo_home).intact
 
 
+# Eight threads hand single rows to the journal, one packs what is there, one erases a row now and then.
+LOG_DRIVER = """
+import os, random, signal, sys, threading, time, traceback
+from datetime import timedelta
+from pathlib import Path
+import pandas, pyarrow.compute, pyarrow.parquet
+from core.home import Home
+from core.scoring import compact, journal, log
+from core.scoring.scorer import load_scorer
+from core.times import utc_now
+from storage.connection import close_all
+
+home = Home(Path(sys.argv[1]), Path(sys.argv[1]) / "models")
+notes, times, rng = sys.argv[2], int(sys.argv[3]), random.Random(int(sys.argv[4]))
+scorer = load_scorer(home, "heart_disease")
+log.make_small_group(home, scorer, [], [], uid="", request_id="", at=utc_now(), caller="", source="", latency_ms=None)
+close_all()
+compact.WORTH_GROUPS, compact.BLOCK_GROUPS = 20, 200
+definition = scorer.definition
+out = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def row(n):
+    return {c.name: float(n % 90) if c.kind == "number" else c.allowed[n % len(c.allowed)] for c in definition.features}
+
+
+def submit_for_ever(n):
+    while True:
+        n += 1
+        answer = {"prediction": str(n % 2), "score": 50.0, "confidence": 0.5, "problems": "", "probability:0": 0.5, "probability:1": 0.5}
+        rows = 1 + n % 3
+        uid = log.new_uid()
+        group = log.make_small_group(
+            home, scorer, [row(n)] * rows, [answer] * rows, uid=uid, request_id=uid, at=utc_now() - timedelta(minutes=n % 300),
+            caller="kill", source="kill", latency_ms=None, keys=[f"case {n}"] * rows,
+        )
+        journal.of(home).submit(group).result()
+        os.write(out, f"logged {uid}-{rows}\\n".encode())
+        told.append(f"{uid}-1")
+
+
+def pack_for_ever():
+    while True:
+        compact.compact(home, now=utc_now() + timedelta(days=1))
+        time.sleep(0.05)
+
+
+def erase_for_ever():
+    while True:
+        time.sleep(0.1)
+        if told:
+            chosen = random.choice(told)
+            log.erase_rows(home, "heart_disease", [chosen])
+            os.write(out, f"erased {chosen}\\n".encode())
+
+
+def guarded(work, *args):
+    try:
+        work(*args)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+told = []
+for _ in range(times):
+    child = os.fork()
+    if child == 0:
+        for n in range(8):
+            threading.Thread(target=guarded, args=(submit_for_ever, n * 1000)).start()
+        threading.Thread(target=guarded, args=(erase_for_ever,)).start()
+        guarded(pack_for_ever)
+    time.sleep(rng.uniform(0.05, 0.8))
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if not os.WIFSIGNALED(status):
+        sys.exit("a round ended by itself")
+"""
+
+
+def kill_the_log(home, times: int, seed: int) -> None:
+    from core.errors import NotFound
+    from core.scoring import profiles
+
+    notes = home.root / "acknowledged.txt"
+    done = subprocess.run(
+        [sys.executable, "-c", LOG_DRIVER, str(home.root), str(notes), str(times), str(seed)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = [line.split(" ") for line in notes.read_text().splitlines()]
+    erased = {prediction for what, prediction in lines if what == "erased"}
+    logged = [prediction for what, prediction in lines if what == "logged"]
+    assert len(logged) > 20 * times
+    assert erased
+    db = reading(home.predictions_db)
+    assert db.conn.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert db.conn.execute("SELECT count(*) FROM blocks").fetchone()[0] > 0
+    kept = log.read(home, PROJECT)
+    found = set(kept["prediction_id"])
+    assert len(found) == len(kept)
+    marked = {
+        f"{uid}-{place}"
+        for uid, places in db.conn.execute("SELECT uid, erased FROM groups WHERE erased IS NOT NULL")
+        for place in json.loads(places)
+    }
+    assert {p for p in logged if p not in found} <= marked
+    assert erased <= marked
+    assert len(marked) <= len(erased) + times  # one at most was not told of, when a round ended
+    assert not marked & found
+    for prediction in random.Random(seed).sample(sorted(erased), min(20, len(erased))):
+        with pytest.raises(NotFound, match="erased"):
+            log.get_prediction(home, PROJECT, prediction)
+    groups = log.list_groups(home, PROJECT, limit=10_000_000)
+    assert sum(g["rows"] for g in groups) == log.count_between(home, PROJECT, parse("2000-01-01T00:00:00.000Z"))
+    assert profiles.compare(home, PROJECT, "1.0.0") == []
+    assert profiles.sum_hours(home, PROJECT)[1].rows == len(kept)
+    assert db.conn.execute("SELECT count(*) FROM case_keys").fetchone()[0] == len(kept)
+
+
+@pytest.mark.timeout(600)
+def test_kill_9_while_eight_threads_log_loses_no_row_that_was_acknowledged(trained_home):
+    kill_the_log(trained_home, times=30 if os.environ.get("CI") else 8, seed=3)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_kill_9_of_the_log_a_thousand_times(trained_home):
+    kill_the_log(trained_home, times=1000, seed=13)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_kill_9_a_thousand_times(trained_home):
