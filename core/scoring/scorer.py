@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 THREADS = 2
 ROWS_PER_THREAD = 2_000  # below this, starting a second thread costs more than it saves
-_KEPT = 8  # scorers kept in memory
+_KEPT = 16  # scorers kept in memory
 _KEPT_POINTERS = 256
 
 
