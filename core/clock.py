@@ -159,6 +159,13 @@ def pack_log(home: Home, *, now: datetime) -> None:
     compact(home, now=now)
 
 
+def forget_files(home: Home, *, now: datetime) -> None:
+    """Uploaded files and results of jobs that ended long ago."""
+    from core.scoring.job import forget_old
+
+    forget_old(home, now)
+
+
 def note_tick(home: Home, *, now: datetime) -> None:
     """Write down that the clock still goes; its health is the age of this."""
     with writing(home.db) as db:
@@ -166,7 +173,7 @@ def note_tick(home: Home, *, now: datetime) -> None:
 
 
 # What each turn of the clock does, in this order. Each stands alone: one that fails does not keep the next from its turn.
-STEPS: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired, tick, watch_all, pack_log)
+STEPS: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired, tick, watch_all, pack_log, forget_files)
 
 
 def turn(home: Home, *, now: datetime) -> list[str]:

@@ -220,7 +220,8 @@ OWN = {
 # Functions that open a write without being an act: what time decides, the clock's and the workers' own rows, the prediction log.
 WRITES = {
     "core.accounts": {"sign_in", "first_start_code", "_count_try"},
-    "core.clock": {"tick"},
+    "core.clock": {"tick", "note_tick"},
+    "core.monitoring.checks": {"watch"},
     "core.jobs.jobs": {"note_dead", "note_exit"},
     "core.keys": {"_touch"},
     "core.monitoring.observations": {"post"},

@@ -141,7 +141,7 @@ def run_check(
         count(bins, after.features, after.predictions if bins.prediction is not None else None),
         bins=bins, thresholds=get_limits(home, project).thresholds,
     )
-    alert = judge(result, importances=_importances(version))
+    alert = judge(result, importances=find_importances(version))
     quality = _quality(definition, after, version)
     text = result_to_json(result)
 
@@ -245,7 +245,7 @@ def _predict(home: Home, project: str, definition: Definition, version: dict[str
     return score(load_scorer(home, project, version["version"]), features).prediction
 
 
-def _importances(version: dict[str, Any] | None) -> dict[str, float] | None:
+def find_importances(version: dict[str, Any] | None) -> dict[str, float] | None:
     found = (version or {}).get("summary", {}).get("importances")
     return {name: value["mean"] if isinstance(value, dict) else value for name, value in found.items()} if found else None
 

@@ -14,7 +14,9 @@ from core.datasets import versions as datasets
 from core.errors import GreenlightError, NotFound, Refused
 from core.home import Home
 from core.jobs import jobs
+from core.monitoring.data_checks import note_refused_training
 from core.projects.projects import get_definition
+from core.times import utc_now
 from core.training.catalogue import check_params, default_candidates, get_candidate, is_applicable
 from storage import runs as store
 from storage.connection import reading
@@ -90,11 +92,16 @@ def start_training(
     }
 
     refusal: GreenlightError | None = None
+    unfit: GreenlightError | None = None
     try:
         for name, _ in chosen:
             if not is_applicable(get_candidate(name), definition):
                 raise Refused(f"Candidate {name} cannot be used for project {project}: it needs columns that it does not have.")
-        datasets.check_for_training(home, dataset, definition)
+        try:
+            datasets.check_for_training(home, dataset, definition)
+        except GreenlightError as error:
+            unfit = error
+            raise
     except GreenlightError as error:
         refusal = error  # raised inside the act, so that the attempt is audited; checked outside, so that nobody waits
 
@@ -105,7 +112,12 @@ def start_training(
         after = {"job": job_id, "dataset": dataset.version, "candidates": [n for n, _ in chosen], "seed": seed, "folds": folds}
         return Done({"id": job_id}, after=after, subject=f"job {job_id}")
 
-    return acts.perform(home, actor, "start_training", work, permission="train", project=project, key=key, now=now)
+    try:
+        return acts.perform(home, actor, "start_training", work, permission="train", project=project, key=key, now=now)
+    except GreenlightError as error:
+        if error is unfit:  # asked for by somebody who may, on data that may not be used
+            note_refused_training(home, project, dataset.version, error, now=now or utc_now())
+        raise
 
 
 def list_runs(home: Home, project: str, limit: int = 50) -> list[Run]:

@@ -1,0 +1,187 @@
+"""The watching: every check of a project, run by the clock, written down, and turned into alerts.
+
+Checks come in groups with a beat of their own. A group's last answer is a row that says when it is due again, so several
+processes write each answer once; alerts are opened and settled after that. Everything is read from counts, never from rows
+that were predicted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.home import Home
+from core.monitoring import alerts, answer_checks, data_checks, quality_checks, traffic_checks
+from core.monitoring.findings import Finding
+from core.projects.limits import get_limits
+from core.projects.projects import get_definition
+from core.times import parse, stamp
+from storage import alerts as store
+from storage import versions as versions_store
+from storage.connection import reading, writing
+
+log = logging.getLogger("greenlight.monitoring")
+
+MINUTE, TEN_MINUTES, SIX_HOURS = timedelta(seconds=55), timedelta(minutes=10), timedelta(hours=6)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Checks that are run together.
+
+    Attributes
+    ----------
+    every, kept : timedelta
+        How long an answer holds, and how long it is kept.
+    """
+
+    kind: str
+    title: str
+    every: timedelta
+    kept: timedelta
+    run: Callable[[Home, str, datetime], tuple[list[Finding], dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The last answer of one group."""
+
+    kind: str
+    title: str
+    at: str
+    next_at: str
+    findings: tuple[Finding, ...]
+
+
+def watch(home: Home, project: str, *, now: datetime) -> list[Finding]:
+    """Run the checks that are due, write their answers down, and open, join or settle alerts; what was found now.
+
+    A check that fails by itself is unknown, with its reason, and the others still run.
+    """
+    found: list[Finding] = []
+    _settle_replaced(home, project, now=now)
+    for group in GROUPS:
+        last = store.find_last_watch(reading(home.db), project, group.kind)
+        if last is not None and not _is_due(home, project, group, last, now):
+            continue
+        findings, more = _run(group, home, project, now)
+        answer = {**more, "findings": [asdict(f) for f in findings]}
+        with writing(home.db) as db:
+            newest = store.find_last_watch(db, project, group.kind)
+            if newest is not None and (last is None or newest["id"] != last["id"]):
+                continue  # another process was first
+            store.insert_watch(db, project=project, kind=group.kind, at=stamp(now), next_at=stamp(now + group.every), answer=answer)
+            store.forget_watches(db, project, group.kind, before=stamp(now - group.kept))
+        note_findings(home, project, findings, now=now)
+        found += findings
+    return found
+
+
+def find_last(home: Home, project: str) -> list[Watched]:
+    """The last answers of every group that has one, as the watching wrote them."""
+    found = []
+    for group in GROUPS:
+        row = store.find_last_watch(reading(home.db), project, group.kind)
+        if row is not None:
+            findings = tuple(Finding(**f) for f in row["answer"]["findings"])
+            found.append(Watched(group.kind, group.title, row["at"], row["next_at"], findings))
+    return found
+
+
+def note_findings(home: Home, project: str, findings: list[Finding], *, now: datetime) -> None:
+    """Open or join an alert for each finding that is ill, settle those whose subject is well again.
+
+    What is unknown changes nothing: an alert does not end because nobody can look any more. A subject that is no longer among
+    the findings of its kind (a column that is fine again) is settled when the kind as a whole was measured.
+    """
+    by_subject = {(f.kind, f.subject): f for f in findings}
+    for f in findings:
+        if f.state in alerts.SEVERITIES:
+            alerts.raise_alert(
+                home, project, f.kind, f.subject, severity=f.state, sentence=f"{f.title}: {f.sentence}", value=f.value,
+                threshold=f.threshold, unit=f.unit, version=f.version, now=now, detail={**f.detail, "rows": f.rows},
+            )  # fmt: skip
+    kinds = {f.kind for f in findings}
+    for alert in alerts.list_alerts(home, project, states=alerts.OPEN):
+        finding = by_subject.get((alert.kind, alert.subject)) or by_subject.get((alert.kind, ""))
+        if alert.kind in kinds and finding is not None and finding.state == "ok":
+            alerts.settle(home, project, alert.kind, alert.subject, reason=finding.sentence, now=now)
+
+
+def _settle_replaced(home: Home, project: str, *, now: datetime) -> None:
+    """What was found about a version is over once it is no longer live; the next one is measured by itself."""
+    live = versions_store.find_live(reading(home.db), project)
+    for alert in alerts.list_alerts(home, project, states=alerts.OPEN):
+        if alert.kind in OF_A_VERSION and alert.version is not None and (live is None or live["version"] != alert.version):
+            alerts.settle(home, project, alert.kind, alert.subject, reason=f"Version {alert.version} is no longer live.", now=now)
+
+
+def _is_due(home: Home, project: str, group: Group, last: dict[str, Any], now: datetime) -> bool:
+    if parse(last["next_at"]) <= now:
+        return True
+    if "sha256" not in last["answer"]:
+        return False
+    # an answer about a version speaks of nothing once another one is live
+    live = versions_store.find_live(reading(home.db), project)
+    return last["answer"]["sha256"] != (live["sha256"] if live else "")
+
+
+def _run(group: Group, home: Home, project: str, now: datetime) -> tuple[list[Finding], dict[str, Any]]:
+    try:
+        return group.run(home, project, now)
+    except Exception as error:  # the boundary of a check: one that cannot run must not silence the others
+        log.exception("the checks of %s for %s failed", group.kind, project)
+        reason = f"It could not be measured ({type(error).__name__}); the log holds the trace."
+        return [Finding("watching", group.title, "unknown", reason, subject=group.kind)], {}
+
+
+def _traffic(home: Home, project: str, now: datetime) -> tuple[list[Finding], dict[str, Any]]:
+    return traffic_checks.check_traffic(home, project, get_limits(home, project), now=now), {}
+
+
+def _data(home: Home, project: str, now: datetime) -> tuple[list[Finding], dict[str, Any]]:
+    return data_checks.check_data(home, project, get_limits(home, project), now=now), {}
+
+
+def _answers(home: Home, project: str, now: datetime) -> tuple[list[Finding], dict[str, Any]]:
+    found = answer_checks.check_answers(home, project, get_definition(home, project), get_limits(home, project), now=now)
+    return found, {"sha256": _live_sha(home, project)}
+
+
+def _quality(home: Home, project: str, now: datetime) -> tuple[list[Finding], dict[str, Any]]:
+    found = quality_checks.check_quality(home, project, get_definition(home, project), get_limits(home, project), now=now)
+    return found, {"sha256": _live_sha(home, project)}
+
+
+def _drift(home: Home, project: str, now: datetime) -> tuple[list[Finding], dict[str, Any]]:
+    found = answer_checks.check_drift(home, project, get_limits(home, project), now=now)
+    known = found[0] if found else None
+    measured = known is not None and known.value is not None
+    return found, {"sha256": _live_sha(home, project), "version": known.version if known else None, "measured": measured}
+
+
+def _model(home: Home, project: str, now: datetime) -> tuple[list[Finding], dict[str, Any]]:
+    found, sha = data_checks.check_model(home, project)
+    return found, {"sha256": sha, "ok": all(f.state == "ok" for f in found), "sentence": found[0].sentence if found else ""}
+
+
+def _live_sha(home: Home, project: str) -> str:
+    live = versions_store.find_live(reading(home.db), project)
+    return live["sha256"] if live else ""
+
+
+OF_A_VERSION = frozenset({
+    "problem_rows", "missing_values", "unsure", "minority", "drift", "prediction_drift", "accuracy", "quality_drift", "model",
+})  # fmt: skip
+GROUPS = (
+    Group("traffic", "Requests", MINUTE, _DAY, _traffic),
+    Group("data", "Data", MINUTE, _DAY, _data),
+    Group("answers", "Answers", TEN_MINUTES, _DAY, _answers),
+    Group("quality", "Labels", TEN_MINUTES, _DAY, _quality),
+    Group("drift", "Drift", TEN_MINUTES, 35 * _DAY, _drift),
+    Group("model", "Live model", SIX_HOURS, 7 * _DAY, _model),
+)
