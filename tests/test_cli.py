@@ -68,7 +68,7 @@ def test_every_promised_command_is_there():
     tree = typer.main.get_command(app).commands
     assert {
         "demo", "train", "register", "versions", "compare", "evaluate", "request", "approve", "reject", "withdraw",
-        "deploy", "rollback", "undeploy", "predict", "feedback", "drift", "retrain", "export", "export-log", "jobs", "project",
+        "deploy", "rollback", "undeploy", "predict", "feedback", "drift", "monitor", "retrain", "export", "export-log", "jobs", "project",
         "audit", "user", "key",
     } <= set(tree)  # fmt: skip
     assert set(tree["project"].commands) == {"create", "list", "archive", "restore"}

@@ -133,3 +133,23 @@ def test_counts_are_found_by_an_index(home, project, index):
     sql, values = store.build_traffic_query(project, "minute", "2026", "2027")
     plan = reading(home.predictions_db).conn.execute("EXPLAIN QUERY PLAN " + sql, values).fetchall()
     assert [f"USING INDEX {index}" in row["detail"] for row in plan] == [True]
+
+
+def test_the_command_tells_the_window_and_the_one_before(demo_home, monkeypatch, capsys):
+    import json
+
+    from core.cli.app import main
+    from core.times import utc_now
+
+    monkeypatch.setenv("GREENLIGHT_HOME", str(demo_home.root))
+    monkeypatch.setenv("GREENLIGHT_MODELS", str(demo_home.models))
+    now = utc_now()
+    keep(demo_home, ask(now, 4, project="heart_disease"), ask(now - timedelta(minutes=15), 2, project="heart_disease", status=500))
+    assert main(["monitor", "--project", "heart_disease", "--minutes", "10", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["window"]["requests"], told["window"]["error_rate"], told["window"]["latency"]["most"]) == (1, 0.0, 4.0)
+    assert (told["window"]["before"]["requests"], told["window"]["before"]["error_rate"]) == (1, 1.0)
+    assert {p["name"] for p in told["health"]["parts"]} >= {"database", "scheduler", "model"}
+    assert main(["monitor", "--minutes", "10"]) == 0
+    assert "error rate               0.000   1.000" in capsys.readouterr().out
+    assert main(["monitor", "--project", "nothing"]) == 1
