@@ -155,6 +155,7 @@ def _frame(figure: go.Figure, step: str, steps: Sequence[str], events: Sequence[
     end = parse(steps[-1]) + _SPAN[step]
     # a word for each few days only: of a long period single days cannot be read
     figure.update_xaxes(type="date", range=[parse(steps[0]), end], tickformat="%H:%M\n%-d %b" if step == "hour" else "%-d %b", nticks=8)
+    figure.update_layout(legend={"font": {"size": 11}})
     return figure.update_layout(template=TEMPLATE, height=HEIGHT, margin={"l": 8, "r": 72, "t": 34, "b": 8}, hovermode="closest")
 
 

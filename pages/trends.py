@@ -41,7 +41,7 @@ class Period:
     @property
     def words(self) -> str:
         last = self.until - timedelta(microseconds=1)
-        dates = f"{self.since:%-d %b %Y} to {last:%-d %b %Y}"
+        dates = f"the period {self.since:%-d %b %Y} to {last:%-d %b %Y}"
         return f"the last {PERIODS[self.days]}" if self.days else dates
 
 
@@ -87,7 +87,7 @@ def _choose_period(context: PageContext) -> Period:
             last = (period.until - timedelta(microseconds=1)).date()
             st.date_input(
                 "From and to, UTC", (period.since.date(), last), max_value=context.now.date(), key="trends-dates",
-                on_change=_follow_dates,
+                on_change=_follow_dates, width=280,
             )  # fmt: skip
     return period
 

@@ -83,9 +83,9 @@ def measure_auc(truth: np.ndarray, proba: np.ndarray, watched: Sequence[int]) ->
     if not areas:
         return Metric(None, baseline=0.5, reason="only one class has labels" if rows else "no label has come back")
     area = float(np.mean(areas))
-    spread = float(np.sqrt((np.mean(influences, axis=0) ** 2).sum() / (rows - 1) / rows))
-    if not 0 < area < 1 or spread == 0:
-        return Metric(area, baseline=0.5)  # the rows are ranked without any error: how far chance reaches is not known
+    spread = float(np.sqrt((np.mean(influences, axis=0) ** 2).sum())) / rows
+    if not 0 < area < 1 or not 0 < spread < math.inf:
+        return Metric(area, baseline=0.5)  # ranked without any error, or a single row of a class: no telling how far chance reaches
     centre, reach = math.log(area / (1 - area)), Z * spread / (area * (1 - area))
     return Metric(area, _expit(centre - reach), _expit(centre + reach), 0.5)
 
@@ -171,7 +171,11 @@ def _area(positive: np.ndarray, score: np.ndarray) -> tuple[float, np.ndarray] |
     above[positive] = (ranks[positive] - _midranks(score[positive])) / misses
     above[~positive] = 1.0 - (ranks[~positive] - _midranks(score[~positive])) / hits
     area = float(above[positive].mean())
-    return area, (above - area) * np.where(positive, rows / hits, rows / misses)
+    if hits == 1 or misses == 1:
+        return area, np.full(rows, np.inf)
+    # sqrt(m / (m - 1)): the variances of both sides are those of samples, as in DeLong's paper
+    weights = [rows / m * math.sqrt(m / (m - 1)) for m in (hits, misses)]
+    return area, (above - area) * np.where(positive, *weights)
 
 
 def _midranks(values: np.ndarray) -> np.ndarray:
