@@ -52,6 +52,8 @@ class Batch:
     def prediction_ids(self) -> list[str]:
         """Of the rows that were not erased."""
         found = list(chain.from_iterable(prediction_ids(g["uid"], g["rows"]) for g in self.groups))
+        if not any(g["erased"] for g in self.groups):
+            return found
         return [i for i, keep in zip(found, self._keeps(), strict=True) if keep]
 
     def repeat(self, fact: str) -> list[Any]:
@@ -109,20 +111,60 @@ def find_batch(home: Home, project: str, uid: str) -> Batch | None:
 def _batches(
     groups: list[dict[str, Any]], blocks: dict[int, bytes], columns: Sequence[str] | None, coded: bool
 ) -> Iterator[Batch]:
-    read: tuple[int, pa.Table] | None = None
-    for (block, head), same in groupby(groups, key=_source):
-        found = list(same)
+    """Each source is read once; then the rows are put in the order of the groups, as long as their columns are alike."""
+    if not groups:
+        return
+    by_source: dict[tuple[int | None, bytes], list[dict[str, Any]]] = {}
+    for group in groups:
+        by_source.setdefault(_source(group), []).append(group)
+    shelves: dict[Any, _Shelf] = {}  # by schema
+    shelf_of: dict[str, _Shelf] = {}
+    for (block, head), found in by_source.items():
         if block is not None:
-            if read is None or read[0] != block:
-                read = (block, payloads.read_payload(blocks[block], columns=columns, coded=coded))
-            table = _rows_of(read[1], found)
+            table = payloads.read_payload(blocks[block], columns=columns, coded=coded)
         elif head.startswith(b"{"):
             table = payloads.read_json([g["payload"] for g in found], columns=columns)
         else:
             table = payloads.read_payload(found[0]["payload"], columns=columns, coded=coded)
+        shelf = shelves.setdefault(_key_of(table.schema), _Shelf([], {}, 0))
+        start = shelf.rows
         for group in found:
+            at = shelf.rows + group["place"] if block is not None else start
+            shelf.places[group["uid"]] = at
+            shelf_of[group["uid"]] = shelf
+            start += group["rows"]
             del group["payload"]
-        yield Batch(found, table)
+        shelf.tables.append(table)
+        shelf.rows += table.num_rows
+    for _, same in groupby(groups, key=lambda g: id(shelf_of[g["uid"]])):
+        run = list(same)
+        yield Batch(run, shelf_of[run[0]["uid"]].take(run))
+
+
+@dataclass
+class _Shelf:
+    """Tables with the same columns, one after the other, and where each group begins in them."""
+
+    tables: list[pa.Table]
+    places: dict[str, int]
+    rows: int
+
+    def take(self, groups: list[dict[str, Any]]) -> pa.Table:
+        import numpy as np
+        import pyarrow as pa
+
+        if len(self.tables) > 1:  # texts that were left as codes have a dictionary of their own in each
+            self.tables = [pa.concat_tables(self.tables).unify_dictionaries().combine_chunks()]
+        starts = np.array([self.places[g["uid"]] for g in groups])
+        lengths = np.array([g["rows"] for g in groups])
+        if (starts[1:] == starts[:-1] + lengths[:-1]).all():
+            return self.tables[0].slice(int(starts[0]), int(lengths.sum()))
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return self.tables[0].take(pa.array(np.repeat(starts, lengths) + within))
+
+
+def _key_of(schema: pa.Schema) -> Any:
+    return tuple(zip(schema.names, map(str, schema.types), strict=True))
 
 
 def _source(group: dict[str, Any]) -> tuple[int | None, bytes]:
@@ -131,13 +173,3 @@ def _source(group: dict[str, Any]) -> tuple[int | None, bytes]:
         return group["block"], b""
     payload = group["payload"]
     return None, payloads.head_of(payload) if payload.startswith(b"{") else group["uid"].encode()
-
-
-def _rows_of(block: pa.Table, groups: list[dict[str, Any]]) -> pa.Table:
-    start = groups[0]["place"]
-    end = start
-    for group in groups:
-        if group["place"] != end:
-            return block.take(list(chain.from_iterable(range(g["place"], g["place"] + g["rows"]) for g in groups)))
-        end += group["rows"]
-    return block.slice(start, end - start)
