@@ -14,6 +14,7 @@ from pages import parts, sending
 from pages.session import PageContext
 
 PERMISSION = "acknowledge_alert"
+SHOWN = 4  # open ones that are not folded away
 CLOSED = 20  # resolved ones that are listed
 
 
@@ -25,19 +26,25 @@ def show(context: PageContext, project: str) -> None:
         st.markdown(f"{parts.find_status('ok').markdown} No alert is open.")
     elif not context.account.may(PERMISSION):
         st.caption(f"Alerts are acknowledged by {' or '.join(who_may(PERMISSION))}.")
-    for alert in found:
+    wanted = [a for a in found if st.query_params.get("alert") == str(a.id)]
+    ordered = wanted + [a for a in found if a not in wanted]
+    for alert in ordered[:SHOWN]:
         _show_alert(context, alert)
+    if len(ordered) > SHOWN:
+        with st.expander(f"{len(ordered) - SHOWN} more"):
+            for alert in ordered[SHOWN:]:
+                _show_alert(context, alert)
     _show_closed(context, project)
 
 
 def _show_alert(context: PageContext, alert: Alert) -> None:
-    wanted = st.query_params.get("alert") == str(alert.id)
     with st.container(border=True, gap="xsmall", key=f"alert-{alert.id}"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            sign = parts.find_status(alert.severity).markdown
-            here = ":material/arrow_right: " if wanted else ""
-            st.markdown(f"{here}{sign} **{parts.plain(_name(alert))}**: {parts.plain(alert.sentence)}", width="stretch")
-            if context.account.may(PERMISSION):
+        said, buttons = st.columns([4, 2], vertical_alignment="center")
+        sign = parts.find_status(alert.severity).markdown
+        name = "" if alert.sentence.startswith(_name(alert).partition(",")[0]) else f"**{parts.plain(_name(alert))}**: "
+        said.markdown(f"{sign} {name}{parts.plain(alert.sentence)}")
+        if context.account.may(PERMISSION):
+            with buttons.container(horizontal=True, horizontal_alignment="right", gap="small"):
                 _show_buttons(context, alert)
         measured = "" if alert.value is None else f"{_amount(alert.value, alert.unit)}"
         limit = "" if alert.threshold is None else f"limit {_amount(alert.threshold, alert.unit)}"
