@@ -115,7 +115,7 @@ def answer(home: Home, found: OverTime) -> Answer:
     since, until = parse(found.since), parse(found.until)
     before = quality.over_time(home, found.project, since=since - (until - since), until=since, step=found.step).whole
     if before is not None:
-        return _judge(now.metrics, before.metrics, now.rows, f"the period before ({before.rows:,} labels)".replace(",", "\u202f"))
+        return _judge(now.metrics, before.metrics, now.rows, f"the period before ({_thousands(before.rows)} labels)")
     live = deployment.find_live(home, found.project)
     last = next((v for v in found.versions if live is not None and v.version == live.version), found.versions[-1])
     training = quality.find_training(home, found.project, last.version)
@@ -174,7 +174,7 @@ def _judge(now: dict[str, Metric], before: dict[str, Metric], rows: int, against
             unsure.append(said)
         elif not difference.low <= 0 <= difference.high:
             (worse if (difference.value > 0) == (name in LOWER_IS_BETTER) else better).append(said)
-    of = f"on {rows:,} labelled predictions, against {against}".replace(",", "\u202f", 1)
+    of = f"on {_thousands(rows)} labelled predictions, against {against}"
     if worse:
         also = f" Better: {', '.join(better)}." if better else ""
         return Answer("look", f"Worse than chance explains: {', '.join(worse)}, {of}.{also}")
@@ -253,3 +253,7 @@ def _alerts(home: Home, project: str, since: datetime) -> list[Event]:
         Event(a.since, "alert", f"{a.kind.replace('_', ' ')} {a.subject}".strip(), a.sentence, ("monitoring", str(a.id)))
         for a in alerts.list_alerts(home, project, since=since, limit=MOST_EVENTS)
     ]
+
+
+def _thousands(number: int) -> str:
+    return f"{number:,}".replace(",", "\u202f")
