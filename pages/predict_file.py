@@ -191,7 +191,7 @@ def _follow_job(context: PageContext, job_id: int) -> None:
         st.progress(job.share or 0.0, f"{parts.plain(job.params['file_name'])}: {text}")
         if job.cancel_by:
             st.caption(f"{parts.plain(job.cancel_by)} asked to stop it; it ends after the present part.")
-        elif st.button("Stop", key=f"stop-{job.id}", icon=":material/stop:", help="What was scored so far stays in the log."):
+        elif st.button("Stop", key=f"stop-{job.id}", icon=":material/stop:", help="What was scored is kept; run again, it goes on from there."):
             with parts.guarded():
                 jobs.cancel(context.home, context.actor, job.id, key=act.key_of(f"stop-{job.id}"))
                 st.rerun(scope="fragment")
@@ -216,6 +216,8 @@ def _show_result(summary: dict[str, Any], definition: Definition, path: Path, st
         troubled.metric("Rows with problems", f"{summary['problem_rows']:,}", delta=share, delta_color="off", delta_arrow="off")
         version.metric("Answered by version", summary["version"])
         took.metric("Time", f"{summary['seconds']:.1f} s")
+        if summary.get("resumed_rows"):
+            st.caption(f"Went on after {summary['resumed_rows']:,} rows that were scored before it was stopped.")
         if summary["by_prediction"]:
             counts = summary["by_prediction"]
             words = ", ".join(f"{name}: {counts.get(name, 0)}" for name in definition.classes)

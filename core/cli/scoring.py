@@ -10,7 +10,7 @@ import typer
 
 from core.cli import console
 from core.cli.console import As, Json, Project
-from core.errors import BadInput
+from core.errors import BadInput, Cancelled
 
 commands = typer.Typer()
 SAY_EVERY = 1.0  # seconds between two lines of progress
@@ -29,6 +29,7 @@ def predict(
 ) -> None:
     """Predict a file: the columns of IN, then prediction_id, prediction, score, confidence, problems."""
     from core.scoring.files import predict_file
+    from core.scoring.part import part_path
 
     home = console.open_home()
     who = console.actor(home, as_name)
@@ -45,12 +46,21 @@ def predict(
             said = time.monotonic()
             console.say(f"{done / total:4.0%}  {done:,} of {total:,} rows")
 
-    summary = predict_file(
-        home, who, project, in_path, out_path, source=f"cli {in_path.name}"[:200], version=version or None, progress=progress
-    )
+    try:
+        summary = predict_file(
+            home, who, project, in_path, out_path, source=f"cli {in_path.name}"[:200], version=version or None, progress=progress
+        )
+    except KeyboardInterrupt:
+        kept = part_path(out_path)
+        raise Cancelled(
+            f"Stopped. What is scored so far is in {kept} and in the log; the same command goes on from there."
+            if kept.exists()
+            else "Stopped before anything was scored."
+        ) from None
+    again = f", {summary.resumed_rows} of them before it was stopped" if summary.resumed_rows else ""
     counts = ", ".join(f"{label}: {n}" for label, n in summary.by_prediction.items())
     lines = [
-        f"Version {summary.version} predicted {summary.rows} rows in {summary.seconds:.2f} s; "
+        f"Version {summary.version} predicted {summary.rows} rows{again} in {summary.seconds:.2f} s; "
         f"{summary.problem_rows} have problems. The answers are in {out_path}.",
         *([f"Predictions: {counts}."] if counts else []),
     ]

@@ -380,7 +380,7 @@ def _read_feature(values: Any, column: Column, decimal: str) -> tuple[Any, list[
     problems += _missing_in(codes == -1, column.name)
     if column.allowed:
         strange = np.array([u not in column.allowed for u in uniques], dtype=bool)
-        rows = np.flatnonzero(np.append(strange, False)[codes]) if strange.any() else ()
+        rows = np.flatnonzero(np.append(strange, False)[codes]) if strange.any() else np.empty(0, dtype=np.int64)
         if len(rows):
             problems.append(_problem(column.name, UNKNOWN, rows, uniques[codes[rows]], "{column}: {value} is not a known category"))
     return (uniques, codes), problems, False

@@ -132,21 +132,30 @@ def note_dead(home: Home, *, now: datetime | None = None) -> list[int]:
         with writing(home.db) as db:
             row = store.find_job(db, job_id)
             if row and row["state"] == "running" and _is_silent(row, now):
-                store.finish(db, job_id, state="interrupted", at=stamp(now), error=_SILENT)
+                store.finish(db, job_id, state="interrupted", at=stamp(now), error=_silent(row["kind"]))
                 ended.append(job_id)
     return ended
 
 
-_SILENT = "The worker stopped answering (it was killed, or the machine went down); nothing of it was kept. It can be run again."
+def _silent(kind: str) -> str:
+    return f"The worker stopped answering (it was killed, or the machine went down); {_left(kind)}"
+
+
+def _left(kind: str) -> str:
+    """What an interrupted job left behind."""
+    if kind == "score":
+        return "rows scored by then stay in the log. Run again, it goes on from there."
+    return "nothing of it was kept. It can be run again."
 
 
 def note_exit(home: Home, job_id: int, code: int, *, now: datetime | None = None) -> None:
     """Mark a job whose worker process has ended without saying how."""
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     with writing(home.db) as db:
+        row = store.find_job(db, job_id)
         store.finish(
             db, job_id, state="interrupted", at=stamp(now or utc_now()),
-            error=f"The worker process ended unexpectedly ({how}); nothing of it was kept. It can be run again.",
+            error=f"The worker process ended unexpectedly ({how}); {_left(row['kind'] if row else '')}",
         )
 
 
@@ -165,5 +174,5 @@ def _is_silent(row: dict[str, Any], now: datetime) -> bool:
 
 def _job(row: dict[str, Any], now: datetime) -> Job:
     if row["state"] == "running" and _is_silent(row, now):
-        row = {**row, "state": "interrupted", "error": _SILENT}
+        row = {**row, "state": "interrupted", "error": _silent(row["kind"])}
     return Job(**row)

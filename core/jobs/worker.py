@@ -49,7 +49,8 @@ class JobContext:
     def check_cancelled(self) -> None:
         """Raise Cancelled once somebody asked to stop."""
         if self._cancelled.is_set():
-            raise Cancelled("Rows scored by then stay in the log." if self.job.kind == "score" else "Nothing of it was kept.")
+            kept = "Rows scored by then stay in the log; run again, it goes on from there."
+            raise Cancelled(kept if self.job.kind == "score" else "Nothing of it was kept.")
 
 
 def _who_cancelled(home: Home, job_id: int) -> str:

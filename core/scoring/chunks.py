@@ -18,7 +18,7 @@ from core.projects.definition import OUTPUT_COLUMNS, Definition
 from core.scoring import payload as payloads
 from core.scoring import profiles
 from core.scoring.groups import PROBABILITY, UNSURE, Group
-from core.scoring.scorer import Scored, Scorer, score, score_with
+from core.scoring.scorer import Scored, Scorer, score, score_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def answer_chunk(home: Home, scorer: Scorer, table: pa.Table, about: About, *, u
     if scorer.fast is not None:
         matrix = encode(scorer.fast, columns)
         encoded = time.perf_counter()
-        scored = score_with(_OnArrays(scorer.fast), matrix, scorer.definition, scorer.threshold)
+        scored = score_table(scorer, matrix)
     else:
         frame = as_frame(columns, scorer.definition)
         encoded = time.perf_counter()
@@ -120,14 +120,6 @@ def as_frame(columns: prepared.Columns, definition: Definition) -> pd.DataFrame:
             values = np.array([*uniques, np.nan], dtype=object)[codes]
             frame[column.name] = pd.Series(values, dtype=object, copy=False)
     return pd.DataFrame(frame, index=pd.RangeIndex(len(columns)))
-
-
-class _OnArrays:
-    """The compiled version in the shape of a pipeline, so that one function makes answers of either."""
-
-    def __init__(self, fast: Fast) -> None:
-        self.classes_ = fast.classes
-        self.predict = self.predict_proba = fast.many
 
 
 def _outputs(scored: Scored, definition: Definition, uid: str, rows: np.ndarray, texts: np.ndarray) -> dict[str, Any]:

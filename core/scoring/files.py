@@ -106,7 +106,7 @@ def predict_file(
     wanted = Done(header.meta.sha256, project, scorer.version, actor.name, secrets.token_hex(8), CHUNK_ROWS)
     stages: dict[str, float] = {}
     with PartFile(Path(out_path), wanted) as part:
-        resumed = part.done.rows
+        resumed, continued = part.done.rows, wanted.request_id != part.done.request_id
         about = About(part.done.request_id, now or utc_now(), actor.name, source, header.meta.decimal)
         if kept is None or part.done.chunk_rows != CHUNK_ROWS:
             tables = _read_chunks(Path(in_path), header, part.done.chunk_rows)
@@ -116,7 +116,8 @@ def predict_file(
         for chunk in _answer(home, scorer, tables, about, skip=part.done.chunks):
             if check_cancelled is not None:
                 check_cancelled()
-            _log_once(home, chunk, began_before=wanted.request_id != part.done.request_id, stages=stages)
+            part.expect()
+            _log_once(home, chunk, look=continued, stages=stages)
             part.add(chunk.lines, chunk.group.labels)
             if progress is not None:
                 progress(part.done.rows, total)
@@ -158,7 +159,8 @@ def _answer(home: Home, scorer: Scorer, tables: Iterator[pa.Table], about: About
     from core.scoring.chunks import answer_chunk
 
     waiting: deque[Future[Chunk]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
+    alone = scorer.fast is not None and scorer.fast.threads_itself  # two parts at once would make its threads wait for each other
+    with ThreadPoolExecutor(1 if alone else THREADS) as pool:
         try:
             for number, table in enumerate(islice(tables, skip, None), skip):
                 uid = make_uid(home, about.request_id, number)
@@ -172,10 +174,10 @@ def _answer(home: Home, scorer: Scorer, tables: Iterator[pa.Table], about: About
                 future.cancel()
 
 
-def _log_once(home: Home, chunk: Chunk, *, began_before: bool, stages: dict[str, float]) -> None:
+def _log_once(home: Home, chunk: Chunk, *, look: bool, stages: dict[str, float]) -> None:
     """Log a part, unless an attempt that was killed had logged it and not come to writing it."""
     began = time.perf_counter()
-    if not began_before or store.find_group(reading(home.predictions_db), chunk.group.uid) is None:
+    if not look or store.find_group(reading(home.predictions_db), chunk.group.uid) is None:
         log.append(home, chunk.group)
     spent = {**chunk.group.stages, "logging": 1000 * (time.perf_counter() - began)}
     for name, value in spent.items():

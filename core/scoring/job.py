@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,16 @@ from core.errors import NotFound
 from core.home import Home
 from core.jobs import jobs
 from core.projects.projects import get_project
+from core.scoring import part, tables
 from core.scoring.files import predict_file
+from core.times import parse
+from storage import jobs as store
+from storage.connection import reading
 
 if TYPE_CHECKING:
     from core.jobs.worker import JobContext
+
+KEPT_DAYS = 30  # uploaded files and results of ended jobs
 
 
 def start_scoring(
@@ -43,23 +50,27 @@ def result_path(home: Home, job_id: int) -> Path:
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """The handler: the job's file through predict_file."""
+    """The handler: the job's file through predict_file. A job that runs again what was stopped or killed goes on where that ended."""
     job = context.job
-    source_job = job.id
-    origin = job
-    while origin.rerun_of is not None:  # a rerun scores the file of the job that it repeats
-        origin = jobs.get_job(context.home, origin.rerun_of)
-        source_job = origin.id
-    in_path = context.home.work / f"job_{source_job}" / f"in{job.params['suffix']}"
+    chain = [job]
+    while chain[-1].rerun_of is not None:  # a rerun scores the file of the job that it repeats
+        chain.append(jobs.get_job(context.home, chain[-1].rerun_of))
+    source = chain[-1]
+    in_path = result_path(context.home, source.id).with_name(f"in{job.params['suffix']}")
     if not in_path.exists():
-        raise NotFound(f"The file of job {source_job} is gone; upload it again.")
+        raise NotFound(f"The file of job {source.id} is gone; upload it again.")
     out_path = result_path(context.home, job.id)
     out_path.parent.mkdir(parents=True, exist_ok=True)
-
-    began = time.monotonic()
+    for earlier in chain[1:]:
+        if part.take_over(result_path(context.home, earlier.id), out_path):
+            break
+    began, had = time.monotonic(), 0
 
     def progress(done: int, total: int) -> None:
-        left = (time.monotonic() - began) / done * (total - done) if done else None
+        nonlocal began, had
+        if not had:
+            began, had = time.monotonic(), done  # what was there before, and the first part, say nothing about the speed
+        left = (time.monotonic() - began) / (done - had) * (total - done) if done > had else None
         context.progress(done, total, f"{done:,} of {total:,} rows", left)
 
     summary = predict_file(
@@ -67,3 +78,24 @@ def run(context: JobContext) -> dict[str, Any]:
         progress=progress, check_cancelled=context.check_cancelled,
     )
     return summary.to_dict()
+
+
+def forget_old(home: Home, now: datetime) -> int:
+    """Remove uploaded files and results that nobody needs any more: of jobs that ended KEPT_DAYS ago, of files that were scored
+    at once a day ago. The predictions themselves stay in the log. Returns the number of folders removed."""
+    gone = 0
+    for folder in home.work.glob("job_*"):
+        number = folder.name.removeprefix("job_")
+        row = store.find_job(reading(home.db), int(number)) if number.isdigit() else None
+        if row is not None and row["kind"] != "score":
+            continue
+        if row is None:
+            ended = datetime.fromtimestamp(folder.stat().st_mtime, UTC)  # its act was rolled back
+        elif row["finished_at"] is None:
+            continue
+        else:
+            ended = parse(row["finished_at"])
+        if now - ended > timedelta(days=KEPT_DAYS):
+            shutil.rmtree(folder, ignore_errors=True)
+            gone += 1
+    return gone + tables.forget_old(home, now)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from core.errors import Cancelled, GreenlightError, Refused
+from core.errors import Refused
 from core.home import Home
 
 FORMAT = 1  # of the file that says how far a scoring is; another one is not continued
@@ -72,10 +72,21 @@ def make_uid(home: Home, request_id: str, number: int) -> str:
     return hmac.new(home.secret_key(), f"part {number} of {request_id}".encode(), hashlib.sha256).hexdigest()[:24]
 
 
+def take_over(earlier: Path, out_path: Path) -> bool:
+    """Move what an ended attempt at ``earlier`` left to ``out_path``, to be continued there; False if it left nothing."""
+    if not state_path(earlier).exists():
+        return False
+    # the state first: it alone is enough to log nothing twice
+    os.replace(state_path(earlier), state_path(out_path))
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(part_path(earlier), part_path(out_path))
+    return True
+
+
 class PartFile:
     """``with PartFile(out, wanted) as part: part.add(...)``: the result takes its name when the block ends without an error.
 
-    Stopped by a person or killed, it stays as ``OUT.part`` and the same work continues it; refused, it goes.
+    When anything was logged before it was stopped, refused or killed, it stays as ``OUT.part`` and the same work continues it.
 
     Attributes
     ----------
@@ -86,11 +97,13 @@ class PartFile:
     def __init__(self, out_path: Path, wanted: Done) -> None:
         self._out, self._part, self._state = out_path, part_path(out_path), state_path(out_path)
         self._file = self._open()
+        self._logged = False
         self.done = wanted
         known = read_state(self._state)
         if known is not None and known.is_same_work(wanted):
             whole = self._file.seek(0, os.SEEK_END) >= known.bytes
             self.done = known if whole else replace(wanted, request_id=known.request_id, chunk_rows=known.chunk_rows)
+            self._logged = True
         self._file.truncate(self.done.bytes)
         self._file.seek(self.done.bytes)
         self._save(self.done)
@@ -105,7 +118,7 @@ class PartFile:
                 os.fsync(self._file.fileno())
                 os.replace(self._part, self._out)
                 self._state.unlink(missing_ok=True)
-            elif self.done.rows == 0 or (issubclass(kind, GreenlightError) and not issubclass(kind, Cancelled)):
+            elif not self._logged:
                 with contextlib.suppress(OSError):  # the error that ended it is what is to be told
                     self._state.unlink(missing_ok=True)
                     self._part.unlink(missing_ok=True)
@@ -115,6 +128,10 @@ class PartFile:
         if self.done.bytes == 0:
             self._file.write(header)
             self.done = replace(self.done, bytes=len(header))
+
+    def expect(self) -> None:
+        """Say that the next part is about to be logged: from now on what there is must not be forgotten."""
+        self._logged = True
 
     def add(self, lines: memoryview | bytes, labels: dict[str, tuple[int, int, int]]) -> None:
         """Write the lines of the next part; ``labels`` as log.Group has them."""

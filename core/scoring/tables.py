@@ -6,9 +6,9 @@ import io
 import json
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from core.projects.example import make_example_row
 from core.projects.projects import get_project
 from core.scoring import log
 from core.scoring.files import FileSummary, predict_file
+from core.times import utc_now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +136,7 @@ def score_now(
 
     The scored table lies at :func:`now_path` for a day.
     """
-    _forget_old(home)
+    forget_old(home, utc_now())
     out = now_path(home, key)
     known = out.with_name("summary.json")
     if known.exists():
@@ -236,10 +237,14 @@ def export_log(home: Home, actor: Actor, project: str) -> bytes:
         return path.read_bytes()
 
 
-def _forget_old(home: Home) -> None:
+def forget_old(home: Home, now: datetime) -> int:
+    """Remove what :func:`score_now` kept for a day; returns the number of folders removed."""
+    gone = 0
     for folder in home.work.glob("now_*"):
         try:
-            if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            if now.timestamp() - folder.stat().st_mtime > KEPT_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
+                gone += 1
         except FileNotFoundError:  # another session was first
             continue
+    return gone
