@@ -271,3 +271,16 @@ def test_numbers_have_no_confidence_and_no_probabilities(trained_home, monkeypat
     assert given_answer == {"prediction": 8.0, "score": 8.0, "confidence": None, "probabilities": {}, "problems": []}
     assert isinstance(answer.group.rows, int)
     assert pd.isna(scorer.reader.read([{"age": None}]).features[0]["age"])
+
+
+def test_what_a_reader_remembers_is_bounded_and_forgotten_without_harm(monkeypatch):
+    monkeypatch.setattr("core.scoring.typed.KEPT_CATEGORIES", 3)
+    monkeypatch.setattr("core.scoring.typed.KEPT_HEADERS", 2)
+    reader = Reader(DEFINITION)
+    usual = {"age": 5, "fare": 1, "any": 2, "flag": True, "code": "2", "free": "x"}
+    wanted = reader.read([usual])
+    for number_seen in range(8):
+        reader.read([{**usual, "free": f"value {number_seen}", f"extra {number_seen}": 1}])
+        assert len(reader._headers) <= 2
+        assert all(len(c.known) <= 3 for c in reader._columns)
+    assert reader.read([usual]) == wanted

@@ -20,6 +20,7 @@ from core.errors import BadInput, BadValue
 from core.projects.definition import Column, Definition
 
 KEPT_HEADERS = 64  # different sets of names that programs send
+LONGEST_HEADERS = 20_000  # characters of all names of a row
 KEPT_CATEGORIES = 5_000  # different values of one column
 LONGEST_KEPT = 200  # characters
 
@@ -49,7 +50,7 @@ class TypedRows:
 
 
 class Reader:
-    """Reads rows of one definition; safe for several threads (what it remembers is only ever added)."""
+    """Reads rows of one definition; safe for several threads: what it remembers is looked up anew when it is gone."""
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
@@ -114,7 +115,9 @@ class Reader:
         headers = [found[c.name] for c in self._columns]
         if self._definition.key and self._definition.key in found:
             headers.append(found[self._definition.key])
-        if len(self._headers) < KEPT_HEADERS:
+        if sum(map(len, names)) <= LONGEST_HEADERS:
+            if len(self._headers) >= KEPT_HEADERS:  # nonsense must not keep the usual names out for ever
+                self._headers.clear()
             self._headers[names] = headers
         return headers
 
@@ -126,7 +129,9 @@ class Reader:
             if code == UNREADABLE:
                 raise _unreadable(column.name, text, row)
         answer = (_plain(read), tuple(text for _, text in problems))
-        if type(value) is str and len(column.known) < KEPT_CATEGORIES and len(value) <= LONGEST_KEPT:
+        if type(value) is str and len(value) <= LONGEST_KEPT:
+            if len(column.known) >= KEPT_CATEGORIES:
+                column.known.clear()
             column.known[value] = answer
         return answer
 
