@@ -86,3 +86,8 @@ def writing(path: str | Path) -> Iterator[Database]:
         if connection.in_transaction:  # a full disk has undone it already; a COMMIT that failed has not
             connection.execute("ROLLBACK")
         raise
+
+
+def is_fault_of_disk(error: BaseException) -> bool:
+    """Whether a write failed for all alike (disk full, locked, read-only, unreadable), not for what was written."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from core.home import Home
 from core.scoring import log as prediction_log
 from core.scoring.log import Group
 from storage import predictions as store
-from storage.connection import close_all, reading, writing
+from storage.connection import close_all, is_fault_of_disk, reading, writing
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -117,7 +116,7 @@ class Journal:
 
     def _run(self) -> None:
         try:
-            with suppress(sqlite3.OperationalError):  # then each write says so
+            with suppress(Exception):  # a boundary: whatever it is, each write meets it again and says so
                 store.prepare_writer(reading(self.home.predictions_db))
             while self._turn():
                 pass
@@ -156,18 +155,15 @@ class Journal:
                     prediction_log.write_groups(db, [group for group, _ in batch])
                 for apply, _ in notes:
                     _apply_alone(db, apply)
-        except sqlite3.OperationalError as error:  # disk full, locked, read-only: the same for all of them
-            self._refuse(batch, error)
+        except Exception as error:  # the boundary of the thread: nothing that cannot be written may end the log of all others
+            alone = len(batch) == 1
+            if alone or is_fault_of_disk(error):
+                self._refuse(batch, error)
+            else:
+                for one in batch:  # one of them is bad
+                    self._write([one], [])
             with self._wake:
                 self._notes[:0] = [(apply, tries + 1) for apply, tries in notes if tries < NOTE_TRIES]
-        except Exception as error:  # the boundary of the thread: one bad group must not end the log of all others
-            if len(batch) == 1:
-                self._refuse(batch, error)
-                batch = []
-            for one in batch:
-                self._write([one], [])
-            with self._wake:
-                self._notes[:0] = notes
         else:
             for _, future in batch:
                 future.set_result(None)
@@ -210,8 +206,8 @@ def _apply_alone(db: Database, apply: Callable[[Database], None]) -> None:
     try:
         apply(db)
     except Exception as error:  # a boundary: nobody waits for a note, and the groups beside it must be written
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-            raise  # the disk is at fault, not the note
+        if is_fault_of_disk(error):
+            raise
         db.conn.execute("ROLLBACK TO note")
         log.exception("a note beside the prediction log was dropped")
     db.conn.execute("RELEASE note")
