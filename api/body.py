@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from functools import lru_cache
 from typing import Any
 
-import anyio
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import Headers
 from starlette.types import Receive
@@ -38,9 +39,9 @@ async def read_body(headers: Headers, receive: Receive, *, seconds: float = SECO
     if not message.get("more_body"):
         return _bounded(message.get("body", b""))
     parts, size = [message.get("body", b"")], len(message.get("body", b""))
-    deadline = anyio.current_time() + seconds
+    deadline = time.monotonic() + seconds
     while message.get("more_body"):
-        message = await _receive(receive, deadline - anyio.current_time())
+        message = await _receive(receive, deadline - time.monotonic())
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > LARGEST:
@@ -49,12 +50,15 @@ async def read_body(headers: Headers, receive: Receive, *, seconds: float = SECO
 
 
 async def _receive(receive: Receive, seconds: float) -> Any:
-    with anyio.move_on_after(max(0.0, seconds)):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Problem(400, "The connection ended before the whole request had come.")
-        return message
-    raise Problem(408, f"The body did not come within {SECONDS:.0f} seconds; send it at once.", headers={"Connection": "close"})
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            message = await receive()
+    except TimeoutError:
+        detail = f"The body did not come within {SECONDS:.0f} seconds; send it at once."
+        raise Problem(408, detail, headers={"Connection": "close"}) from None
+    if message["type"] == "http.disconnect":
+        raise Problem(400, "The connection ended before the whole request had come.")
+    return message
 
 
 def _bounded(body: bytes) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -93,13 +91,12 @@ def make_api(home: Home, settings: Settings, *, clock: Callable[[], datetime] | 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         # only alone: beside the console, the console keeps the logs and closes the journal
-        handler = logs.keep_logs(home, f"api-{os.getpid()}")
+        handler = logs.keep_logs(home, settings.log_level)
         try:
             yield
         finally:
             journal.close_journals()
-            logging.getLogger("greenlight").removeHandler(handler)
-            handler.close()
+            logs.drop_logs(handler)
 
     app = FastAPI(
         title="Greenlight", version="1", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan,

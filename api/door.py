@@ -103,7 +103,7 @@ class Door:
         entry: Entry | None = None
         try:
             entry, child = self._find(scope)
-            response = await self._serve(scope | child, receive, send_marked, headers, visit, entry)
+            response = await self._serve({**scope, **child}, receive, send_marked, headers, visit, entry)
         except Problem as problem:
             response = answer_problem(problem, visit.request_id)
         except GreenlightError as error:

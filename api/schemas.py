@@ -81,21 +81,22 @@ def row_type(definition: Definition) -> Any:
             options["examples"] = [example[column.name]]
         if column.aliases:
             options["validation_alias"] = AliasChoices(column.name, *column.aliases)
-        kind = _Number | None if column.kind == "number" else _Cell
-        annotated = Annotated[kind, Field(**options)]  # type: ignore[valid-type]
+        kind: Any = _Number | None if column.kind == "number" else _Cell
+        annotated = Annotated[kind, Field(**options)]
         fields[column.name] = annotated if column.role == "feature" else NotRequired[annotated]
-    row = TypedDict("Row", fields)  # type: ignore[operator]
-    return with_config(ConfigDict(extra="forbid", json_schema_extra={"examples": [example]}))(row)
+    if definition.group and definition.group not in fields:
+        fields[definition.group] = NotRequired[Annotated[_Cell, Field(description="The query that the row belongs to.")]]
+    return _close("Row", fields, {"examples": [example]})
 
 
 def _wrap(row: Any) -> Any:
-    rows = Annotated[list[row], Field(min_length=1, max_length=MOST_ROWS, description="The rows to predict.")]  # type: ignore[valid-type]
+    rows = Annotated[list[row], Field(min_length=1, max_length=MOST_ROWS, description="The rows to predict.")]
     return _close("Rows", {"rows": rows})
 
 
-def _close(name: str, fields: dict[str, Any]) -> Any:
-    """An object with these fields and no others."""
-    return with_config(ConfigDict(extra="forbid"))(TypedDict(name, fields))  # type: ignore[operator]
+def _close(name: str, fields: dict[str, Any], more: Any = None) -> Any:
+    """An object with these fields and no others; ``more`` stands in its description."""
+    return with_config(ConfigDict(extra="forbid", json_schema_extra=more))(TypedDict(name, fields))  # type: ignore[operator]
 
 
 def count_names(body: Any) -> int:
@@ -114,8 +115,7 @@ def _wrap_recommend(definition: Definition) -> Any:
     query = Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_QUERY, description="What is looked for.")]
     wanted = Annotated[int, Field(strict=True, ge=1, le=MOST_WANTED, description="How many of the best to answer; 10 unless said.")]
     fields = {"query": NotRequired[query], "items": NotRequired[items], "k": NotRequired[wanted]}
-    one = {"oneOf": [{"required": ["query"]}, {"required": ["items"]}]}
-    return with_config(ConfigDict(extra="forbid", json_schema_extra=one))(TypedDict("Recommend", fields))  # type: ignore[operator]
+    return _close("Recommend", fields, {"oneOf": [{"required": ["query"]}, {"required": ["items"]}]})
 
 
 def labels_adapter(definition: Definition, sha: str) -> TypeAdapter[Any]:
@@ -130,7 +130,8 @@ def _wrap_labels(definition: Definition) -> Any:
     kinds["label"] = f"What it should have been: a value of {definition.target}, or a class as the model names it."
     kinds[definition.target] = "The same as label, under the target's own name."
     fields = {name: NotRequired[Annotated[_Cell, Field(description=text)]] for name, text in kinds.items()}
-    rows = Annotated[list[_close("Label", fields)], Field(min_length=1, max_length=MOST_LABELS)]  # type: ignore[misc]
+    row = _close("Label", fields)
+    rows = Annotated[list[row], Field(min_length=1, max_length=MOST_LABELS)]  # type: ignore[valid-type]
     return _close("Labels", {"rows": rows})
 
 

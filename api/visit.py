@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -34,7 +34,8 @@ class Visit:
     home: Home
     at: datetime
     address: str
-    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    # no secret, so no call to the system for each request
+    request_id: str = field(default_factory=lambda: f"{random.getrandbits(64):016x}")
     began: float = field(default_factory=time.perf_counter)
     route: str = "unknown"
     scope: str = ""

@@ -17,6 +17,7 @@ from core.acts import Actor, Done, Tx
 from core.errors import Refused
 from core.home import Home
 from core.monitoring import alerts
+from core.monitoring.alerts import Alert
 from core.projects.projects import get_project
 from core.text import one_line
 from core.times import stamp
@@ -109,7 +110,7 @@ def receive(home: Home, signature: str, incoming: list[Incoming], *, identity: s
     for one in incoming:
         subject = _clean(one.subject)[:100]
         if one.firing:
-            alert = alerts.raise_alert(
+            alert: Alert | None = alerts.raise_alert(
                 home, one.project, KIND, subject, severity=one.severity, sentence=_clean(one.sentence)[:500], value=one.value,
                 threshold=one.threshold, unit=_clean(one.unit)[:20], detail={"from": BY}, by=BY, now=now,
             )  # fmt: skip

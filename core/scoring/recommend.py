@@ -179,7 +179,7 @@ def make_index(home: Home, definition: Definition, dataset: datasets.Dataset) ->
         raise Refused(f"Dataset {dataset.version} of {definition.name} lacks {', '.join(absent)}, so its items cannot be looked up.")
     frame = frame[frame[catalogue.item].notna()].drop_duplicates(catalogue.item, keep="last").reset_index(drop=True)
     features = prepare(frame, definition, purpose="scoring").features
-    texts = [{c: "" if v is None or v != v else str(v) for c, v in row.items()} for row in frame[list(catalogue.text)].to_dict("records")]
+    texts = [{str(c): "" if v is None or v != v else str(v) for c, v in row.items()} for row in frame[list(catalogue.text)].to_dict("records")]
     rows = [{str(c): None if v != v else v for c, v in row.items()} for row in features.to_dict("records")]
     words = TfidfVectorizer(token_pattern=r"\S+", stop_words=list(catalogue.stop_words) or None)  # noqa: S106 - of words
     counts = words.fit_transform([" ".join(t.values()) for t in texts])
