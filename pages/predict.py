@@ -30,7 +30,8 @@ def show(context: PageContext) -> None:
     definition = get_definition(
         context.home, name, get_version(context.home, name, live.version).definition_sha if live else None
     )
-    file, case, labels, logged = st.tabs(["A file", "One case", "Labels", "Logged"])
+    opened = "Labels" if "prediction" in st.query_params else None  # a link to one prediction is about its label
+    file, case, labels, logged = st.tabs(["A file", "One case", "Labels", "Logged"], default=opened)
     with file:
         if live is None:
             _show_nothing_live()

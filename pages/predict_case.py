@@ -11,7 +11,7 @@ from core.deployment import LiveVersion
 from core.projects.definition import Column, Definition
 from core.scoring import explain as explaining
 from core.scoring import predict
-from pages import charts, charts_predict, parts
+from pages import charts, charts_predict, parts, predict_labels
 from pages.session import PageContext
 
 
@@ -102,6 +102,9 @@ def _show_answer(context: PageContext, definition: Definition, known: dict[str, 
         st.caption(f"Version {parts.plain(known['version'])}, logged as {parts.plain(outputs['prediction_id'])}.")
         with st.expander("Why? What each value does", icon=":material/lightbulb:"), parts.guarded():
             _show_why(context, known)
+        if context.account.may("feed_labels"):
+            with st.expander("What turned out to be true?", icon=":material/add_task:"):
+                predict_labels.ask_label(context, definition, str(outputs["prediction_id"]))
 
 
 def _say(definition: Definition, outputs: dict[str, Any]) -> str:

@@ -157,11 +157,38 @@ def test_labels_are_counted_and_quality_is_shown_beside_the_majority(trained_hom
     uploader(test, "Labels").upload("truth.csv", content.encode(), "text/csv").run()
     button(test, "Keep these labels").click().run()
     assert test.success[0].value == (
-        "**4** new labels, **0** corrected, 0 known already, 1 that no prediction has, 1 without a readable label."
+        "**4** new labels, **0** corrected, 0 known already, 1 that no prediction has, 0 without a readable label, 1 left empty."
+        "\n- Row 5: 'nobody\\-1' belongs to no logged prediction\\."
     )
     found = labelling.live_quality(trained_home, "heart_disease", now=utc_now())
     assert (found["rows"], found["accuracy"]) == (4, 0.75)
     assert "**75 of 100** were right" in texts(test)
+
+
+def test_one_label_is_fed_by_a_link_and_corrected_with_its_history(trained_home, open_page):
+    score_hungary(open_page(trained_home, "predict"))
+    wanted = f"{groups(trained_home)[0]['uid']}-3"
+    for value, words in (("1", "is kept"), ("0", "is kept in place of the one before"), ("0", "stood there already")):
+        test = open_page(trained_home, "predict", prediction=wanted)
+        assert "Version 1\\.0\\.0 answered" in texts(test)
+        box = next(s for s in test.selectbox if s.label.startswith("What turned out to be true"))
+        assert box.options == ["0 (otherwise)", "1 (num >0)"]
+        box.set_value(value)
+        next(b for b in test.button if b.label in ("Keep this label", "Correct the label")).click().run()
+        assert words in test.success[0].value
+    assert labelling.labels_by_prediction(trained_home, "heart_disease") == {wanted: "0"}
+    history = [c.value for c in open_page(trained_home, "predict", prediction=wanted).caption if "by scientist" in c.value]
+    assert [h.split(",")[0] for h in history] == ["Label: **0**", "Corrected later: **1**"]
+
+
+def test_a_label_needs_a_choice_and_a_prediction(trained_home, open_page):
+    score_hungary(open_page(trained_home, "predict"))
+    test = open_page(trained_home, "predict", prediction=f"{groups(trained_home)[0]['uid']}-3")
+    button(test, "Keep this label").click().run()
+    assert test.error[0].value == "Choose what turned out to be true first."
+    test = open_page(trained_home, "predict", prediction="<b>-1")
+    assert "There is no prediction" in test.error[0].value
+    assert labelling.labels_by_prediction(trained_home, "heart_disease") == {}
 
 
 def test_who_may_not_feed_labels_is_told_who_may(trained_home, open_page):
