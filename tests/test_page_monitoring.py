@@ -1,9 +1,11 @@
 """Monitoring through the real frame: the cards say what the rows say, unknown is a word, and an alert is acknowledged once."""
 
+import re
 from datetime import timedelta
 
 import pandas as pd
 import pytest
+from playwright.sync_api import sync_playwright
 
 from core import audit
 from core.acts import Actor
@@ -11,6 +13,7 @@ from core.monitoring import alerts, observations, quality, stats, traffic
 from core.monitoring.traffic import Request
 from core.scoring import labels, predict
 from core.times import utc_now
+from tests.browser import CHROMIUM, FLAGS, Person, serve, until
 
 HEART = "heart_disease"
 SCIENTIST = Actor("scientist")
@@ -179,3 +182,35 @@ def test_windows_of_other_projects_do_not_mix(trained_home, open_page):
     test = open_page(trained_home, "monitoring", project="future_skills")
     assert metrics(test)["Requests"].value == "none"
     assert stats.window(trained_home, None, 60, now=utc_now()).requests == 1
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(300)
+def test_in_a_browser_the_cards_renew_themselves_and_a_click_on_the_matrix_opens_it(labelled, tmp_path):
+    now = utc_now()  # the console's own checks raise alerts too, and settle none of this kind
+    alert = alerts.raise_alert(labelled, HEART, "webhook", severity="warning", sentence="A program calls for help.", now=now)
+    found = quality.confusion(labelled, HEART, now - timedelta(hours=1), now)
+    with serve(labelled.root, tmp_path / "console.log") as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        who = Person(browser, address, "devops", tmp_path)
+        who.sign_in()
+        who.open("monitoring", "Monitoring", project=HEART, alert=alert.id)
+        who.see("1 requests, 60 predictions")
+        who.see_picture(re.compile("requests in the last hour"))
+        record(labelled, ask(3.0, rows=5))
+        who.see("2 requests, 65 predictions")  # nobody did anything: the cards look again by themselves
+        who.see_picture(re.compile("Confusion matrix of 60"))
+        chart = who.part("chart-outcomes")
+        chart.scroll_into_view_if_needed()
+        box = chart.locator(".nsewdrag").first.bounding_box()
+        who.page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.75)  # truly 1, answered 1
+        cell = quality.list_cell(labelled, HEART, label="1", predicted="1", since=now - timedelta(hours=1), until=now)
+        ids = {row["prediction_id"] for row in cell}
+        assert len(ids) == found.matrix[1][1] > 0
+        until(lambda: {row["Prediction"] for row in who.table("Prediction", "Score")} <= ids, "the cell's predictions are listed")
+        who.part(f"alert-{alert.id}").get_by_role("button", name="Acknowledge").click()
+        who.see("is now acknowledged by you")
+        assert alerts.get_alert(labelled, alert.id).acknowledged_by == "devops"
+        assert who.complaints == []
+        browser.close()
+    assert "Traceback" not in (tmp_path / "console.log").read_text()
