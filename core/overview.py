@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +15,15 @@ from core.deployment import LiveVersion
 from core.drift import checks
 from core.drift.checks import Check
 from core.home import Home
+from core.monitoring import alerts as watched_alerts
+from core.monitoring import checks as watching
+from core.monitoring.alerts import Alert
+from core.monitoring.findings import Finding
+from core.projects import proposals
 from core.projects.definition import Definition, Thresholds
 from core.projects.limits import Limits, get_limits
 from core.projects.projects import Project, get_definition, get_project
+from core.projects.proposals import SettingRequest
 from core.scoring import labels, log
 from core.times import parse, stamp
 
@@ -67,7 +74,7 @@ class Waiting:
     """Something that waits. ``what`` is decide or deploy (for the one who looks), or mine (own requests that are open)."""
 
     what: str
-    request: Request
+    request: Request | SettingRequest
     sentence: str
 
 
@@ -95,6 +102,10 @@ class Overview:
         Predicted class -> predictions of the last 30 days, every class of the project in its order; empty for numbers.
     clock : RetrainCheck or None
         The clock's last answer; None before its first.
+    alerts : tuple of Alert
+        Those that are open, the worst first.
+    drift : Finding or None
+        What the watching last measured of the live version's predictions; None before its first look, or if it is unknown.
     """
 
     project: Project
@@ -112,6 +123,8 @@ class Overview:
     by_label: dict[str, int]
     waiting: tuple[Waiting, ...]
     clock: RetrainCheck | None
+    alerts: tuple[Alert, ...] = ()
+    drift: Finding | None = None
 
 
 def overview(home: Home, project: str, account: Account, now: datetime) -> Overview:
@@ -130,27 +143,34 @@ def overview(home: Home, project: str, account: Account, now: datetime) -> Overv
     since_check = log.count_since(home, project, parse(check.at)) if check else 0
     answered = log.count_since(home, project, parse(live.live_from)) if live else 0
     limits = get_limits(home, project)
+    opened = tuple(watched_alerts.list_open(home, project))
+    drift = _find_drift(home, project, version)
     verdict = judge(
         limits.thresholds, live=live, headline=headline, quality=quality, check=check, since_check=since_check, answered=answered,
-        clock=ticked, now=now,
+        clock=ticked, now=now, alerts=opened, drift=drift,
     )
     return Overview(
         project=known, definition=definition, limits=limits, verdict=verdict, live=live, headline=headline, quality=quality, daily=daily,
         today=log.count_today(home, project, now=now), yesterday=_count_yesterday(home, project, now), check=check,
         since_check=since_check, by_label=_count_classes(home, definition, now, version),
-        waiting=list_waiting(home, account, now, project), clock=ticked,
+        waiting=list_waiting(home, account, now, project), clock=ticked, alerts=opened, drift=drift,
     )
 
 
 def judge(
     thresholds: Thresholds, *, live: LiveVersion | None, headline: Headline | None, quality: dict[str, Any] | None,
-    check: Check | None, since_check: int, answered: int, clock: RetrainCheck | None, now: datetime,
+    check: Check | None, since_check: int, answered: int, clock: RetrainCheck | None, now: datetime, alerts: Sequence[Alert] = (),
+    drift: Finding | None = None,
 ) -> Verdict:
     """Is all well with a project? The gravest finding is named; what is not known never counts as well.
 
-    Act: labels show an accuracy that is surely below the floor, or drift asks for a retraining. Look: a warning, something
-    unmeasured, a retraining that is due. Unknown: nothing is live, or it has answered nothing yet.
+    Act: labels show an accuracy that is surely below the floor, drift asks for a retraining, or a critical alert that nobody looks
+    after. Look: a warning, any other open alert, something unmeasured, a retraining that is due. Unknown: nothing is live, or it
+    has answered nothing yet.
     """
+    critical = next((a for a in alerts if a.severity == "critical" and a.state == "active"), None)
+    if live is None and critical is not None:
+        return Verdict("act", _say_alert(critical), "monitoring")
     if live is None:
         return Verdict("unknown", "Nothing is live, so nothing answers.", "registry")
     floor = thresholds.accuracy_floor
@@ -160,12 +180,16 @@ def judge(
         return Verdict("act", _say_below(measured, floor), "drift")
     if check is not None and level == "high":
         return Verdict("act", _drift_reason(check), "drift")
+    if critical is not None:
+        return Verdict("act", _say_alert(critical), "monitoring")
     if measured and measured.get("accuracy", 1.0) < floor:
         return Verdict("look", _say_below(measured, floor), "drift")
     if measured and (useless := _say_useless(measured)):
         return Verdict("look", useless, "drift")
     if check is not None and level == "medium":
         return Verdict("look", _drift_reason(check), "drift")
+    if alerts:
+        return Verdict("look", _say_alert(alerts[0]), "monitoring")
     if headline is not None and headline.gain is not None and headline.gain <= 0:
         against = f"{headline.metric} {headline.value:.2f} against {headline.baseline:.2f}"
         return Verdict("look", f"The live version is no better than its baseline ({against}).", "registry")
@@ -173,11 +197,11 @@ def judge(
         return Verdict("look", f"A retraining is due: {clock.sentence}", "training")
     if check is None and not answered:
         return Verdict("unknown", f"Version {live.version} is live and has answered nothing yet.", "predict")
-    if check is None:
+    if check is None and drift is None:
         return Verdict("look", f"Drift was not measured against version {live.version} yet.", "drift")
-    if level == "unknown":
+    if check is not None and level == "unknown" and drift is None:
         return Verdict("look", _drift_reason(check), "drift")
-    if now - parse(check.at) > CHECK_HOLDS and since_check:
+    if check is not None and drift is None and now - parse(check.at) > CHECK_HOLDS and since_check:
         days = (now - parse(check.at)).days
         return Verdict("look", f"The last drift check is {days} days old, and {since_check} predictions came since.", "drift")
     return Verdict("ok", f"Version {live.version} answers, no drift that matters was found, and {_say_use(quality, measured)}.")
@@ -216,7 +240,17 @@ def list_waiting(home: Home, account: Account, now: datetime, project: str | Non
             approved = f"was approved by {request.decided_by} and waits to go live"
             stands = "waits for a decision" if request.state == "pending" else approved
             mine.append(Waiting("mine", request, f"Your request for {version} {stands}."))
+    for change in proposals.list_requests(home, project=project, states=("pending",), now=now):
+        what = f"{_count_values(change)} of {change.project}"
+        if not proposals.why_not_decide(change, account):
+            todo.append(Waiting("decide", change, f"{change.requested_by} asks to change {what}."))
+        elif change.requested_by == account.name:
+            mine.append(Waiting("mine", change, f"Your request to change {what} waits for a decision."))
     return (*todo, *mine)
+
+
+def _count_values(change: SettingRequest) -> str:
+    return "a gate or threshold" if len(change.changes) == 1 else f"{len(change.changes)} gates and thresholds"
 
 
 def _find_check(home: Home, project: str, live: LiveVersion | None) -> Check | None:
@@ -224,6 +258,18 @@ def _find_check(home: Home, project: str, live: LiveVersion | None) -> Check | N
     if live is None:
         return None
     return checks.find_latest(home, project, live.version_id, kind="log") or checks.find_latest(home, project, live.version_id)
+
+
+def _find_drift(home: Home, project: str, version: str | None) -> Finding | None:
+    """The watching's last drift finding of the live version, where it could measure."""
+    group = next((w for w in watching.find_last(home, project) if w.kind == "drift"), None)
+    found = group.findings[0] if group and group.findings else None
+    return found if found is not None and version is not None and found.version == version and found.state != "unknown" else None
+
+
+def _say_alert(alert: Alert) -> str:
+    by = f" ({alert.acknowledged_by} looks after it)" if alert.state == "acknowledged" else ""
+    return f"{alert.title}: {alert.sentence}{by}"
 
 
 def _drift_reason(check: Check) -> str:

@@ -9,7 +9,7 @@ from core.approvals import Request
 from core.projects.projects import get_definition, list_projects
 from core.registry import wording
 from core.scoring import log
-from pages import act, charts, charts_registry, parts, registry_card
+from pages import act, approvals_settings, charts, charts_registry, parts, registry_card
 from pages.session import PageContext
 
 _LOOKS = {"pending": "waiting", "approved": "approved", "used": "done", "rejected": "refused"}
@@ -23,28 +23,38 @@ def show(context: PageContext) -> None:
     if wanted is not None:
         _show_one(context, wanted)
         return
+    if "settings" in st.query_params:
+        approvals_settings.show_one(context, st.query_params["settings"])
+        return
     here = {p.name for p in list_projects(context.home)}
     requests = [r for r in approvals.list_requests(context.home, now=context.now) if r.project in here]
     waiting = [r for r in requests if r.state == "pending"]
     approved = [r for r in requests if r.state == "approved"]
     decided = [r for r in requests if r.state not in ("pending", "approved")]
-    names = [f"Waiting ({len(waiting)})", f"To deploy ({len(approved)})", f"Decided and expired ({len(decided)})"]
+    changes = approvals_settings.list_here(context)
+    asked = [c for c in changes if c.state == "pending"]
+    over = len(decided) + len(changes) - len(asked)
+    names = [f"Waiting ({len(waiting) + len(asked)})", f"To deploy ({len(approved)})", f"Decided and expired ({over})"]
     first, second, third = st.tabs(names)
     with first:
-        if not waiting:
+        if not waiting and not asked:
             step = "A request is made in the registry, for a version in stage validation."
             parts.show_empty(
                 "No request waits for a decision.", step, page="registry", label="Go to Registry", icon=":material/done_all:"
             )
         for request in waiting:
             _show_card(context, request)
+        for change in asked:
+            approvals_settings.show_card(context, change)
     with second:
         if not approved:
             parts.show_empty("No approved version waits to be deployed.", "An approval can be used for 7 days.")
         for request in approved:
             _show_approved(context, request)
     with third:
-        _show_decided(decided)
+        if decided or len(changes) == len(asked):
+            _show_decided(decided)
+        approvals_settings.show_decided([c for c in changes if c.state != "pending"])
 
 
 def _show_one(context: PageContext, wanted: str) -> None:

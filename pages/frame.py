@@ -7,7 +7,7 @@ import streamlit as st
 
 from core import approvals, deployment
 from core.home import Home
-from core.projects import projects
+from core.projects import projects, proposals
 from core.times import utc_now
 from pages import contents, parts, session
 
@@ -84,7 +84,9 @@ def _guard(page: contents.Page, context: session.PageContext, allowed: bool) -> 
 
 
 def _badge(page: contents.Page, context: session.PageContext) -> str:
-    waiting = approvals.count_waiting_for(context.home, context.account, now=context.now) if page.url == "approvals" else 0
+    if page.url != "approvals":
+        return ""
+    waiting = sum(kind.count_waiting_for(context.home, context.account, now=context.now) for kind in (approvals, proposals))
     return f" ({waiting})" if waiting else ""
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from core import overview as overviews
+from core.approvals import Request
 from core.overview import Overview, Verdict
 from core.projects import projects
 from pages import charts, charts_drift, charts_home, contents, parts
 from pages.session import PageContext
 
 LEVELS = {"ok": "ok", "look": "warning", "act": "critical", "unknown": "unknown"}
+ALERTS = 5  # lines on this page; Monitoring has them all
 METRICS = {"accuracy": "Accuracy", "r2": "R2", "ndcg": "NDCG"}
 
 
@@ -26,6 +28,7 @@ def show(context: PageContext) -> None:
     view = views[context.project.name]
     _show_verdicts(context, views)
     _show_cards(view)
+    _show_alerts(context, views)
     _show_waiting(context)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -63,9 +66,11 @@ def _show_cards(view: Overview) -> None:
         st.metric("Predictions today", _thousands(view.today))
         st.caption(f"since midnight UTC; {_thousands(view.yesterday)} the day before")
     with drift, st.container(border=True, height="stretch"):
-        overall = view.check.result.overall if view.check else None
+        overall = view.check.result.overall if view.check else view.drift.detail["overall"] if view.drift else None
         st.metric("Drift", "unknown" if overall is None else f"{overall:.2f}")
-        if view.check is None:
+        if view.check is None and view.drift is not None:
+            st.caption(f"{parts.find_status(view.drift.state).markdown} measured by the clock on {_thousands(view.drift.rows or 0)} predictions")
+        elif view.check is None:
             st.caption("No check was made against what is live.")
         else:
             drifted = sum(c.status == "drift" for c in view.check.result.columns)
@@ -94,6 +99,25 @@ def _drift_word(view: Overview) -> str:
     return parts.find_status(status).markdown
 
 
+def _show_alerts(context: PageContext, views: dict[str, Overview]) -> None:
+    """The open alerts of every project: a line for each of the worst, and how many more there are."""
+    opened = [(view.project, alert) for view in views.values() for alert in view.alerts]
+    if not opened:
+        return
+    opened.sort(key=lambda pair: (pair[1].severity != "critical", pair[1].state != "active", -pair[1].id))
+    st.subheader(f"Alerts ({len(opened)})", anchor=False)
+    for project, alert in opened[:ALERTS]:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            sign = parts.find_status(alert.severity).markdown
+            seen = f"acknowledged by {alert.acknowledged_by}" if alert.state == "acknowledged" else f"since {parts.local_time(alert.since)}"
+            said = f"{parts.plain(project.title)}, {parts.plain(alert.title)}: {parts.plain(alert.sentence)}"
+            st.markdown(f"{sign} {said} :gray[{parts.plain(seen)}]", width="content")
+            if context.account.may("view_metrics"):
+                parts.show_link("monitoring", "Open", project=project.name, alert=str(alert.id))
+    if len(opened) > ALERTS:
+        st.caption(f"{len(opened) - ALERTS} more are on Monitoring.")
+
+
 def _show_waiting(context: PageContext) -> None:
     st.subheader("What waits for you", anchor=False)
     waiting = overviews.list_waiting(context.home, context.account, context.now)
@@ -103,14 +127,17 @@ def _show_waiting(context: PageContext) -> None:
     for item in waiting:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             sign = ":gray[:material/schedule: Yours]" if item.what == "mine" else parts.find_status("waiting").markdown
-            until = item.request.expires_at if item.request.state == "pending" else item.request.lapses_at
+            release = isinstance(item.request, Request)
+            lapses = item.request.lapses_at if isinstance(item.request, Request) else None
+            until = item.request.expires_at if item.request.state == "pending" else lapses
             ends = f" It ends {parts.plain(parts.local_time(until))}." if until else ""
             st.markdown(f"{sign} {parts.plain(item.sentence)}{ends}", width="content")
             label = {"decide": "Decide", "deploy": "Deploy"}.get(item.what, "Open")
-            if item.what == "deploy":
+            if item.what == "deploy" and isinstance(item.request, Request):
                 parts.show_link("registry", label, project=item.request.project, version=item.request.version)
             else:
-                parts.show_link("approvals", label, project=item.request.project, request=str(item.request.id))
+                query = {"request" if release else "settings": str(item.request.id)}
+                parts.show_link("approvals", label, project=item.request.project, **query)
 
 
 def _show_accuracy(view: Overview) -> None:
@@ -157,7 +184,9 @@ def _show_classes(view: Overview) -> None:
 def _show_drift(context: PageContext, view: Overview) -> None:
     st.subheader("Drift per column", anchor=False)
     check = view.check
-    if check is None:
+    if check is None and view.drift is not None:
+        st.markdown(f"{parts.find_status(view.drift.state).markdown} {parts.plain(view.drift.sentence)}")
+    elif check is None:
         unmade = "No drift check was made against the live version."
         _say(unmade if view.live else "Nothing is live, so nothing can have drifted.")
     else:

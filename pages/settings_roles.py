@@ -45,7 +45,7 @@ ACTIONS = {
 }
 # What this release cannot do yet; the rule stands already.
 LATER = frozenset({
-    "propose_settings", "approve_settings", "approve_retraining", "approve_rollback", "schedule", "pause_agent", "make_report",
+    "approve_retraining", "approve_rollback", "schedule", "pause_agent", "make_report",
     "manage_channels", "backup", "delete_data", "view_logs",
 })  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The gates, thresholds and costs that are in force, where they come from, and since when."""
+"""The gates and thresholds that are in force, where each comes from, and a form that asks for another value."""
 
 from __future__ import annotations
 
@@ -6,69 +6,135 @@ from typing import Any
 
 import streamlit as st
 
-from core.projects import projects
+from core.projects import limits, projects, proposals
 from core.projects.definition import Definition
+from core.projects.limits import SETTINGS, Setting, Source
 from pages import parts
 from pages.session import PageContext
+from pages.settings_forms import note, request_key, turn
+
+GROUPS = {"gates": "Gates", "thresholds": "Drift, accuracy, retraining", "watching": "Watching"}
 
 
 def show(context: PageContext) -> None:
-    """The chosen project's numbers in words; they are read here and not changed."""
+    """The chosen project's numbers in words with their source and last change, open requests, and the form."""
     if context.project is None:
         parts.show_empty("There is no project yet, so there are no thresholds.", page="data", label="New project")
         return
-    definition = projects.get_definition(context.home, context.project.name)
-    changes = projects.list_definitions(context.home, context.project.name)
+    name = context.project.name
+    definition = projects.get_definition(context.home, name)
+    changes = projects.list_definitions(context.home, name)
     newest = changes[0]
     source = "the shipped sample's definition" if context.project.demo else "the project's definition, made in the wizard"
     st.markdown(
         f"In force for **{parts.plain(context.project.title)}** since {parts.plain(parts.local_time(newest.at))}, from {source}, "
         f"by {parts.plain(newest.by)}; "
         + ("never changed since." if len(changes) == 1 else f"{len(changes) - 1} earlier ones are kept.")
+        + " Values with a source of their own were changed by an approved request."
     )
-    st.caption("Changing gates and thresholds needs an approval of its own and is not part of this release.")
-    for title, rows in _list_groups(definition).items():
+    found = limits.sources(context.home, name)
+    _show_open(context, name)
+    for group, title in GROUPS.items():
+        rows = [_row(s, definition) for s in found if s.setting.group == group]
+        if group == "gates":
+            rows.append(_fixed("Known cases that must be right", len(definition.known_cases)))
+        st.subheader(title, anchor=False)
+        st.dataframe(rows, hide_index=True, key=f"thresholds-{group}")
+    for title, rows in _list_fixed(definition).items():
         st.subheader(title, anchor=False)
         st.dataframe(rows, hide_index=True, key=f"thresholds-{title}")
     st.caption(f"Definition {newest.sha256[:16]}")
+    _show_propose(context, name, found)
 
 
-def _list_groups(d: Definition) -> dict[str, list[dict[str, str]]]:
-    g, c, t, r = d.gates, d.criteria, d.thresholds, d.data_rules
+def _row(source: Source, definition: Definition) -> dict[str, str]:
+    setting = source.setting
+    changed = parts.local_time(source.at) if source.at else ""
+    origin = {"definition": "definition", "default": "default"}.get(source.origin) or f"request {source.request_id}, approved by {source.by}"
+    was = f"{origin}; before: {limits.say_value(setting.name, source.own)}" if source.request_id else origin
+    return {"What": _title(setting, definition), "Value": limits.say_value(setting.name, source.value), "Source": was, "Changed": changed}
+
+
+def _title(setting: Setting, definition: Definition) -> str:
+    metric = {"f1": "F1", "r2": "R2", "ndcg": "NDCG"}[definition.metric]
+    return setting.title.replace("mean of the metric", f"mean {metric}")
+
+
+def _list_fixed(d: Definition) -> dict[str, list[dict[str, str]]]:
+    """What belongs to the definition and changes with it alone."""
+    c, r = d.criteria, d.data_rules
     metric = {"f1": "F1", "r2": "R2", "ndcg": "NDCG"}[d.metric]
-    groups: dict[str, list[dict[str, str] | None]] = {
-        "Gates": [
-            _row(f"To register: mean {metric} in cross-validation", g.register, "at least"),
-            _row(f"For production: mean {metric} in cross-validation", g.production, "at least"),
-            _row("Recall of every class", g.class_recall_floor, "at least") if d.is_classifier else None,
-            _row("A class is judged from", g.class_floor_rows, "more than", "rows") if d.is_classifier else None,
-            _row("Known cases that must be right", len(d.known_cases), ""),
-        ],
+    groups = {
         "Criteria shown beside every candidate": [
-            _row(f"Target of {metric}", c.metric_target, "at least"),
-            _row("Spread over folds (standard deviation)", c.cv_std_target, "at most"),
-            _row("Training time", c.training_seconds, "at most", "s"),
-        ],
-        "Watching": [
-            _row("Drift score: warning", t.drift_warning, "from"),
-            _row("Drift score: drift", t.drift, "from"),
-            _row("Rows that a drift check needs", t.drift_min_rows, "at least"),
-            _row("Accuracy in use", t.accuracy_floor, "at least") if d.is_classifier else None,
-            _row("A retraining is due after", t.retrain_days, "", "days"),
-            _row("A retraining is due after", t.retrain_new_labels, "", "new labels"),
+            _fixed(f"Target of {metric}", c.metric_target, "at least"),
+            _fixed("Spread over folds (standard deviation)", c.cv_std_target, "at most"),
+            _fixed("Training time", c.training_seconds, "at most", "s"),
         ],
         "Data": [
-            _row("Rows of a dataset", r.min_rows, "at least"),
-            _row("Share of the smallest class", r.min_minority_share, "at least") if d.is_classifier else None,
-            _row("Missing values in scoring that alert", r.missing_alert, "from"),
-            _row("One column that decides the label (leakage)", r.leakage, "from"),
+            _fixed("Rows of a dataset", r.min_rows, "at least"),
+            *([_fixed("Share of the smallest class", r.min_minority_share, "at least")] if d.is_classifier else []),
+            _fixed("One column that decides the label (leakage)", r.leakage, "from"),
         ],
     }
     if d.task == "binary":
-        groups["Costs of a mistake"] = [_row(name.replace("_", " ").capitalize(), cost, "") for name, cost in d.costs.items()]
-    return {title: [row for row in rows if row is not None] for title, rows in groups.items()}
+        groups["Costs of a mistake"] = [_fixed(name.replace("_", " ").capitalize(), cost) for name, cost in d.costs.items()]
+    return groups
 
 
-def _row(what: str, value: Any, sign: str, unit: str = "") -> dict[str, str]:
+def _fixed(what: str, value: Any, sign: str = "", unit: str = "") -> dict[str, str]:
     shown = "not asked" if value is None else " ".join(t for t in (sign, f"{value:g}", unit) if t)
-    return {"What": what, "Value": shown}
+    return {"What": what, "Value": shown, "Source": "definition", "Changed": ""}
+
+
+def _show_open(context: PageContext, project: str) -> None:
+    for request in proposals.list_requests(context.home, project=project, states=("pending",), now=context.now):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            sign = parts.find_status("waiting").markdown
+            st.markdown(f"{sign} {parts.plain(request.requested_by)} asks: {parts.plain(' '.join(request.lines))}", width="content")
+            parts.show_link("approvals", "Open the request", settings=str(request.id))
+
+
+# Propose a change
+
+
+def _show_propose(context: PageContext, project: str, found: list[Source]) -> None:
+    st.subheader("Propose a change", anchor=False)
+    if not context.account.may("propose_settings"):
+        parts.show_whom_to_ask(context.home, context.account, "Proposing a change", "propose_settings")
+        return
+    by_name = {s.setting.name: s for s in found}
+    chosen = st.multiselect(
+        "Values to change", list(by_name), format_func=lambda n: f"{SETTINGS[n].title} ({limits.say_value(n, by_name[n].value)})",
+        key=turn("propose-values"), placeholder="Choose one or several",
+    )  # fmt: skip
+    if not chosen:
+        st.caption("A DRH manager decides within 24 hours; until then, and if nobody does, everything stays as it is.")
+        return
+    with st.form(turn("propose"), border=True):
+        wanted = {name: _ask_value(by_name[name]) for name in chosen}
+        reason = st.text_area(
+            "Reason", height=80, max_chars=2000, key=turn("propose-reason"), placeholder="Why another value is better; a DRH manager reads it."
+        )
+        sent = st.form_submit_button("Ask for approval", type="primary")
+    if sent:
+        with parts.guarded():
+            done = proposals.propose(
+                context.home, context.actor, project, wanted, reason=reason, now=context.now,
+                key=request_key("propose", project, *wanted.items(), reason),
+            )  # fmt: skip
+            note(f"Request {done['id']} waits for a DRH manager; nothing has changed yet.")
+
+
+def _ask_value(source: Source) -> float | None:
+    """One number for a setting; for an optional one, a tick that asks for nothing."""
+    setting = source.setting
+    kind: type = int if setting.integer else float
+    start = setting.low if source.value is None else source.value
+    value = st.number_input(
+        f"{setting.title}{f' ({setting.unit})' if setting.unit else ''}", kind(setting.low), kind(setting.high), kind(start),
+        step=1 if setting.integer else 0.01 if setting.high <= 1 else 1.0, format=None if setting.integer else "%g",
+        key=turn(f"propose-{setting.name}"),
+    )  # fmt: skip
+    if setting.optional and st.checkbox("Ask for nothing", key=turn(f"propose-none-{setting.name}")):
+        return None
+    return value

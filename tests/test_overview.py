@@ -11,7 +11,10 @@ from core.acts import Actor
 from core.clock import RetrainCheck
 from core.drift import checks
 from core.drift.checks import Check, Period, Upload
+from core.monitoring import alerts
+from core.monitoring import checks as watching
 from core.overview import Headline, judge
+from core.projects import proposals
 from core.projects.projects import get_definition
 from core.registry import versions
 from core.scoring import labels, log, predict
@@ -230,3 +233,46 @@ def test_each_finding_has_its_level_and_its_sentence(definition, given, level, w
     verdict = rule(definition, **given)
     assert verdict.level == level
     assert words in verdict.reason
+
+
+def raised(home, severity="critical", kind="latency", sentence="Slow.", now=NOW, **more):
+    return alerts.raise_alert(home, HEART, kind, severity=severity, sentence=sentence, now=now, **more)
+
+
+def test_a_critical_alert_asks_to_act_until_somebody_looks_after_it(trained_home):
+    alert = raised(trained_home)
+    view = look(trained_home)
+    assert (view.verdict.level, view.verdict.reason, view.verdict.page) == ("act", "Latency: Slow.", "monitoring")
+    assert [a.id for a in view.alerts] == [alert.id]
+    alerts.acknowledge(trained_home, DEVOPS, alert.id)
+    view = look(trained_home)
+    assert (view.verdict.level, view.verdict.reason) == ("look", "Latency: Slow. (devops looks after it)")
+    alerts.resolve(trained_home, DEVOPS, alert.id, reason="Faster now")
+    assert look(trained_home).alerts == ()
+
+
+def test_a_warning_asks_to_look_and_a_critical_alert_without_a_live_version_still_to_act(trained_home):
+    raised(trained_home, "warning")
+    assert look(trained_home).verdict.level == "look"
+    raised(trained_home)
+    deployment.undeploy(trained_home, DEVOPS, HEART)
+    assert look(trained_home).verdict.level == "act"
+
+
+def test_drift_that_the_clock_measured_counts_as_measured(trained_home):
+    table = pd.read_csv(trained_home.root / "samples" / HEART / "heart_cleveland.csv")
+    predict.predict_rows(trained_home, SCIENTIST, HEART, table.to_dict("records"), source="test")
+    assert look(trained_home).verdict.reason == "Drift was not measured against version 1.0.0 yet."
+    watching.watch(trained_home, HEART, now=utc_now())
+    view = look(trained_home)
+    assert (view.drift.state, view.drift.version, view.check) == ("ok", "1.0.0", None)
+    assert view.verdict.level == "ok"
+    assert "no drift that matters was found" in view.verdict.reason
+
+
+def test_a_request_to_change_limits_waits_for_the_one_who_decides(trained_home):
+    asked = proposals.propose(trained_home, SCIENTIST, HEART, {"drift": 0.8, "retrain_days": 14}, reason="Less noise")
+    waiting = [(w.what, w.sentence, w.request.id) for w in look(trained_home, "director").waiting]
+    assert waiting == [("decide", "scientist asks to change 2 gates and thresholds of heart_disease.", asked["id"])]
+    assert [w.what for w in look(trained_home).waiting] == ["mine"]
+    assert look(trained_home, "devops").waiting == ()

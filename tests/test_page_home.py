@@ -106,3 +106,21 @@ def test_classes_stand_in_their_order_with_count_and_share():
     bar = charts_home.answers_by_class({"LOW": 10, "MEDIUM": 0, "<b>": 30}, {"LOW": "low need"}).data[0]
     assert bar.y == ("low need", "MEDIUM", "&lt;b&gt;")
     assert bar.text == ("10 (25%)", "0 (0%)", "30 (75%)")
+
+
+def test_open_alerts_of_every_project_stand_on_home_with_a_link(demo_home, open_page):
+    from core.monitoring import alerts
+    from core.times import utc_now
+
+    now = utc_now()
+    alerts.raise_alert(demo_home, "future_skills", "errors", severity="warning", sentence="3 of 50 <failed>.", now=now)
+    alerts.raise_alert(demo_home, "heart_disease", "latency", severity="critical", sentence="Slow.", now=now)
+    test = open_page(demo_home, "home", "director")
+    assert "Alerts (2)" in [s.value for s in test.subheader]
+    lines = [m.value for m in test.markdown if "Errors" in m.value or "Latency" in m.value]
+    assert any(r"3 of 50 \<failed\>\." in line for line in lines)
+    assert any(line.startswith(":red[:material/error: Act]") and "Latency" in line for line in lines)
+
+
+def test_no_alert_means_no_list_of_alerts(demo_home, open_page):
+    assert not any(s.value.startswith("Alerts") for s in open_page(demo_home, "home", "director").subheader)

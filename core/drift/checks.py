@@ -246,6 +246,7 @@ def _predict(home: Home, project: str, definition: Definition, version: dict[str
 
 
 def find_importances(version: dict[str, Any] | None) -> dict[str, float] | None:
+    """Permutation importance of each column, as a stored version keeps it; None where it is not known."""
     found = (version or {}).get("summary", {}).get("importances")
     return {name: value["mean"] if isinstance(value, dict) else value for name, value in found.items()} if found else None
 

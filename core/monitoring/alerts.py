@@ -69,6 +69,12 @@ class Alert:
     def open(self) -> bool:
         return self.state in OPEN
 
+    @property
+    def title(self) -> str:
+        """What it is about, in words: "Missing values, ca"."""
+        kind = self.kind.replace("_", " ").capitalize()
+        return f"{kind}, {self.subject}" if self.subject else kind
+
 
 def get_alert(home: Home, alert_id: int) -> Alert:
     row = store.find_alert(reading(home.db), alert_id)

@@ -102,7 +102,7 @@ def note_findings(home: Home, project: str, findings: list[Finding], *, now: dat
     for f in findings:
         if f.state in alerts.SEVERITIES:
             alerts.raise_alert(
-                home, project, f.kind, f.subject, severity=f.state, sentence=f"{f.title}: {f.sentence}", value=f.value,
+                home, project, f.kind, f.subject, severity=f.state, sentence=f.sentence, value=f.value,
                 threshold=f.threshold, unit=f.unit, version=f.version, now=now, detail={**f.detail, "rows": f.rows},
             )  # fmt: skip
     kinds = {f.kind for f in findings}

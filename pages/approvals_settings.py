@@ -1,0 +1,119 @@
+"""Requests to change gates and thresholds, as cards on the Approvals page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.projects import limits, projects, proposals
+from core.projects.limits import SETTINGS
+from core.projects.proposals import SettingRequest
+from pages import act, parts
+from pages.session import PageContext
+
+_LOOKS = {"pending": "waiting", "approved": "approved", "rejected": "refused"}
+_MEANING = {
+    "gates": "It decides which versions may be registered or released from now on; what is live and what was asked for stays.",
+    "thresholds": "It decides when drift, accuracy or age of the model is told, from the next look on.",
+    "watching": "It decides when an alert is opened, from the next look on.",
+}
+
+
+def list_here(context: PageContext) -> list[SettingRequest]:
+    """Every request of projects that are not archived, newest first."""
+    here = {p.name for p in projects.list_projects(context.home)}
+    return [r for r in proposals.list_requests(context.home, now=context.now) if r.project in here]
+
+
+def show_one(context: PageContext, wanted: str) -> None:
+    """The request that the link names, whatever its state."""
+    if st.button("All requests", icon=":material/arrow_back:", type="tertiary"):
+        del st.query_params["settings"]
+        st.rerun()
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 12):
+        st.warning(f"{parts.plain(wanted[:40])} is no request; its number was expected.", icon=":material/search_off:")
+        return
+    with parts.guarded():
+        show_card(context, proposals.get_request(context.home, int(wanted), now=context.now))
+
+
+def show_card(context: PageContext, request: SettingRequest) -> None:
+    """What changes from what to what, why, what it means, and what happens if nobody answers."""
+    project = projects.get_project(context.home, request.project)
+    with st.container(border=True, key=f"settings-request-{request.id}"):
+        look = parts.find_status(_LOOKS.get(request.state, request.state))
+        st.subheader(
+            f"{parts.plain(project.title)}: change of {_what(request)}  :{look.colour}-badge[{look.icon} "
+            f"Settings request {request.id}, {request.state}]",
+            anchor=False,
+        )  # fmt: skip
+        when = parts.plain(parts.local_time(request.requested_at))
+        st.markdown(f"**{parts.plain(request.requested_by)}** asks since {when}: “{parts.plain(request.reason)}”")
+        rows = [
+            {
+                "What": SETTINGS[name].title,
+                "Before": limits.say_value(name, change["from"]),
+                "After": limits.say_value(name, change["to"]),
+            }
+            for name, change in request.changes.items()
+        ]
+        st.dataframe(rows, hide_index=True, key=f"settings-changes-{request.id}")
+        for group in sorted({SETTINGS[name].group for name in request.changes}):
+            st.markdown(parts.plain(_MEANING[group]))
+        if request.state == "pending":
+            st.caption(f"If nobody decides until {parts.plain(parts.local_time(request.expires_at))}, it expires and nothing changes.")
+        if request.decided_by and request.decided_at:
+            verb = "approved" if request.state == "approved" else "rejected"
+            decided = parts.plain(parts.local_time(request.decided_at))
+            st.markdown(f"**{parts.plain(request.decided_by)}** {verb} it on {decided}: “{parts.plain(request.decision_reason or '')}”")
+        _show_decide(context, request)
+
+
+def show_decided(decided: list[SettingRequest]) -> None:
+    """Those that are over, as a table."""
+    if not decided:
+        return
+    st.markdown("**Changes of gates and thresholds**")
+    rows = [
+        {
+            "Request": r.id, "Project": r.project, "Changes": " ".join(r.lines), "Outcome": r.state, "Asked by": r.requested_by,
+            "Asked": parts.local_time(r.requested_at), "Decided by": r.decided_by or "",
+            "Decided": parts.local_time(r.decided_at) if r.decided_at else "", "Reason": r.decision_reason or "",
+        }
+        for r in decided
+    ]  # fmt: skip
+    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 420), key="settings-decided")
+
+
+def _what(request: SettingRequest) -> str:
+    groups = {"gates": "gates", "thresholds": "thresholds", "watching": "thresholds"}
+    return " and ".join(sorted({groups[SETTINGS[name].group] for name in request.changes}))
+
+
+def _show_decide(context: PageContext, request: SettingRequest) -> None:
+    why_not = proposals.why_not_decide(request, context.account)
+    if why_not:
+        if request.state == "pending":
+            st.caption(f":material/lock: {parts.plain(why_not)}")
+            if request.requested_by == context.account.name and st.button("Withdraw", key=f"settings-withdraw-{request.id}"):
+                act.perform(
+                    f"settings-withdraw-{request.id}",
+                    lambda key: proposals.withdraw(context.home, context.actor, request.id, key=key, now=context.now),
+                    lambda done: f"Settings request {done['id']}: **pending** before, **withdrawn** now.",
+                )
+        return
+    name = f"settings-decide-{request.id}"
+    with st.form(name, border=True):
+        reason = st.text_area(
+            "Reason", key=f"{name}-reason", height=80, max_chars=2000, placeholder="One sentence; it stays in the audit."
+        )
+        with st.container(horizontal=True):
+            approve = st.form_submit_button("Approve", type="primary", icon=":material/check:")
+            reject = st.form_submit_button("Reject", icon=":material/close:")
+    if approve or reject:
+        decision = "approved" if approve else "rejected"
+        after = "The new values hold from now on." if approve else "Everything stays as it was."
+        act.perform(
+            f"{name}-{decision}",
+            lambda key: proposals.decide(context.home, context.actor, request.id, decision, reason=reason, key=key, now=context.now),
+            lambda done: f"Settings request {done['id']}: **pending** before, **{done['state']}** now. {after}",
+        )

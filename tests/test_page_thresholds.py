@@ -1,0 +1,114 @@
+"""Gates and thresholds on Settings and Approvals through the real frame: proposed, decided, in force, and shown with their source."""
+
+from datetime import timedelta
+
+import pytest
+
+from core.acts import Actor
+from core.projects import limits, proposals
+from core.times import utc_now
+
+HEART = "heart_disease"
+SCIENTIST = Actor("scientist")
+FLOOR = "Accuracy in use"
+
+
+def texts(test):
+    return "\n".join([m.value for m in test.markdown] + [c.value for c in test.caption] + [s.value for s in test.success])
+
+
+def button(test, label):
+    return next(b for b in test.button if b.label == label)
+
+
+def values(test):
+    return {r["What"]: r for d in test.dataframe if "Source" in d.value.columns for r in d.value.to_dict("records")}
+
+
+def propose(test, reason="We learned more", **wanted):
+    test.multiselect[0].set_value(list(wanted)).run()
+    for name, value in wanted.items():
+        next(n for n in test.number_input if n.label.startswith(limits.SETTINGS[name].title)).set_value(value)
+    test.text_area[0].input(reason)
+    return button(test, "Ask for approval").click().run()
+
+
+def ask(home, **changes):
+    return proposals.propose(home, SCIENTIST, HEART, changes, reason="*We* learned", now=utc_now())["id"]
+
+
+def test_a_change_is_proposed_decided_and_shown_with_its_source(demo_home, open_page):
+    test = propose(open_page(demo_home, "settings", "scientist", tab="thresholds"), accuracy_floor=0.8)
+    assert "Request 1 waits for a DRH manager; nothing has changed yet" in texts(test)
+    assert values(test)[FLOOR]["Value"] == "at least 0.7"
+    page = open_page(demo_home, "approvals", "director")
+    assert page.tabs[0].label == "Waiting (1)"
+    assert page.dataframe[0].value.to_dict("records") == [{"What": FLOOR, "Before": "at least 0.7", "After": "at least 0.8"}]
+    page.text_area[0].input("Agreed")
+    button(page, "Approve").click().run()
+    assert "Settings request 1: **pending** before, **approved** now. The new values hold from now on." in texts(page)
+    assert limits.get_limits(demo_home, HEART).thresholds.accuracy_floor == 0.8
+    row = values(open_page(demo_home, "settings", "developer", tab="thresholds"))[FLOOR]
+    assert (row["Value"], row["Source"]) == ("at least 0.8", "request 1, approved by director; before: at least 0.7")
+    assert row["Changed"]
+
+
+def test_several_values_and_a_gate_that_asks_for_nothing_are_one_request(demo_home, open_page):
+    test = open_page(demo_home, "settings", "devops", tab="thresholds")
+    test.multiselect[0].set_value(["production", "retrain_days"]).run()
+    next(n for n in test.number_input if n.label.startswith("A retraining")).set_value(14)
+    test.checkbox[0].check()
+    test.text_area[0].input("Too strict")
+    button(test, "Ask for approval").click().run()
+    assert proposals.get_request(demo_home, 1).changes == {
+        "production": {"from": 0.8, "to": None}, "retrain_days": {"from": 30, "to": 14},
+    }  # fmt: skip
+
+
+def test_an_impossible_value_is_refused_in_a_sentence_and_nothing_is_asked(demo_home, open_page):
+    test = propose(open_page(demo_home, "settings", "scientist", tab="thresholds"), drift_warning=0.9)
+    assert "must stay below drift" in test.error[0].value.replace("\\", "")
+    assert proposals.list_requests(demo_home) == []
+
+
+@pytest.mark.parametrize("name", ["director", "developer", "admin"])
+def test_who_may_not_propose_reads_who_may(demo_home, open_page, name):
+    test = open_page(demo_home, "settings", name, tab="thresholds")
+    assert not test.multiselect
+    assert "Proposing a change is for Data scientist and DevOps" in test.info[0].value
+
+
+def test_a_waiting_request_is_on_home_and_in_the_badge_of_who_decides(demo_home, open_page):
+    ask(demo_home, accuracy_floor=0.8)
+    home = texts(open_page(demo_home, "home", "director")).replace("\\", "")
+    assert "scientist asks to change a gate or threshold of heart_disease." in home
+    assert "Nothing waits for you" not in home
+    mine = texts(open_page(demo_home, "home", "scientist")).replace("\\", "")
+    assert "Your request to change a gate or threshold of heart_disease waits for a decision." in mine
+
+
+def test_a_link_opens_one_request_whatever_its_state(demo_home, open_page):
+    number = ask(demo_home, accuracy_floor=0.8)
+    proposals.decide(demo_home, Actor("director"), number, "rejected", reason="Not <now>")
+    test = open_page(demo_home, "approvals", "developer", settings=str(number))
+    assert "**director** rejected it" in texts(test)
+    assert r"“Not \<now\>”" in texts(test)
+    assert not any(b.label == "Approve" for b in test.button)
+    wrong = open_page(demo_home, "approvals", "developer", settings="../1")
+    assert "is no request" in wrong.warning[0].value
+
+
+def test_who_asked_may_withdraw_and_does_not_decide(demo_home, open_page):
+    number = ask(demo_home, accuracy_floor=0.8)
+    test = open_page(demo_home, "approvals", "scientist")
+    assert not any(b.label == "Approve" for b in test.button)
+    button(test, "Withdraw").click().run()
+    assert proposals.get_request(demo_home, number).state == "withdrawn"
+    assert test.tabs[2].label == "Decided and expired (1)"
+
+
+def test_an_expired_request_is_among_those_that_are_over(demo_home, open_page):
+    proposals.propose(demo_home, SCIENTIST, HEART, {"drift": 0.8}, reason="Old", now=utc_now() - timedelta(hours=25))
+    test = open_page(demo_home, "approvals", "director")
+    assert [t.label for t in test.tabs] == ["Waiting (0)", "To deploy (0)", "Decided and expired (1)"]
+    assert next(d.value for d in test.dataframe if "Outcome" in d.value.columns)["Outcome"].tolist() == ["expired"]
