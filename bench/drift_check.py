@@ -199,8 +199,13 @@ def main() -> None:
     if args.step:
         print(json.dumps(STEPS[args.step](args.folder)))
         return
+    if args.folder:
+        prepare(args.folder, args.rows, args.columns, args.reference_rows)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder), args.rows, args.columns, args.reference_rows)
+        # in a process of its own: a child's peak begins with the memory of the process that started it
+        sizes = ["--rows", args.rows, "--columns", args.columns, "--reference-rows", args.reference_rows]
+        subprocess.run([sys.executable, "-m", "bench.drift_check", "--folder", folder, *map(str, sizes)], check=True, cwd=ROOT)
         print(f"{args.rows:,} logged rows x {args.columns} columns against {args.reference_rows:,} of the reference")
         peer = None if args.skip_evidently else run("evidently", Path(folder))
         raw, hours = run("raw", Path(folder)), run("hours", Path(folder))
