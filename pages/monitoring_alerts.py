@@ -7,14 +7,16 @@ from typing import Any
 
 import streamlit as st
 
-from core.monitoring import alerts
+from core.monitoring import alerts, checks
 from core.monitoring.alerts import Alert
+from core.monitoring.findings import STATES
 from core.roles import who_may
 from pages import parts, sending
 from pages.session import PageContext
 
 PERMISSION = "acknowledge_alert"
 SHOWN = 4  # open ones that are not folded away
+SIGNS = {"ok": "● OK", "warning": "▲ Look", "critical": "◆ Act", "unknown": "✕ Unknown"}
 CLOSED = 20  # resolved ones that are listed
 
 
@@ -34,6 +36,7 @@ def show(context: PageContext, project: str) -> None:
         with st.expander(f"{len(ordered) - SHOWN} more"):
             for alert in ordered[SHOWN:]:
                 _show_alert(context, alert)
+    _show_watched(context, project)
     _show_closed(context, project)
 
 
@@ -78,6 +81,25 @@ def _perform(do: Callable[[str], dict[str, Any]], form: str, sentence: str) -> N
         do(sending.request_key("alerts", form))
         sending.note_sent("alerts", parts.plain(sentence))
         st.rerun()
+
+
+def _show_watched(context: PageContext, project: str) -> None:
+    """Every check with its last answer: what is well and what is unknown, too."""
+    watched = [(group, finding) for group in checks.find_last(context.home, project) for finding in group.findings]
+    if not watched:
+        st.caption("The clock has checked nothing yet; it looks every minute while the console runs.")
+        return
+    states = [finding.state for _, finding in watched]
+    told = ", ".join(f"{states.count(s)} {parts.find_status(s).word.lower()}" for s in ("critical", "warning", "unknown", "ok") if s in states)
+    with st.expander(f"What is watched: {len(watched)} checks ({told})"):
+        rows = [
+            {
+                "Check": f"{f.title}, {f.subject}" if f.subject else f.title, "State": SIGNS.get(f.state, f.state), "Found": f.sentence,
+                "Limit": "" if f.threshold is None else _amount(f.threshold, f.unit), "Looked at": parts.local_time(group.at),
+            }
+            for group, f in sorted(watched, key=lambda w: -STATES.index(w[1].state))
+        ]  # fmt: skip
+        st.dataframe(rows, hide_index=True, key="watched", column_config={"Found": st.column_config.TextColumn(width="large")})
 
 
 def _show_closed(context: PageContext, project: str) -> None:

@@ -1,6 +1,6 @@
 """What Prometheus reads: parsed back with its own parser, counted from what was recorded."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -10,8 +10,10 @@ from core.acts import Actor
 from core.drift import checks
 from core.drift.checks import Period
 from core.monitoring import alerts, exposition, observations, traffic
+from core.monitoring import checks as watching
 from core.monitoring.traffic import Request
 from core.scoring import predict
+from core.times import utc_now
 
 NOON = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 HEART = "heart_disease"
@@ -81,6 +83,22 @@ def test_the_live_model_its_predictions_and_its_drift_are_series(trained_home):
     assert seen["greenlight_drift_score", *labels(project=HEART)] == pytest.approx(check.overall)
     scores = {dict(key[1:])["column"]: v for key, v in seen.items() if key[0] == "greenlight_drift_column_score"}
     assert scores == pytest.approx({c.name: c.score for c in check.result.columns if c.score is not None})
+
+
+def test_drift_is_what_was_measured_last_by_a_person_or_by_the_clock(trained_home):
+    frame = pd.read_csv(trained_home.root / "samples" / HEART / "heart_hungary.csv")
+    predict.predict_rows(trained_home, Actor("scientist"), HEART, frame.to_dict("records"), source="test")
+    now = utc_now()
+    watching.watch(trained_home, HEART, now=now)
+    seen = scrape(trained_home)
+    assert seen["greenlight_drift_checked_timestamp_seconds", *labels(project=HEART)] == pytest.approx(now.timestamp(), abs=0.002)
+    found = next(f for w in watching.find_last(trained_home, HEART) for f in w.findings if f.kind == "drift")
+    assert seen["greenlight_drift_score", *labels(project=HEART)] == pytest.approx(found.detail["overall"])
+    assert seen["greenlight_drift_column_score", *labels(project=HEART, column="chol")] == pytest.approx(found.detail["scores"]["chol"][0])
+    later = now + timedelta(hours=1)
+    checks.run_check(trained_home, Actor("scientist"), HEART, current=Period(), evidently=False, now=later)
+    again = scrape(trained_home)
+    assert again["greenlight_drift_checked_timestamp_seconds", *labels(project=HEART)] == pytest.approx(later.timestamp(), abs=0.002)
 
 
 def test_every_posted_metric_is_a_series(demo_home):

@@ -9,7 +9,7 @@ from playwright.sync_api import sync_playwright
 
 from core import audit
 from core.acts import Actor
-from core.monitoring import alerts, observations, quality, stats, traffic
+from core.monitoring import alerts, checks, observations, quality, stats, traffic
 from core.monitoring.traffic import Request
 from core.scoring import labels, predict
 from core.times import utc_now
@@ -175,6 +175,16 @@ def test_who_may_not_acknowledge_sees_the_alert_and_who_may(trained_home, open_p
 def test_the_health_line_names_what_is_ill(trained_home, open_page):
     assert "parts are well" in texts(open_page(trained_home, "monitoring"))
     assert "not known: scheduler" in texts(open_page(trained_home, "monitoring"))
+
+
+def test_every_check_is_listed_with_its_last_answer_the_unknown_ones_too(labelled, open_page):
+    assert "The clock has checked nothing yet" in texts(open_page(labelled, "monitoring"))
+    found = checks.watch(labelled, HEART, now=utc_now())
+    test = open_page(labelled, "monitoring")
+    shown = next(d.value for d in test.dataframe if "Looked at" in d.value.columns)
+    assert len(shown) == len(found)
+    assert sorted(shown["Found"]) == sorted(f.sentence for f in found)
+    assert list(shown["State"].unique()) == [s for s in ("◆ Act", "▲ Look", "✕ Unknown", "● OK") if s in set(shown["State"])]
 
 
 def test_windows_of_other_projects_do_not_mix(trained_home, open_page):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -18,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from core.drift import checks as drift_checks
 from core.home import Home
 from core.monitoring import alerts, histogram
+from core.monitoring import checks as watching
 from core.monitoring.stats import STAGES
 from core.projects.projects import list_projects
 from core.times import parse
@@ -97,24 +99,37 @@ def _collect_traffic(home: Home) -> Iterator[Metric]:
 
 def _collect_models(home: Home) -> Iterator[Metric]:
     info = GaugeMetricFamily("greenlight_model_info", "The version that is live.", labels=["project", "version"])
-    overall = GaugeMetricFamily("greenlight_drift_score", "Overall drift of the last check of what was predicted, 0..1.", labels=["project"])
-    columns = GaugeMetricFamily("greenlight_drift_column_score", "Drift of one column in the last check, 0..1.", labels=["project", "column"])
-    checked = GaugeMetricFamily("greenlight_drift_checked_timestamp_seconds", "When drift was checked last.", labels=["project"])
+    overall = GaugeMetricFamily("greenlight_drift_score", "Overall drift of what was predicted lately, 0..1.", labels=["project"])
+    columns = GaugeMetricFamily("greenlight_drift_column_score", "Drift of one column, 0..1.", labels=["project", "column"])
+    checked = GaugeMetricFamily("greenlight_drift_checked_timestamp_seconds", "When drift was measured last.", labels=["project"])
     for project in list_projects(home):
         live = versions_store.find_live(reading(home.db), project.name)
         if live is None:
             continue
         info.add_metric([project.name, live["version"]], 1)
-        check = drift_checks.find_latest(home, project.name, live["id"], kind="log")
-        if check is None:
+        drift = _find_drift(home, project.name, live)
+        if drift is None:
             continue  # unknown is no sample, never 0
-        checked.add_metric([project.name], parse(check.at).timestamp())
-        if check.overall is not None:
-            overall.add_metric([project.name], check.overall)
-        for column in check.result.columns:
-            if column.score is not None:
-                columns.add_metric([project.name, column.name], column.score)
+        at, score, scores = drift
+        checked.add_metric([project.name], parse(at).timestamp())
+        if score is not None:
+            overall.add_metric([project.name], score)
+        for column, of_column in scores.items():
+            if of_column is not None:
+                columns.add_metric([project.name, column], of_column)
     yield from (info, overall, columns, checked)
+
+
+def _find_drift(home: Home, project: str, live: dict[str, Any]) -> tuple[str, float | None, dict[str, float | None]] | None:
+    """When the live version's drift was measured last (by the clock or by a person), overall, and by column."""
+    by_person = drift_checks.find_latest(home, project, live["id"], kind="log")
+    by_clock = next((w for w in watching.find_last(home, project) if w.kind == "drift" and w.findings), None)
+    found = by_clock.findings[0] if by_clock else None
+    if by_clock and found and found.value is not None and found.version == live["version"] and (not by_person or by_person.at < by_clock.at):
+        return by_clock.at, found.detail["overall"], {name: score for name, (score, *_) in found.detail["scores"].items()}
+    if by_person is None:
+        return None
+    return by_person.at, by_person.overall, {c.name: c.score for c in by_person.result.columns}
 
 
 def _collect_alerts(home: Home) -> Iterator[Metric]:
