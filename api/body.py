@@ -128,8 +128,11 @@ def describe(error: ValidationError) -> Problem:
 
 def _trouble(error: Any) -> Trouble:
     kind, place, context = error["type"], list(error["loc"]), error.get("ctx", {})
-    words, cure = _WORDS.get(kind, (error["msg"][:1].lower() + error["msg"][1:], ""))
-    message = words.format(**context)
+    if kind in _WORDS:
+        words, cure = _WORDS[kind]
+        message = words.format(**context)
+    else:
+        message, cure = f"is not possible: {error['msg'][:1].lower()}{error['msg'][1:200]}", ""
     given = error.get("input")
     if kind in _SHOWN and isinstance(given, (str, int, float)):
         message = f"{message}: {json.dumps(given)[:60]}"
@@ -154,6 +157,9 @@ _WORDS = {
     "string_type": ("is not text", "Send text."),
     "list_type": ("is not a list", "Send a list."),
     "dict_type": ("is not an object", "Send an object with names and values."),
+    "string_pattern_mismatch": ("does not look like {pattern}", "Write it so."),
+    "string_too_short": ("is too short", "Send more letters."),
+    "string_too_long": ("is too long", "Send fewer letters."),
     "too_short": ("has {actual_length} entries, at least {min_length} needed", "Send more."),
     "too_long": ("has {actual_length} entries, at most {max_length} are possible", "Send them in several requests."),
 }

@@ -4,7 +4,6 @@ import json
 import sqlite3
 
 import pytest
-from tests.api_client import HEART, check_problem, make_client, make_key
 
 from api import body as api_body
 from core import deployment
@@ -14,6 +13,7 @@ from core.projects.projects import get_definition
 from core.scoring import journal, log
 from core.scoring.predict import predict_rows
 from core.times import utc_now
+from tests.api_client import HEART, check_problem, make_client, make_key
 
 PREDICT = HEART + "/predict"
 
