@@ -23,7 +23,7 @@ home = settings.open_home()
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
-    logs.keep_logs(home)
+    logs.keep_logs(home, settings.log_level)
     if accounts.needs_first_start(home):
         code = accounts.first_start_code(home)
         print(f"\n  First start: open the console and make the first account with the code  {code}\n", flush=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from core import audit, roles
+from core import audit, logs, roles
 from core.errors import GreenlightError, Refused
 from core.home import Home
 from core.times import stamp, utc_now
@@ -33,6 +34,16 @@ _ALSO_WHEN_ARCHIVED = frozenset(
     {"archive_project", "restore_project", "export_dataset", "train", "cancel_job", "withdraw_request", "reject_release", "undeploy",
      "withdraw_settings", "reject_settings"}
 )
+
+
+# Which logger tells of an act; of those that are not named here, app does.
+_TOLD_BY = {
+    "mlops": {"register", "request_release", "approve_release", "reject_release", "withdraw_request", "request_expired", "deploy",
+              "undeploy", "rollback", "propose_settings", "approve_settings", "reject_settings", "withdraw_settings"},
+    "monitoring": {"raise_alert", "settle_alert", "acknowledge_alert", "resolve_alert", "take_message", "check_drift"},
+    "model_training": {"start_training", "train"},
+    "retraining": {"check_retraining"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,7 +121,7 @@ def perform(
         "before": None, "after": None, "correlation_id": correlation_id or secrets.token_hex(8),
     }
     try:
-        with writing(home.db) as db:
+        with logs.bound(correlation_id=event["correlation_id"], user=actor.name, project=project), writing(home.db) as db:
             account = accounts_store.find_account(db, actor.name)
             event["role"] = account["role"] if account else ""
             if account is None or not account["active"]:
@@ -136,8 +147,10 @@ def perform(
         with writing(home.db) as db:
             seq, digest = audit.append(db, audit.Event(outcome="refused" if refused else "failed", **event))
         audit.note_head(home, seq, digest)
+        _tell(event, "refused" if refused else "failed", None if refused else error)
         raise
     audit.note_head(home, seq, digest)
+    _tell(event, "done")
     return done.result
 
 
@@ -148,17 +161,39 @@ def unattended(home: Home, now: datetime) -> Iterator[tuple[Database, Callable[.
     Yields the open transaction and a function that appends an audit event to it (keywords of Event).
     """
     last: tuple[int, str] | None = None
+    told: list[dict[str, Any]] = []
 
     def note(db: Database, **event: Any) -> None:
         nonlocal last
         blank = {f.name: "" for f in fields(audit.Event)}
         known = {**blank, "at": stamp(now), "outcome": "done", "before": None, "after": None, "correlation_id": secrets.token_hex(8)}
-        last = audit.append(db, audit.Event(**{**known, **event}))
+        told.append({**known, **event})
+        last = audit.append(db, audit.Event(**told[-1]))
 
     with writing(home.db) as db:
         yield db, partial(note, db)
     if last is not None:
         audit.note_head(home, *last)
+    for event in told:
+        _tell(event, event["outcome"])
+
+
+def _tell(event: dict[str, Any], outcome: str, error: Exception | None = None) -> None:
+    """One line of the log for one event of the audit."""
+    after = event["after"] if isinstance(event["after"], dict) else {}
+    version = after.get("version")
+    words = [event["action"].replace("_", " "), outcome, *([event["subject"]] if event["subject"] else [])]
+    by = next((logger for logger, actions in _TOLD_BY.items() if event["action"] in actions), "app")
+    said = event["error"] if error is None else type(error).__name__
+    with logs.bound(
+        correlation_id=event["correlation_id"], user=event["actor"], project=event["project"],
+        version=version if isinstance(version, str) else "",
+    ):  # fmt: skip
+        logging.getLogger(f"{logs.ROOT}.{by}").log(
+            {"done": logging.INFO, "refused": logging.WARNING}.get(outcome, logging.ERROR),
+            ": ".join([" ".join(words[:2]), *words[2:], *([said] if said else [])]), exc_info=error,
+            extra={"facts": {k: event[k] for k in ("action", "trigger", "via") if event[k]}},
+        )
 
 
 def _check_not_archived(db: Database, project: str) -> None:

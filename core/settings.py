@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     hosts: str = ""  # extra host names that the console may be reached by, separated by commas
     secure_cookies: bool = False
     workers: int = 0  # worker processes of one training job; 0 = one per core
+    log_level: str = "info"  # for all loggers, or "info,monitoring=debug"
 
     @classmethod
     def from_environment(cls) -> Settings:

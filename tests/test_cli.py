@@ -69,12 +69,14 @@ def test_every_promised_command_is_there():
     assert {
         "demo", "train", "register", "versions", "compare", "evaluate", "request", "approve", "reject", "withdraw",
         "deploy", "rollback", "undeploy", "predict", "feedback", "drift", "monitor", "retrain", "export", "export-log", "jobs", "project",
-        "audit", "user", "key",
+        "audit", "user", "key", "health", "checks", "alerts", "alert", "limits",
     } <= set(tree)  # fmt: skip
     assert set(tree["project"].commands) == {"create", "list", "archive", "restore"}
     assert set(tree["audit"].commands) == {"verify", "export", "list"}
     assert set(tree["user"].commands) == {"add", "list", "role", "close", "reopen", "reset"}
     assert set(tree["key"].commands) == {"add", "list", "revoke"}
+    assert set(tree["alert"].commands) == {"acknowledge", "resolve"}
+    assert set(tree["limits"].commands) == {"show", "propose", "approve", "reject", "withdraw"}
 
 
 def test_an_act_without_an_account_is_wrong_usage_that_names_the_accounts(command, demo_home):
@@ -151,7 +153,7 @@ def test_an_unexpected_error_is_one_sentence_and_its_trace_is_in_the_log(command
         code, out, err = command(demo_home, "audit", "verify")
         assert (code, out) == (1, "")
         assert "ZeroDivisionError" in one_line(err)
-        (log,) = demo_home.logs.glob("cli_*.log")
+        (log,) = demo_home.logs.glob("app_*.log")
         assert "division by zero" in json.loads(log.read_text().splitlines()[-1])["trace"]
         monkeypatch.setenv("GREENLIGHT_TRACE", "1")
         assert "Traceback" in command(demo_home, "audit", "verify")[2]

@@ -9,7 +9,7 @@ import traceback
 
 import typer
 
-from core.cli import accounts, audit, console, drift, keys, monitoring, projects, registry, release, scoring, training
+from core.cli import accounts, audit, console, drift, keys, monitoring, projects, registry, release, scoring, training, watching
 from core.errors import GreenlightError
 
 app = typer.Typer(
@@ -21,12 +21,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (projects, training, registry, release, scoring, drift, monitoring):
+for part in (projects, training, registry, release, scoring, drift, monitoring, watching):
     app.add_typer(part.commands)
 app.add_typer(projects.project_commands, name="project")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(accounts.commands, name="user")
 app.add_typer(keys.commands, name="key")
+app.add_typer(watching.alert_commands, name="alert")
+app.add_typer(watching.limits_commands, name="limits")
 
 
 def main(arguments: list[str]) -> int:
@@ -70,11 +72,5 @@ def _keep_trace() -> str:
     home = console.opened_home()
     if home is None:
         return ""
-    from core.logs import keep_logs
-
-    try:
-        keep_logs(home, "cli")
-        logging.getLogger("greenlight.cli").exception("a command failed")
-    except OSError:  # the disk may be what failed in the first place
-        return ""
-    return f"; its trace is in the cli log in {home.logs}"
+    logging.getLogger("greenlight.cli").exception("a command failed")
+    return f"; its trace is in the app log in {home.logs}"

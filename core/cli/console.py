@@ -32,9 +32,12 @@ _opened: list[Home] = []
 
 def open_home() -> Home:
     """The installation that the environment names, its databases at the present schema."""
+    from core.logs import keep_logs
     from core.settings import Settings
 
-    home = Settings.from_environment().open_home()
+    settings = Settings.from_environment()
+    home = settings.open_home()
+    keep_logs(home, settings.log_level)
     _opened.append(home)
     return home
 

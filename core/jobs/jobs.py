@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from core import acts
+from core import acts, logs
 from core.acts import Actor, Done, Tx
 from core.errors import NotFound, Refused
 from core.home import Home
@@ -21,6 +22,7 @@ DEAD_AFTER = timedelta(seconds=30)  # a worker beats every second; this long wit
 
 # Which row of the role table governs each kind of job.
 PERMISSIONS = {"train": "train", "score": "predict", "drift": "analyse_drift"}
+TOLD_BY = {"train": "model_training", "drift": "monitoring"}  # which logger tells of a job's begin and end; else app
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,13 @@ def note_dead(home: Home, *, now: datetime | None = None) -> list[int]:
             if row and row["state"] == "running" and _is_silent(row, now):
                 store.finish(db, job_id, state="interrupted", at=stamp(now), error=_silent(row["kind"]))
                 ended.append(job_id)
+                _tell_interrupted(row, "its worker stopped answering")
     return ended
+
+
+def _tell_interrupted(row: dict[str, Any], why: str) -> None:
+    with logs.bound(correlation_id=row["correlation_id"], user=row["created_by"], project=row["project"]):
+        logging.getLogger(f"{logs.ROOT}.{TOLD_BY.get(row['kind'], 'app')}").error("job %s (%s) interrupted: %s", row["id"], row["kind"], why)
 
 
 def _silent(kind: str) -> str:
@@ -153,10 +161,12 @@ def note_exit(home: Home, job_id: int, code: int, *, now: datetime | None = None
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     with writing(home.db) as db:
         row = store.find_job(db, job_id)
-        store.finish(
+        ended = store.finish(
             db, job_id, state="interrupted", at=stamp(now or utc_now()),
             error=f"The worker process ended unexpectedly ({how}); {_left(row['kind'] if row else '')}",
         )
+    if ended and row is not None:
+        _tell_interrupted(row, f"its worker ended with {how}")
 
 
 def stop_worker(pid: int) -> None:

@@ -12,10 +12,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core import logs
 from core.errors import Cancelled, GreenlightError
 from core.home import Home
 from core.jobs import jobs
@@ -72,12 +74,23 @@ def start_process(home: Home, job_id: int) -> subprocess.Popen[bytes]:
 
 def run(home: Home, job_id: int) -> int:
     """Run one job to its end in this process; returns the exit code."""
+    row = store.find_job(reading(home.db), job_id)
+    if row is None:
+        return 2
+    with logs.bound(correlation_id=row["correlation_id"], user=row["created_by"], project=row["project"]):
+        return _run(home, job_id)
+
+
+def _run(home: Home, job_id: int) -> int:
     with writing(home.db) as db:
         row = store.find_job(db, job_id)
         if row is None or row["state"] in store.FINISHED:
             return 2
         store.mark_running(db, job_id, pid=os.getpid(), at=stamp(utc_now()))
     context = JobContext(home, jobs.get_job(home, job_id))
+    teller = logging.getLogger(f"{logs.ROOT}.{jobs.TOLD_BY.get(context.job.kind, 'app')}")
+    teller.info("job %s (%s) began", job_id, context.job.kind)
+    began = time.monotonic()
     stopped = threading.Event()
     beating = threading.Thread(target=_beat, args=(context, stopped), name="heartbeat", daemon=True)
     beating.start()
@@ -100,6 +113,12 @@ def run(home: Home, job_id: int) -> int:
     with writing(home.db) as db:
         store.beat(db, job_id, at=stamp(utc_now()), done=last["done"], total=last["total"], note=last["note"], seconds_left=None)
         store.finish(db, job_id, state=state, at=stamp(utc_now()), outcome=outcome, error=error)
+    seconds = round(time.monotonic() - began, 1)
+    level = {"done": logging.INFO, "cancelled": logging.WARNING}.get(state, logging.ERROR)
+    teller.log(
+        level, "job %s (%s) %s after %s s%s", job_id, context.job.kind, state, seconds, f": {error}" if error else "",
+        extra={"facts": {"job": job_id, "kind": context.job.kind, "state": state, "seconds": seconds}},
+    )
     return 0 if state == "done" else 1
 
 
@@ -135,7 +154,10 @@ def wait_for(home: Home, job_id: int, process: subprocess.Popen[bytes], *, on_pr
 
 def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    from core.settings import Settings
+
     home = Home(Path(arguments[0]), Path(arguments[1]))
+    logs.keep_logs(home, Settings.from_environment().log_level)
     return run(home, int(arguments[2]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from storage import runs as store
 
 if TYPE_CHECKING:
     from core.jobs.worker import JobContext
+
+log = logging.getLogger("greenlight.model_training")
 
 
 def run(context: JobContext) -> dict[str, Any]:
@@ -56,6 +59,11 @@ def run(context: JobContext) -> dict[str, Any]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)  # half a run is no run
         raise
+    for result in sweep.results:
+        if result.error:
+            log.warning("candidate %s of job %s failed: %s", result.candidate, job.id, result.error)
+        else:
+            log.info("candidate %s of job %s is trained", result.candidate, job.id)
     choice = choose(sweep, definition)
     baseline = next((r for r in sweep.results if r.candidate == "dummy"), None)
 
