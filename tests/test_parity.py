@@ -159,3 +159,13 @@ def test_a_deployment_leaves_a_warm_scorer_and_a_sentence_for_the_card(trained_h
     sentence = parity.describe(trained_home, version.sha256, version.threshold)
     assert "20 trees through treelite" in sentence
     assert "every label is the same" in sentence
+
+
+def test_the_card_says_what_answers(trained_home, open_page):
+    card = open_page(trained_home, "registry")
+    lineage = next(m.value for m in card.markdown if "| Answers |" in m.value)
+    assert "A compiled scorer answers: preprocessing as arrays, logistic regression of scikit-learn" in lineage.replace("\\", "")
+    row = next(c for c in runs.list_candidates(trained_home, 1) if c.name == "random_forest")
+    versions.register(trained_home, Actor("scientist"), row.id, version="1.1.0")
+    card = open_page(trained_home, "registry", version="1.1.0")
+    assert any("| Answers | Not known yet" in m.value for m in card.markdown)

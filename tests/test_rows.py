@@ -284,3 +284,34 @@ def test_what_a_reader_remembers_is_bounded_and_forgotten_without_harm(monkeypat
         assert len(reader._headers) <= 2
         assert all(len(c.known) <= 3 for c in reader._columns)
     assert reader.read([usual]) == wanted
+
+
+def test_while_versions_are_switched_each_answer_is_wholly_of_the_version_that_it_names(approved):
+    deployment.deploy(approved, Actor("devops"), PROJECT, "1.1.0")
+    wanted = {v: ask(approved, [ROW], version=v).predictions[0]["score"] for v in ("1.0.0", "1.1.0")}
+    assert wanted["1.0.0"] != wanted["1.1.0"]
+    found, errors, done = [], [], threading.Event()
+
+    def work():
+        try:
+            while not done.is_set():
+                answer = ask(approved, [ROW])
+                found.append((answer.version, answer.predictions[0]["score"]))
+        except Exception as error:
+            errors.append(error)
+        finally:
+            close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number_of_switch in range(6):
+        to = ("1.0.0", "1.1.0")[number_of_switch % 2]
+        deployment.rollback(approved, Actor("devops"), PROJECT, to=to)
+        assert ask(approved, [ROW]).version == to
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert set(found) <= set(wanted.items())
+    assert {version for version, _ in found} == {"1.0.0", "1.1.0"}
