@@ -77,6 +77,8 @@ def test_every_promised_command_is_there():
     assert set(tree["key"].commands) == {"add", "list", "revoke"}
     assert set(tree["alert"].commands) == {"acknowledge", "resolve"}
     assert set(tree["limits"].commands) == {"show", "propose", "approve", "reject", "withdraw"}
+    assert set(tree["alert"].commands) == {"acknowledge", "resolve"}
+    assert set(tree["limits"].commands) == {"show", "propose", "approve", "reject", "withdraw"}
 
 
 def test_an_act_without_an_account_is_wrong_usage_that_names_the_accounts(command, demo_home):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core import accounts, approvals, audit, audit_export, deployment, keys, roles
+from core import accounts, approvals, audit, audit_export, clock, deployment, keys, roles
 from core.acts import Actor
 from core.cli.app import main
 from core.datasets import source, versions
@@ -19,7 +19,7 @@ from core.drift import checks
 from core.errors import GreenlightError, Refused
 from core.home import Home
 from core.jobs import jobs
-from core.monitoring import alerts
+from core.monitoring import alerts, webhooks
 from core.projects import creation, projects, proposals, samples
 from core.registry import versions as registry
 from core.scoring import files, labels, log, predict, tables
@@ -144,6 +144,8 @@ ACTS = (
         lambda h, a: accounts.revoke_sessions(h, a, "spare")),
     Act("core.accounts.reset_code", "give_reset_code", "manage_accounts", lambda h, a: accounts.reset_code(h, a, "spare"),
         by_hand="user reset spare"),
+    Act("core.clock.note_check", "check_retraining", "check_retraining", lambda h, a: clock.note_check(h, a, PROJECT)),
+    Act("core.monitoring.webhooks.show_secret", "show_webhook_secret", "manage_keys", lambda h, a: webhooks.show_secret(h, a)),
     Act("core.keys.add_key", "add_key", "manage_keys", lambda h, a: keys.add_key(h, a, "partner", ["predict"]),
         by_hand="key add partner --scopes predict"),
     Act("core.keys.revoke_key", "revoke_key", "manage_keys", lambda h, a: keys.revoke_key(h, a, keys.list_keys(h)[0].id),
@@ -242,7 +244,7 @@ WRITES = {
 UNATTENDED = {
     "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
     "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
-    "core.projects.proposals.note_expired",
+    "core.projects.proposals.note_expired", "core.monitoring.webhooks._take_once",
 }  # fmt: skip
 # One private function behind several entries of the table.
 BEHIND = {
