@@ -74,9 +74,7 @@ def test_every_promised_command_is_there():
     assert set(tree["project"].commands) == {"create", "list", "archive", "restore"}
     assert set(tree["audit"].commands) == {"verify", "export", "list"}
     assert set(tree["user"].commands) == {"add", "list", "role", "close", "reopen", "reset"}
-    assert set(tree["key"].commands) == {"add", "list", "revoke"}
-    assert set(tree["alert"].commands) == {"acknowledge", "resolve"}
-    assert set(tree["limits"].commands) == {"show", "propose", "approve", "reject", "withdraw"}
+    assert set(tree["key"].commands) == {"add", "list", "revoke", "webhook"}
     assert set(tree["alert"].commands) == {"acknowledge", "resolve"}
     assert set(tree["limits"].commands) == {"show", "propose", "approve", "reject", "withdraw"}
 

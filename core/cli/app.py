@@ -29,8 +29,6 @@ app.add_typer(accounts.commands, name="user")
 app.add_typer(keys.commands, name="key")
 app.add_typer(watching.alert_commands, name="alert")
 app.add_typer(watching.limits_commands, name="limits")
-app.add_typer(watching.alert_commands, name="alert")
-app.add_typer(watching.limits_commands, name="limits")
 
 
 def main(arguments: list[str]) -> int:
