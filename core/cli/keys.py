@@ -73,6 +73,21 @@ def list_(as_json: Json = False) -> None:
 
 
 @commands.command()
+def webhook(reason: Reason = "", as_name: As = "", as_json: Json = False) -> None:
+    """Show the secret with which other systems sign the alerts that they send here."""
+    from core.monitoring import webhooks
+
+    home = console.open_home()
+    secret = webhooks.show_secret(home, console.actor(home, as_name), reason=reason)
+    lines = [
+        f"Secret: {secret}",
+        "Send POST /api/v1/alerts with X-Greenlight-Timestamp (seconds since 1970) and X-Greenlight-Signature: sha256= and the",
+        "hexadecimal HMAC-SHA256 of timestamp, full stop, body.",
+    ]
+    console.answer({"secret": secret}, as_json, lines)
+
+
+@commands.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="As key list shows it.")],
     reason: Reason = "",
