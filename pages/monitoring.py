@@ -117,22 +117,24 @@ def _show_health(context: PageContext, project: str, now: datetime) -> None:
 
 
 def _show_quality(context: PageContext, project: str, span: Span, now: datetime) -> None:
-    since = now - timedelta(minutes=span.minutes)
+    since = stats.floor_to(now - timedelta(minutes=span.minutes), "hour")  # labels are counted by whole hours: no hour twice
+    earlier_since = since - max(timedelta(minutes=span.minutes), timedelta(hours=1))
     current = quality.over_time(context.home, project, since=since, until=now, step="month")
-    before = quality.over_time(context.home, project, since=since - timedelta(minutes=span.minutes), until=since, step="month").whole
+    before = quality.over_time(context.home, project, since=earlier_since, until=since, step="month").whole
     training = _find_training(context, project)
     for place, name in zip(st.columns(len(current.names)), current.names, strict=True):
         metric = current.whole.metrics.get(name) if current.whole else None
         earlier = before.metrics.get(name) if before else None
         with place, st.container(border=True, height="stretch"):
-            _show_metric(name, metric, earlier, current.whole.rows if current.whole else 0, training.get(name), span)
+            _show_metric(name, metric, earlier, current.whole.rows if current.whole else 0, training.get(name))
 
 
-def _show_metric(name: str, metric: Metric | None, before: Metric | None, rows: int, training: Metric | None, span: Span) -> None:
+def _show_metric(name: str, metric: Metric | None, before: Metric | None, rows: int, training: Metric | None) -> None:
     title = quality.TITLES[name]
+    about = f"{_QUALITY_HELP.get(name, '')} Labels are counted by whole hours of the prediction.".strip()
     trained = "" if training is None or training.value is None else f" In training: {training.value:.2f}."
     if metric is None or metric.value is None:
-        st.metric(title, "unknown", help=_QUALITY_HELP.get(name))
+        st.metric(title, "unknown", help=about)
         why = metric.reason if metric is not None and metric.reason else "no label came back for what was predicted then"
         st.caption(f"{parts.plain(why).capitalize()}.{trained}")
         return
@@ -142,7 +144,7 @@ def _show_metric(name: str, metric: Metric | None, before: Metric | None, rows: 
         delta = f"{_signed(change)} against {before.value:.2f}"
         chance = metric.low is not None and metric.high is not None and metric.low <= before.value <= metric.high
         look = _look_of(change, harmful=name in LOWER_IS_BETTER, matters=not chance)
-    st.metric(title, f"{metric.value:.2f}", delta, help=_QUALITY_HELP.get(name), **look)
+    st.metric(title, f"{metric.value:.2f}", delta, help=about, **look)
     interval = "" if metric.low is None else f"95 %: {metric.low:.2f} to {metric.high:.2f}; "
     fixed = "" if metric.baseline is None else f"baseline {metric.baseline:.2f}; "
     st.caption(f"{interval}{fixed}{_count(rows)} labelled.{trained}")

@@ -81,6 +81,25 @@ def test_a_forked_child_records_what_is_its_own(home):
     assert counted(home) == 3
 
 
+def _record_many(home: Home, first: int) -> None:
+    for number in range(first, first + 300):
+        traffic.record(home, ask(number))
+        if number % 50 == 0:
+            traffic.flush(home)
+    traffic.flush(home)
+
+
+def test_several_processes_count_into_the_same_minute_and_nothing_is_lost(home):
+    children = [get_context("fork").Process(target=_record_many, args=(home, 1000 * n)) for n in range(3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0, 0]
+    assert counted(home) == 900
+    assert stats.window(home, "p", 60, now=NOON).latency.n == 900
+
+
 @pytest.mark.parametrize(("ending", "kept"), [("", 5), ("os.kill(os.getpid(), 9)", 3)])
 def test_a_process_that_ends_writes_everything_and_one_that_is_killed_loses_its_last_moments_only(tmp_path, ending, kept):
     home = open_home(tmp_path / "home")
