@@ -13,7 +13,9 @@ LOG = logging.getLogger("greenlight.pages")
 
 # First what the first page draws with; the estimators once the first person has their page.
 AT_ONCE = ("pandas", "plotly.graph_objects", "pages.charts", *(page.module for page in contents.PAGES))
-LATER = ("core.scoring.predict", "core.scoring.chunks", "sklearn.pipeline", "sklearn.compose", "sklearn.ensemble", "sklearn.linear_model")
+LATER = (
+    "core.scoring.predict", "core.scoring.chunks", "core.scoring.compiled", "treelite.gtil", "sklearn.ensemble", "sklearn.linear_model",
+)  # fmt: skip
 LATER_SECONDS = 15.0
 
 

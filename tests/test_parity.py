@@ -137,6 +137,29 @@ def test_a_record_is_believed_by_the_next_process_and_made_anew_when_it_is_gone(
     assert kept_file(trained_home, loaded).exists()
 
 
+@pytest.mark.parametrize("harm", ["gone", "cut short", "overwritten"])
+def test_without_the_run_the_training_rows_are_compared(trained_home, loaded, harm):
+    runs._load_sweep.cache_clear()
+    for path in trained_home.runs.rglob("*"):
+        if path.suffix in (".json", ".npz"):
+            path.unlink() if harm == "gone" else path.write_bytes(path.read_bytes()[:50] if harm == "cut short" else b"{}")
+    known, source = parity.known_rows(trained_home, loaded)
+    assert (len(known), source) == (303, "training rows")
+
+
+def test_a_library_that_is_not_there_is_said_and_the_pipeline_answers(trained_home, loaded, monkeypatch):
+    def fail(pipeline):
+        raise ModuleNotFoundError("No module named 'treelite'")
+
+    kept_file(trained_home, loaded).unlink()
+    scorer.clear_cache()
+    monkeypatch.setattr("core.scoring.compiled.compile_pipeline", fail)
+    found = load_scorer(trained_home, PROJECT)
+    assert found.fast is None
+    assert found.serving == "The pipeline itself answers, because it could not be compiled (ModuleNotFoundError)."
+    assert parity.describe(trained_home, found.sha256, found.threshold) == found.serving
+
+
 def test_without_the_data_the_golden_rows_are_compared(trained_home, loaded):
     for path in trained_home.datasets.rglob("*"):
         if path.is_file():

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from core.errors import GreenlightError
 from core.home import Home
@@ -33,6 +34,9 @@ MOST_ROWS = 20_000  # known rows that are compared
 EDGES_PER_COLUMN = 40  # thresholds of trees lie midway between neighbouring values: so many such places are tried
 FORMAT = 1  # raise it when something is compiled or compared in another way: kept results then no longer count
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "scipy", "treelite", "xgboost-cpu", "xgboost", "lightgbm")
+
+# What files raise that are gone, cut short or overwritten: the comparison then takes other rows, it never stops a deployment.
+_UNREADABLE = (GreenlightError, OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError, BadZipFile)
 
 log = logging.getLogger("greenlight.mlops")
 
@@ -124,13 +128,15 @@ def known_rows(home: Home, scorer: Scorer) -> tuple[pd.DataFrame, str]:
     try:
         version = get_version(home, scorer.project, scorer.version)
         features = datasets.load(home, datasets.get_dataset(home, version.dataset_id), scorer.definition).features
-    except (GreenlightError, OSError):
+    except _UNREADABLE:
         return golden.read_rows(home, scorer), "golden rows"
     try:
         run = runs.get_run(home, runs.get_candidate_row(home, version.candidate_id).run_id)
         features, source = features.iloc[runs.get_sweep(home, run).holdout_rows], "held-out rows"
-    except (GreenlightError, OSError):
+    except _UNREADABLE:
         source = "training rows"
+    if features.empty:
+        return golden.read_rows(home, scorer), "golden rows"
     if len(features) > MOST_ROWS:
         features = features.iloc[:: -(-len(features) // MOST_ROWS)]
     return features.reset_index(drop=True), source
@@ -152,7 +158,7 @@ def compare(scorer: Scorer, fast: Fast, known: pd.DataFrame, source: str) -> Par
             make_scored(call(encoded), fast.classes, scorer.definition, scorer.threshold, len(table))
             for call in (fast.few, fast.many)
         ]
-    except (GreenlightError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+    except _UNREADABLE as error:
         log.warning("a compiled scorer could not be compared", exc_info=True)
         reason = f"the comparison of both could not be finished ({type(error).__name__})"
         return Parity(False, len(known), len(edges), source, 0, 0.0, fast.how, reason)
