@@ -8,6 +8,7 @@ import pytest
 
 from core import usage
 from core.monitoring import health
+from core.scoring import journal
 from core.times import stamp, utc_now
 from storage import accounts as settings_store
 from storage import alerts as alerts_store
@@ -103,6 +104,15 @@ def test_a_large_write_ahead_log_is_a_warning(demo_home):
         file.truncate(257 * 1024 * 1024)
     found = health._check_wal(demo_home)
     assert (found.state, found.reason[:44]) == ("warning", "The largest is 269 MB (predictions.db): some")
+
+
+def test_the_journal_is_well_while_its_writer_goes_and_a_warning_when_it_has_ended(demo_home):
+    assert part(demo_home, "journal").reason.startswith("Nothing was predicted in this process yet")
+    writer = journal.of(demo_home)
+    assert part(demo_home, "journal").reason == "0 groups of predictions wait for the disk."
+    writer._closing = True  # the writer is on its way out, but still the one of this home
+    assert part(demo_home, "journal").state == "warning"
+    writer.close()
 
 
 @pytest.mark.parametrize(("minutes", "state"), [(0, "ok"), (3, "ok"), (4, "warning"), (15, "warning"), (16, "failed")])

@@ -16,7 +16,7 @@ from core.drift import checks as drift_checks
 from core.home import Home
 from core.jobs import jobs
 from core.projects.projects import list_projects
-from core.scoring import log
+from core.scoring import journal, log
 from core.times import parse
 from storage import accounts as settings_store
 from storage import alerts as alerts_store
@@ -30,6 +30,7 @@ STATES = ("ok", "unknown", "warning", "failed")  # from well to ill
 _GB = 1_000_000_000
 LOW_DISK_SHARE, LOW_DISK, NO_DISK = 0.10, _GB, 100_000_000  # bytes
 LARGE_WAL = 256 * 1024 * 1024  # bytes
+MANY_WAITING = journal.WAITING_GROUPS // 10
 LATE_TICK, LOST_TICK = timedelta(minutes=3), timedelta(minutes=15)
 LONG_QUEUE = timedelta(minutes=10)
 RECENT = timedelta(hours=24)
@@ -50,7 +51,10 @@ class Health:
 def check_health(home: Home, *, now: datetime) -> list[Health]:
     """Every part, in the order in which they are shown; an unreadable part is failed and does not hide the others."""
     database = _guard("database", lambda: _check_database(home))
-    found = [database, _guard("disk space", lambda: _check_disk(home)), _guard("write-ahead log", lambda: _check_wal(home))]
+    found = [
+        database, _guard("disk space", lambda: _check_disk(home)), _guard("write-ahead log", lambda: _check_wal(home)),
+        _guard("journal", lambda: _check_journal(home)),
+    ]  # fmt: skip
     if database.state == "failed":
         why = "The database cannot be read, so this is not known."
         return [*found, *(Health(name, "unknown", why) for name in ("scheduler", "workers", "models"))]
@@ -105,6 +109,18 @@ def _check_wal(home: Home) -> Health:
     if size > LARGE_WAL:
         return Health("write-ahead log", "warning", f"{said}: some reader has kept it from shrinking; restart what has run longest.")
     return Health("write-ahead log", "ok", f"{said}.")
+
+
+def _check_journal(home: Home) -> Health:
+    writer = journal.find(home)
+    if writer is None:
+        return Health("journal", "ok", "Nothing was predicted in this process yet; its writer starts with the first prediction.")
+    alive, waiting = writer.describe()
+    if not alive:
+        return Health("journal", "warning", "The writer of the prediction log has ended; the next prediction starts another.")
+    if waiting > MANY_WAITING:
+        return Health("journal", "warning", f"{waiting:,} groups of predictions wait for the disk; {journal.WAITING_GROUPS:,} at most may.")
+    return Health("journal", "ok", f"{waiting:,} groups of predictions wait for the disk.")
 
 
 def _check_scheduler(home: Home, now: datetime) -> Health:

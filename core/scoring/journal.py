@@ -51,7 +51,8 @@ class Journal:
         self._bytes = 0
         self._notes: list[tuple[Callable[[Database], None], int]] = []
         self._flushes: list[Future[None]] = []
-        self._closing = False
+        self._closing = self._ended = False
+        self._failing = False  # the writer's own: the last write failed
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -92,12 +93,19 @@ class Journal:
         with self._wake:
             self._notes.append((apply, 1))
 
+    def describe(self) -> tuple[bool, int]:
+        """Whether the writer goes, and how many groups wait for it."""
+        with self._wake:
+            return self._thread.is_alive() and not self._closing, len(self._groups)
+
     def flush(self) -> None:
         """Wait until everything that was handed over before is on disk (or refused)."""
-        if os.getpid() != self._pid or not self._thread.is_alive():
+        if os.getpid() != self._pid:
             return
         done: Future[None] = Future()
         with self._wake:
+            if self._ended:
+                return
             self._flushes.append(done)
             self._wake.notify()
         done.result()
@@ -122,7 +130,7 @@ class Journal:
                 pass
         finally:
             with self._wake:  # nobody waits for a thread that has ended
-                self._closing = True
+                self._closing = self._ended = True
                 left, self._groups = list(self._groups), deque()
                 flushes, self._flushes = self._flushes, []
             self._refuse(left, RuntimeError("its writer has ended"))
@@ -162,16 +170,24 @@ class Journal:
             else:
                 for one in batch:  # one of them is bad
                     self._write([one], [])
+            again = [(apply, tries + 1) for apply, tries in notes if tries < NOTE_TRIES]
+            if len(again) < len(notes):
+                log.warning("%d notes beside the prediction log were dropped after %d tries", len(notes) - len(again), NOTE_TRIES)
             with self._wake:
-                self._notes[:0] = [(apply, tries + 1) for apply, tries in notes if tries < NOTE_TRIES]
+                self._notes[:0] = again
         else:
             for _, future in batch:
                 future.set_result(None)
+            if self._failing:
+                self._failing = False
+                log.info("the prediction log is written again")
 
     def _refuse(self, batch: list[tuple[Group, Future[None]]], error: Exception) -> None:
         if not batch:
             return
-        log.error("%d groups of predictions were not logged", len(batch), exc_info=error)
+        # the trace once: a full disk is met by every request
+        log.error("%d groups of predictions were not logged: %s", len(batch), error, exc_info=None if self._failing else error)
+        self._failing = True
         for _, future in batch:
             refusal = NotLogged(f"The prediction log could not be written ({error}); nothing of this request is kept. Try again.")
             refusal.__cause__ = error
@@ -189,6 +205,12 @@ def of(home: Home) -> Journal:
         if journal is None or journal._closing:
             journal = _journals[root] = Journal(home)
         return journal
+
+
+def find(home: Home) -> Journal | None:
+    """The journal that this process has for a home already, or None; none is started."""
+    with _lock:
+        return _journals.get(str(home.root))
 
 
 def close_journals() -> None:
