@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.body import read_body
 from api.problems import Problem, answer_problem, to_problem
 from api.visit import Visit
-from core import addresses, keys
+from core import addresses, keys, logs
 from core.errors import GreenlightError
 from core.home import Home
 from core.limits import Limiter
@@ -123,6 +123,12 @@ class Door:
         self._let_in(scope, headers, visit, entry)
         if entry is None:
             raise self._nothing_here(scope)
+        with logs.bound(correlation_id=visit.request_id, user=visit.caller):
+            return await self._hand_on(scope, receive, send, headers, visit, entry)
+
+    async def _hand_on(
+        self, scope: Scope, receive: Receive, send: Send, headers: Headers, visit: Visit, entry: Entry
+    ) -> Response | None:
         if entry.reads_body:
             visit.body = await read_body(headers, receive)
         if entry.direct is not None:

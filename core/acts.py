@@ -118,7 +118,7 @@ def perform(
     event: dict[str, Any] = {
         "at": stamp(now), "actor": actor.name, "role": "", "via": actor.via, "os_user": actor.os_user, "action": action,
         "project": project, "subject": subject, "trigger": trigger, "reason": reason, "approver": "", "error": "",
-        "before": None, "after": None, "correlation_id": correlation_id or secrets.token_hex(8),
+        "before": None, "after": None, "correlation_id": correlation_id or _correlate(),
     }
     try:
         with logs.bound(correlation_id=event["correlation_id"], user=actor.name, project=project), writing(home.db) as db:
@@ -166,7 +166,7 @@ def unattended(home: Home, now: datetime) -> Iterator[tuple[Database, Callable[.
     def note(db: Database, **event: Any) -> None:
         nonlocal last
         blank = {f.name: "" for f in fields(audit.Event)}
-        known = {**blank, "at": stamp(now), "outcome": "done", "before": None, "after": None, "correlation_id": secrets.token_hex(8)}
+        known = {**blank, "at": stamp(now), "outcome": "done", "before": None, "after": None, "correlation_id": _correlate()}
         told.append({**known, **event})
         last = audit.append(db, audit.Event(**told[-1]))
 
@@ -176,6 +176,11 @@ def unattended(home: Home, now: datetime) -> Iterator[tuple[Database, Callable[.
         audit.note_head(home, *last)
     for event in told:
         _tell(event, event["outcome"])
+
+
+def _correlate() -> str:
+    """The id of the request or job that this happens in, or a new one."""
+    return logs.bound_value("correlation_id") or secrets.token_hex(8)
 
 
 def _tell(event: dict[str, Any], outcome: str, error: Exception | None = None) -> None:

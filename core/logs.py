@@ -52,6 +52,11 @@ class bound:
         _bound.reset(self._token)
 
 
+def bound_value(name: str) -> str:
+    """What holds here for one name of CONTEXT; empty where nothing is bound."""
+    return _bound.get().get(name, "")
+
+
 class JsonLine(logging.Formatter):
     """One record as one line: message, context (what is bound, or given under ``extra``), ``facts`` and trace where there are any."""
 

@@ -69,7 +69,7 @@ def test_every_promised_command_is_there():
     assert {
         "demo", "train", "register", "versions", "compare", "evaluate", "request", "approve", "reject", "withdraw",
         "deploy", "rollback", "undeploy", "predict", "feedback", "drift", "monitor", "retrain", "export", "export-log", "jobs", "project",
-        "audit", "user", "key", "health", "checks", "alerts", "alert", "limits",
+        "audit", "user", "key", "health", "checks", "alerts", "alert", "limits", "logs",
     } <= set(tree)  # fmt: skip
     assert set(tree["project"].commands) == {"create", "list", "archive", "restore"}
     assert set(tree["audit"].commands) == {"verify", "export", "list"}

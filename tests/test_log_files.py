@@ -180,3 +180,74 @@ def test_a_line_for_a_terminal_stays_one_line(logs_home):
     assert log_files.describe_line(line) == (
         "2026-11-21T12:00:00.000Z ERROR    app two lines \ufffd [user=eva] (trace in app_20261121.log)"
     )
+
+
+# ---- the command ----
+
+
+@pytest.fixture
+def command(home, monkeypatch, capsys):
+    from core.cli.app import main
+
+    monkeypatch.setenv("GREENLIGHT_HOME", str(home.root))
+    monkeypatch.delenv("GREENLIGHT_MODELS", raising=False)
+
+    def run(*arguments):
+        code = main(["logs", *arguments])
+        return code, *capsys.readouterr()
+
+    write(home, "app", [text_of(n, f"line {n}", correlation_id=f"c{n}") for n in range(3)])
+    write(home, "mlops", [text_of(5, "boom", "ERROR", logger="mlops", trace="Traceback")])
+    return run
+
+
+def test_the_command_shows_the_newest_line_last(command):
+    code, out, err = command("--limit", "2")
+    assert (code, err) == (0, "")
+    assert [row.split(" [")[0] for row in out.splitlines()] == [
+        "2026-11-21T12:00:02.000Z INFO     app line 2",
+        "2026-11-21T12:00:05.000Z ERROR    mlops boom (trace in mlops_20261121.log)",
+    ]
+    assert command("--text", "nothing of the kind")[1] == "No line matches.\n"
+
+
+def test_the_command_filters_and_gives_whole_lines_as_json(command):
+    code, out, _ = command("--json", "--logger", "mlops", "--level", "warning", "--since", "2026-11-21T12:00:05", "--until", "2026-11-22")
+    assert code == 0
+    assert [(line["message"], line["trace"]) for line in json.loads(out)] == [("boom", "Traceback")]
+    assert [line["message"] for line in json.loads(command("--json", "--correlation", "c1")[1])] == ["line 1"]
+
+
+def test_a_wrong_logger_level_or_time_is_one_line(command):
+    for arguments in (("--logger", "x"), ("--level", "x"), ("--since", "soon")):
+        code, out, err = command(*arguments)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+
+
+def test_a_span_is_counted_back_from_now():
+    from core.cli.logs import read_moment
+
+    assert read_moment("90m", NOON) == NOON - timedelta(minutes=90)
+    assert read_moment("2d", NOON) == NOON - timedelta(days=2)
+    assert read_moment("2026-11-21T13:00+01:00", NOON) == NOON
+    assert read_moment("", NOON) is None
+
+
+def test_the_command_follows_until_it_is_stopped(home, tmp_path):
+    import os
+    import signal
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    write(home, "app", [text_of(0, "before")])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "core", "logs", "--follow", "--json"], cwd=Path(__file__).resolve().parents[1], text=True,
+        env={**os.environ, "GREENLIGHT_HOME": str(home.root)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert json.loads(process.stdout.readline())["message"] == "before"
+    write(home, "app", [text_of(1, "after")])
+    assert json.loads(process.stdout.readline())["message"] == "after"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 0

@@ -220,3 +220,15 @@ def test_a_password_and_a_key_stand_in_no_line(home):
     assert f"gl_{made['id']}_(hidden)" in text
     assert password not in text
     assert made["key"] not in text
+
+
+def test_an_act_that_a_program_asks_for_is_told_and_audited_with_the_id_of_its_request(demo_home):
+    from tests.api_client import HEART, make_client, make_key
+
+    handler = logs.keep_logs(demo_home)
+    answer = make_client(demo_home, make_key(demo_home)).post(f"{HEART}/retrain/check")
+    logs.drop_logs(handler)
+    assert answer.status_code == 200
+    rows = [json.loads(line) for line in (demo_home.logs / f"retraining_{today()}.log").read_text().splitlines()]
+    assert [(r["correlation_id"], r["user"], r["project"]) for r in rows] == [(answer.headers["x-request-id"], "shop", "heart_disease")]
+    assert audit.search(demo_home, action="check_retraining")[0][0]["correlation_id"] == answer.headers["x-request-id"]

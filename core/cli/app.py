@@ -9,7 +9,7 @@ import traceback
 
 import typer
 
-from core.cli import accounts, audit, console, drift, keys, monitoring, projects, registry, release, scoring, training, watching
+from core.cli import accounts, audit, console, drift, keys, logs, monitoring, projects, registry, release, scoring, training, watching
 from core.errors import GreenlightError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (projects, training, registry, release, scoring, drift, monitoring, watching):
+for part in (projects, training, registry, release, scoring, drift, monitoring, watching, logs):
     app.add_typer(part.commands)
 app.add_typer(projects.project_commands, name="project")
 app.add_typer(audit.commands, name="audit")
