@@ -92,9 +92,14 @@ def _texts(values: list[str | None]) -> Any:
     return pa.array(values, pa.large_string())
 
 
-def csv_lines(table: pa.Table) -> memoryview | bytes:
-    """The rows of an Arrow table as lines of CSV: UTF-8, cells safe for a spreadsheet, missing cells empty."""
-    return _lines([_column_cells(column) for column in table.columns])
+def csv_rows(table: pa.Table) -> pa.Array:
+    """The rows of an Arrow table as CSV, one text a row without line end: UTF-8, cells safe for a spreadsheet, missing ones empty."""
+    return _joined([_column_cells(column) for column in table.columns])
+
+
+def csv_lines_after(rows: pa.Array, table: pa.Table) -> memoryview | bytes:
+    """Lines that begin with ``rows`` (from :func:`csv_rows`) and go on with the columns of ``table``."""
+    return _lines([rows, *(_column_cells(column) for column in table.columns)])
 
 
 def csv_header(names: list[str]) -> memoryview | bytes:
@@ -170,9 +175,14 @@ def _lines(columns: list[Any]) -> memoryview | bytes:
     if len(columns) == 1:
         # An empty only cell would be a blank line, which readers skip.
         columns = [pc.if_else(pc.equal(columns[0], ""), _texts(['""'])[0], columns[0])]
-    rows = pc.binary_join_element_wise(*columns, _texts([","])[0])
     ends = pa.array(["\n"], pa.large_string())[0]
-    text = pc.binary_join_element_wise(rows, ends, _texts([""])[0])
-    if isinstance(text, pa.ChunkedArray):
-        text = text.combine_chunks()
-    return memoryview(text.buffers()[2])
+    last = pc.binary_join_element_wise(columns[-1], ends, _texts([""])[0])
+    return memoryview(_joined([*columns[:-1], last]).buffers()[2])
+
+
+def _joined(columns: list[Any]) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pc.binary_join_element_wise(*columns, _texts([","])[0])
+    return text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text

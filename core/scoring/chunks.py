@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.datasets import prepare as prepared
-from core.datasets.write import csv_lines
+from core.datasets.write import csv_lines_after, csv_rows
 from core.home import Home
 from core.projects.definition import OUTPUT_COLUMNS, Definition
 from core.scoring import payload as payloads
@@ -51,11 +51,15 @@ class Chunk:
     lines: memoryview | bytes
 
 
-def answer_chunk(home: Home, scorer: Scorer, table: pa.Table, about: About, *, uid: str, first: bool) -> Chunk:
+def answer_chunk(
+    home: Home, scorer: Scorer, table: pa.Table, about: About, *, uid: str, first: bool, written: pa.Array | None = None
+) -> Chunk:
     """Answer the rows of ``table`` (text columns as they were read) in one thread.
 
     Parameters
     ----------
+    written : Array, optional
+        ``csv_rows(table)``, where that was done before.
     first : bool
         The file's first rows: a number column without any number refuses the file here, later it is a problem of its rows.
 
@@ -81,7 +85,7 @@ def answer_chunk(home: Home, scorer: Scorer, table: pa.Table, about: About, *, u
     stages = {"validation": 1000 * (read - began), "preprocessing": 1000 * (encoded - read), "inference": 1000 * (done - encoded)}
     rows, texts = prepared.list_problems(columns)
     outputs = _outputs(scored, scorer.definition, uid, rows, texts)
-    lines = csv_lines(pa.table({**dict(zip(table.column_names, table.columns, strict=True)), **{n: outputs[n] for n in OUTPUT_COLUMNS}}))
+    lines = csv_lines_after(csv_rows(table) if written is None else written, pa.table({n: outputs[n] for n in OUTPUT_COLUMNS}))
     kept = pa.table(_kept_columns(columns, scorer.definition, outputs))
     counter = profiles.counter_of(home, scorer.version_id, scorer.sha256)
     counts = counter.count_table(kept) if counter else None

@@ -109,7 +109,9 @@ def predict_file(
         resumed, continued = part.done.rows, wanted.request_id != part.done.request_id
         about = About(part.done.request_id, now or utc_now(), actor.name, source, header.meta.decimal)
         if kept is None or part.done.chunk_rows != CHUNK_ROWS:
-            tables = _read_chunks(Path(in_path), header, part.done.chunk_rows)
+            tables: Iterator[tuple[pa.Table, pa.Array | None]] = (
+                (table, None) for table in _read_chunks(Path(in_path), header, part.done.chunk_rows)
+            )
         else:
             tables = iter(kept)
         part.begin(_header_line(header))
@@ -128,17 +130,19 @@ def predict_file(
     )
 
 
-def _read_through(path: Path) -> tuple[Header, int, list[pa.Table] | None]:
-    """Header and rows of a file that can be read to its end, and its parts if it is small enough to keep them."""
+def _read_through(path: Path) -> tuple[Header, int, list[tuple[pa.Table, pa.Array | None]] | None]:
+    """Header and rows of a file that can be read to its end, and its parts if it is small enough to keep them, with the text
+    that each row begins with in the result: there is time for that while the model is loaded."""
     from core.datasets.read import read_header
+    from core.datasets.write import csv_rows
 
     header = read_header(path)
-    kept: list[pa.Table] | None = [] if path.stat().st_size <= KEPT_BYTES else None
+    kept: list[tuple[pa.Table, pa.Array | None]] | None = [] if path.stat().st_size <= KEPT_BYTES else None
     total = 0
     for table in _read_chunks(path, header, CHUNK_ROWS):
         total += table.num_rows
         if kept is not None:
-            kept.append(table)
+            kept.append((table, csv_rows(table)))
     return header, total, kept
 
 
@@ -154,7 +158,7 @@ def _header_line(header: Header) -> memoryview | bytes:
     return csv_header([*header.columns, *OUTPUT_COLUMNS])
 
 
-def _answer(home: Home, scorer: Scorer, tables: Iterator[pa.Table], about: About, *, skip: int) -> Iterator[Chunk]:
+def _answer(home: Home, scorer: Scorer, tables: Iterator[tuple[pa.Table, pa.Array | None]], about: About, *, skip: int) -> Iterator[Chunk]:
     """Answer parts two at a time, hand them on in order; the first ``skip`` parts are done already."""
     from core.scoring.chunks import answer_chunk
 
@@ -162,9 +166,11 @@ def _answer(home: Home, scorer: Scorer, tables: Iterator[pa.Table], about: About
     alone = scorer.fast is not None and scorer.fast.threads_itself  # two parts at once would make its threads wait for each other
     with ThreadPoolExecutor(1 if alone else THREADS) as pool:
         try:
-            for number, table in enumerate(islice(tables, skip, None), skip):
+            for number, (table, written) in enumerate(islice(tables, skip, None), skip):
                 uid = make_uid(home, about.request_id, number)
-                waiting.append(pool.submit(answer_chunk, home, scorer, table, about, uid=uid, first=number == 0))
+                waiting.append(
+                    pool.submit(answer_chunk, home, scorer, table, about, uid=uid, first=number == 0, written=written)
+                )
                 if len(waiting) >= IN_FLIGHT:
                     yield waiting.popleft().result()
             while waiting:
