@@ -26,6 +26,11 @@ def prepare_writer(db: Database) -> None:
     db.conn.execute(f"PRAGMA wal_autocheckpoint = {WRITER_CHECKPOINT_PAGES}")
 
 
+def leave_no_trace(db: Database) -> None:
+    """From now on this connection overwrites what it deletes or moves, so that a row that is erased lies nowhere else in the file."""
+    db.conn.execute("PRAGMA secure_delete = ON")
+
+
 GROUP_COLUMNS = (
     "uid", "project", "version", "request_id", "at", "rows", "problem_rows", "caller", "source", "latency_ms", "payload", "stages",
 )  # fmt: skip

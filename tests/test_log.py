@@ -245,6 +245,22 @@ def test_no_stored_byte_of_an_erased_row_is_left_in_its_payload(filled):
         assert read_payload(blank(payload, [0, 2])).to_pylist() == [dict.fromkeys(read_payload(payload).column_names)] * 3
 
 
+def test_an_erased_row_lies_nowhere_in_the_file_wherever_it_was_before(filled):
+    scorer = load_scorer(filled, PROJECT)
+    row, out = one_row(scorer)
+    named = [dict(row, thal=f"patient {n} of the ward") for n in range(30)]
+    for n, at in ((0, EARLY), (1, EARLY + timedelta(hours=24))):
+        keys = [f"case {n} {k} of the ward" for k in range(30)]
+        log.append(filled, log.make_small_group(filled, scorer, named, [out] * 30, **(ABOUT | {"uid": f"j{n}", "at": at}), keys=keys))
+    compact.compact(filled, now=EARLY + timedelta(hours=24.5))  # the first lies in a block now, the second in its group
+    log.erase_rows(filled, PROJECT, ["j0-3", "j1-3"])
+    reading(filled.predictions_db).conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    stored = filled.predictions_db.read_bytes()
+    assert b"patient 1 of the ward" in stored
+    for gone in (b"patient 2 of the ward", b"case 0 2 of the ward", b"case 1 2 of the ward"):
+        assert gone not in stored
+
+
 def test_an_unknown_id_erases_nothing(filled):
     before = log.read(filled, PROJECT)
     for wrong in ("s0-3", "s0-0", "nobody-1", "s0", ""):

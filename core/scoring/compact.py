@@ -55,6 +55,7 @@ def _pack(home: Home, project: str, version: str, until: str) -> int:
     for group in chosen:
         places.append((group["uid"], rows))
         rows += group["rows"]
+    store.leave_no_trace(reading(home.predictions_db))
     with writing(home.predictions_db) as db:
         if store.count_unchanged(db, [(g["uid"], g["erased"]) for g in chosen]) != len(chosen):
             return 0

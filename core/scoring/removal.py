@@ -48,6 +48,7 @@ def erase_rows(home: Home, project: str, prediction_ids: list[str]) -> dict[str,
         wanted[uid].add(int(digits))
     erased = before = 0
     counters = _counters(home, project)
+    store.leave_no_trace(reading(home.predictions_db))
     with writing(home.predictions_db) as db:
         groups, blocks = store.read_groups(db, list(wanted))
         known = {g["uid"]: g for g in groups if g["project"] == project}
@@ -90,6 +91,7 @@ def purge_before(home: Home, project: str, before: datetime) -> dict[str, int]:
         groups, rows, labels: counts of what was deleted.
     """
     groups = rows = 0
+    store.leave_no_trace(reading(home.predictions_db))
     with writing(home.predictions_db) as db:
         labels = store.delete_labels_before(db, project, stamp(before))
     while True:
