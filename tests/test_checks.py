@@ -464,3 +464,25 @@ def test_a_turn_of_the_clock_notes_its_tick_and_a_broken_step_stops_no_other(tra
 def test_a_finding_without_a_state_of_alarm_opens_nothing(trained_home):
     checks.note_findings(trained_home, HEART, [Finding("latency", "Time", "unknown", "Too few."), Finding("x", "X", "ok", "Fine.")], now=NOW)
     assert alerts.list_alerts(trained_home) == []
+
+
+def test_what_its_own_counting_explains_is_no_anomaly():
+    def judged(error):
+        return traffic_checks.judge_series("x", "X", [*[10.0, 12.0] * 20, 30.0], WATCHING, say=str, errors=[0.0] * 40 + [error]).state
+
+    assert judged(4.5) == "warning"  # 18.5 above the mean, more than four standard errors
+    assert judged(4.7) == "ok"
+
+
+def test_steady_traffic_by_chance_raises_next_to_no_alert():
+    import numpy as np
+
+    rng = np.random.default_rng(7)
+    counts = rng.poisson(200, 288 * 2)
+    flow = []
+    for n in counts:
+        took = rng.lognormal(4.4, 1.0, size=50)
+        flow.append(Point(NOW, int(n), int(n), int(rng.binomial(n, 0.002)), 0, n / 300, Latency(50, took.mean(), took.std(), 1, 1, 1, 1), {}))
+    found = [f for i in range(48, len(flow)) for f in traffic_checks.judge_anomalies(flow[i - 47 : i + 1], WATCHING)]
+    assert sum(f.state == "unknown" for f in found) == 0
+    assert sum(f.state == "warning" for f in found) == 0  # of 1,584; by Z-scores alone it would be 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -192,11 +193,19 @@ def judge_level(
     hour = now.replace(minute=0, second=0, microsecond=0)
     since = hour - timedelta(hours=LEVEL_HOURS)
     version = live["version"]
-    means = _mean_numbers(home, project, live, since, hour) if not definition.is_classifier else _mean_classes(
-        definition, store.list_answer_hours(reading(home.predictions_db), project, since=stamp(since), until=stamp(hour), version=version)
-    )  # fmt: skip
-    series = [means.get(stamp(since + timedelta(hours=n))[:13]) for n in range(LEVEL_HOURS)]
-    found = judge_series("score", "Mean answer by hour", series, limits.watching, say=lambda v: f"{v:.3g}")
+    errors: list[float] | None = None
+    names = [stamp(since + timedelta(hours=n))[:13] for n in range(LEVEL_HOURS)]
+    if definition.is_classifier:
+        hours = store.list_answer_hours(reading(home.predictions_db), project, since=stamp(since), until=stamp(hour), version=version)
+        means = _mean_classes(definition, hours)
+        rows: Counter[str] = Counter()
+        for h in hours:
+            rows[h["hour"]] += h["rows"]
+        errors = [50 / math.sqrt(max(rows[name], 1)) for name in names]  # values of 0 to 100 deviate by 50 at most
+    else:
+        means = _mean_numbers(home, project, live, since, hour)
+    series = [means.get(name) for name in names]
+    found = judge_series("score", "Mean answer by hour", series, limits.watching, say=lambda v: f"{v:.3g}", errors=errors)
     return replace(found, version=version)
 
 

@@ -21,7 +21,10 @@ STEP = timedelta(minutes=5)
 STEPS = 48  # four hours
 NEWEST = 2  # only what stands out now is told; what stood out an hour ago is over
 LEAST_IN_STEP = 5  # requests from which a step has a mean
-LEAST_FAILED = 3
+LEAST_FAILED = 5
+# Standard errors of a single value that its own counting explains. A Z-score of 3 alone would speak once a day in each series: of 288
+# steps a day 0.4 lie that high by chance, more where times have a long tail.
+EXPLAINED = 4.0
 
 
 def check_traffic(home: Home, project: str, limits: Limits, *, now: datetime) -> list[Finding]:
@@ -102,19 +105,24 @@ def judge_anomalies(points: Sequence[Point], watching: Watching) -> list[Finding
     began = next((n for n, p in enumerate(points) if p.requests), len(points))
     asked = points[began:]
     latency = [p.latency.mean if p.latency and p.latency.n >= LEAST_IN_STEP else None for p in asked]
-    # one or two failures are no finding, however well everything else went
-    errors = [(p.errors / p.requests if p.errors >= LEAST_FAILED else 0.0) if p.requests >= LEAST_IN_STEP else None for p in asked]
+    unsteady = [p.latency.std / math.sqrt(p.latency.n) if p.latency else 0.0 for p in asked]
+    errors = [p.errors / p.requests if p.requests >= LEAST_IN_STEP else None for p in asked]
+    total = sum(p.requests for p in asked)
+    failing = sum(p.errors for p in asked) / total if total else 0.0
+    # a few failures are no finding, however well everything else went
+    binomial = [math.inf if p.errors < LEAST_FAILED else math.sqrt(failing * (1 - failing) / p.requests) for p in asked]
     rate: list[float | None] = [float(p.requests) for p in asked]
+    poisson = [math.sqrt(total / len(asked))] * len(asked) if asked else []
     return [
-        judge_series("latency", "Time to answer", latency, watching, say=lambda v: f"{v:,.1f} ms", upward=True, least=_matters(watching)),
-        judge_series("errors", "Failed requests", errors, watching, say=percent, upward=True),
-        judge_series("rate", "Requests in 5 minutes", rate, watching, say=lambda v: f"{v:,.0f} requests", counted=True, least=LEAST_REQUESTS),
-    ]
+        judge_series("latency", "Time to answer", latency, watching, say=_ms, upward=True, least=_matters(watching), errors=unsteady),
+        judge_series("errors", "Failed requests", errors, watching, say=percent, upward=True, errors=binomial),
+        judge_series("rate", "Requests in 5 minutes", rate, watching, say=lambda v: f"{v:,.0f} requests", least=LEAST_REQUESTS, errors=poisson),
+    ]  # fmt: skip
 
 
 def judge_series(
     subject: str, title: str, values: Sequence[float | None], watching: Watching, *, say: Callable[[float], str], upward: bool = False,
-    least: float = 0.0, counted: bool = False, newest: int = NEWEST,
+    least: float = 0.0, errors: Sequence[float] | None = None, newest: int = NEWEST,
 ) -> Finding:
     """A series as a finding of kind "anomaly": whether one of its newest values stands out.
 
@@ -124,8 +132,8 @@ def judge_series(
         Only values above the mean count.
     least : float
         Differences from the mean that are smaller than this do not matter.
-    counted : bool
-        The values are counts: a steady flow of n a step varies by sqrt(n) of itself (Poisson), which is no anomaly.
+    errors : sequence of float, optional
+        Standard error of each value by itself (a mean of few, a share, a count); what lies within ``EXPLAINED`` of them is no anomaly.
     """
     blank = Finding(
         "anomaly", f"{title}: out of the ordinary", "unknown", "", subject=subject, threshold=watching.zscore, unit="standard deviations",
@@ -137,7 +145,7 @@ def judge_series(
     usual = f"{say(judged.mean)} is usual (mean of {judged.points} points)"
     for outlier in reversed(judged.outliers):
         gap = abs(outlier.value - judged.mean)
-        chance = counted and gap <= watching.zscore * math.sqrt(judged.mean)
+        chance = errors is not None and gap <= EXPLAINED * errors[outlier.place]
         if outlier.place >= len(values) - newest and not (chance or gap <= least or (upward and outlier.z < 0)):
             sentence = f"{say(outlier.value)}, where {usual}: {outlier.z:+.1f} standard deviations."
             return replace(blank, state="warning", sentence=sentence, value=abs(outlier.z))
@@ -151,6 +159,10 @@ def _band(value: float, warning: float, critical: float) -> tuple[str, float]:
     if value >= critical:
         return "critical", critical
     return ("warning", warning) if value >= warning else ("ok", warning)
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.1f} ms"
 
 
 def _matters(watching: Watching) -> float:
