@@ -20,7 +20,7 @@ from core import accounts, addresses
 from core.home import Home
 from core.times import utc_now
 from pages import contents
-from pages.forms import COOKIE, safe_next, show
+from pages.forms import API_PAGE, COOKIE, safe_next, show
 
 OPEN_PATHS = frozenset({"/sign-in", "/sign-out", "/first-start", "/reset"})
 FORM_PATHS = frozenset({*OPEN_PATHS, "/password"})
@@ -76,7 +76,11 @@ class Door:
         send = _with_security_headers(send)
         refusal = self._check_request(scope, headers)
         if refusal is None and _is_below(path, API_PATHS):
-            scope.setdefault("state", {})["account"] = await self._find_account(scope)
+            account = await self._find_account(scope)
+            if path == API_PAGE and account is None and "text/html" in headers.get("accept", "") and "x-api-key" not in headers:
+                await RedirectResponse(f"/sign-in?next={API_PAGE}", 303)(scope, receive, send)
+                return
+            scope.setdefault("state", {})["account"] = account
             await self.programs(scope, receive, send)
             return
         if refusal is None and path not in OPEN_PATHS:

@@ -25,6 +25,7 @@ from core.times import utc_now
 from pages import contents
 
 COOKIE = "greenlight_session"
+API_PAGE = "/api/docs"  # the one page of the API that a signed-in person reads
 
 _LARGEST_FORM = 20_000
 _TEMPLATES = Environment(
@@ -43,7 +44,8 @@ def safe_next(value: str | None) -> str:
     if not value or not value.startswith("/") or value.startswith("//") or len(value) > addresses.LONGEST_PATH or addresses.UNSAFE.search(value):
         return "/"
     parts = urlsplit(value)
-    return value if not parts.scheme and not parts.netloc and parts.path in contents.known_paths() else "/"
+    known = parts.path in contents.known_paths() or parts.path == API_PAGE
+    return value if known and not parts.scheme and not parts.netloc else "/"
 
 
 def show(template: str, status: int, **values: Any) -> Response:

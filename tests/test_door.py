@@ -324,6 +324,15 @@ def test_a_made_up_key_or_a_session_opens_nothing_of_the_api(client):
     assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
 
 
+def test_a_person_reaches_the_description_of_the_api_by_signing_in(client):
+    answer = client.get("/api/docs", headers={"Accept": "text/html,*/*"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/api/docs")
+    assert sign_in(client, next="/api/docs").headers["location"] == "/api/docs"
+    page = client.get("/api/docs")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert client.get("/api/openapi.json").json()["openapi"].startswith("3.1")
+
+
 def test_health_is_open_under_any_name_and_says_nothing_else(client):
     answer = client.get("/healthz", headers={"Host": "10.0.0.7:8501"})
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
