@@ -20,14 +20,14 @@ from core.errors import BadInput
 from core.home import Home
 from core.logs import CONTEXT, LEVELS, LOGGERS
 from core.text import one_line
-from core.times import parse, stamp
+from core.times import parse, stamp_finely
 
 BLOCK = 256 * 1024
 MOST_BYTES = 24 * 1024 * 1024  # of one reading, over all loggers: a quarter of a second on a slow machine
 LONGEST_LINE = 4 * 1024 * 1024
 # Lines of two processes may be a little out of order, and a busy machine may hold one back.
 SLACK_SECONDS = 10
-LAST_MOMENT = "9999-12-31T00:00:00.000Z"
+LAST_MOMENT = "9999-12-31T00:00:00.000000Z"
 _NAME = re.compile(rf"({'|'.join(LOGGERS)})_(\d{{8}})\.log(?:\.(\d+))?")
 
 
@@ -100,7 +100,7 @@ class Filter:
             return False
         if self.correlation_id and line.context.get("correlation_id") != self.correlation_id:
             return False
-        if (self.since and line.time < stamp(self.since)) or (self.until and line.time >= stamp(self.until)):
+        if (self.since and line.time < stamp_finely(self.since)) or (self.until and line.time >= stamp_finely(self.until)):
             return False
         if not self.text:
             return True
@@ -128,7 +128,7 @@ class Found:
 
 
 def read_lines(home: Home, wanted: Filter, *, limit: int = 200, most_bytes: int | None = MOST_BYTES) -> Found:
-    """The newest lines that match, at most ``limit`` and those of the same millisecond; ``most_bytes`` None looks at everything."""
+    """The newest lines that match, at most ``limit`` and those of the same moment; ``most_bytes`` None looks at everything."""
     share = most_bytes // len(wanted.loggers) if most_bytes is not None else None
     readers = [_Reader(home.logs, name, wanted, share) for name in wanted.loggers]
     lines: list[Line] = []
@@ -141,7 +141,7 @@ def read_lines(home: Home, wanted: Filter, *, limit: int = 200, most_bytes: int 
     back_to = max((r.stopped_at for r in readers), default="")
     if back_to and not (full and lines[-1].time > back_to):
         # from here on backwards the lines of one logger may be missing
-        return Found(tuple(x for x in lines if x.time > back_to), parse(back_to) + timedelta(milliseconds=1), back_to)
+        return Found(tuple(x for x in lines if x.time > back_to), parse(back_to) + timedelta(microseconds=1), back_to)
     return Found(tuple(lines), parse(lines[-1].time) if full else None)
 
 
@@ -284,7 +284,7 @@ def _parse(raw: bytes, file: str) -> Line | None:
     return Line(time, level.lower(), logger, message, context, data, trace, file)
 
 
-_TIME = re.compile(rb'\{"time": "([^"]{24})"')
+_TIME = re.compile(rb'\{"time": "([^"]{27})"')
 
 
 def _time_at(content: bytes) -> str:
@@ -309,7 +309,7 @@ def _find_end(file: Any, size: int, until: str) -> int:
 
 
 def _shift(moment: datetime | None, seconds: float) -> str:
-    return stamp(moment + timedelta(seconds=seconds)) if moment is not None else ""
+    return stamp_finely(moment + timedelta(seconds=seconds)) if moment is not None else ""
 
 
 def _rank(level: str) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 
 from core.errors import BadInput
 from core.home import Home
-from core.times import stamp
+from core.times import stamp_finely
 
 ROOT = "greenlight"
 LOGGERS = ("app", "mlops", "monitoring", "model_training", "retraining")
@@ -62,7 +62,7 @@ class JsonLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": stamp(datetime.fromtimestamp(record.created, UTC)),
+            "time": stamp_finely(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),

@@ -15,6 +15,11 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def stamp_finely(moment: datetime) -> str:
+    """To the microsecond, for what happens in quick succession: ``2026-11-21T11:36:07.123456Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def parse(text: str) -> datetime:
-    """The inverse of :func:`stamp`."""
+    """The inverse of :func:`stamp` and :func:`stamp_finely`."""
     return datetime.fromisoformat(text)

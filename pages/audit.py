@@ -27,11 +27,20 @@ def show(context: PageContext) -> None:
     """The chain's verdict, the event that a link names, the events that match, and the export."""
     parts.show_title("Audit", "Who did what, when, why?")
     _show_chain(context)
+    _take_link()
     wanted = st.query_params.get("event")
     if wanted is not None:
         with parts.guarded():
             _show_event(context, wanted)
     _show_events(context)
+
+
+def _take_link() -> None:
+    """The correlation id that a link asks for, once: all events can be shown again afterwards."""
+    asked = st.query_params.get("correlation", "")
+    if asked and st.session_state.get("audit-linked") != asked:
+        st.session_state["audit-linked"] = st.session_state["audit-correlation"] = asked
+        st.session_state["audit-page"] = 1
 
 
 # The chain
@@ -102,6 +111,8 @@ def _show_event(context: PageContext, wanted: str) -> None:
                 st.session_state["audit-correlation"] = event["correlation_id"]
                 st.session_state["audit-page"] = 1
                 st.rerun()
+            if event["correlation_id"] and context.account.may("view_logs"):
+                parts.show_link("logs", "Its lines in the logs", correlation=event["correlation_id"])
 
 
 def _say(event: dict[str, Any]) -> str:
@@ -201,7 +212,7 @@ def _ask_filters(context: PageContext) -> dict[str, str]:
     correlation = st.session_state.get("audit-correlation", "")
     if correlation:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"Only what belongs to correlation id `{correlation}`.", width="content")
+            st.markdown(f"Only what belongs to correlation id {parts.plain(correlation)}.", width="content")
             if st.button("Show all again", key="audit-uncorrelate"):
                 st.session_state["audit-correlation"] = ""
                 st.rerun()

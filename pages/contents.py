@@ -44,6 +44,7 @@ PAGES = (
     Page("monitoring", "Monitoring", "Watch", ":material/monitoring:", "view_metrics"),
     Page("drift", "Drift", "Watch", ":material/water:", "analyse_drift"),
     Page("trends", "Trends", "Watch", ":material/trending_up:", "view_metrics"),
+    Page("logs", "Logs", "Watch", ":material/receipt_long:", "view_logs"),
     Page("audit", "Audit", "Account for it", ":material/history_edu:", "view_audit"),
     Page("settings", "Settings", "Account for it", ":material/settings:"),
 )

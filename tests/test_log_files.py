@@ -10,7 +10,7 @@ from core import log_files
 from core.errors import BadInput
 from core.home import Home
 from core.log_files import Filter, Tail, read_lines
-from core.times import stamp
+from core.times import stamp_finely
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ def logs_home(tmp_path):
 
 
 def text_of(seconds, message, level="INFO", logger="app", **more):
-    line = {"time": stamp(NOON + timedelta(seconds=seconds)), "level": level, "logger": f"greenlight.{logger}", "message": message}
+    line = {"time": stamp_finely(NOON + timedelta(seconds=seconds)), "level": level, "logger": f"greenlight.{logger}", "message": message}
     return json.dumps({**line, **more}, ensure_ascii=False) + "\n"
 
 
@@ -81,7 +81,7 @@ def test_only_lines_that_match_every_part_of_the_filter_are_found(logs_home, wan
 def test_a_line_says_where_its_trace_is_and_shows_it_only_when_asked(logs_home):
     write(logs_home, "app", [text_of(0, "boom", "ERROR", user="eva", facts={"n": 1}, trace="one\ntwo")])
     (line,) = read_lines(logs_home, Filter()).lines
-    head = {"time": "2026-11-21T12:00:00.000Z", "level": "ERROR", "logger": "greenlight.app", "message": "boom", "user": "eva",
+    head = {"time": "2026-11-21T12:00:00.000000Z", "level": "ERROR", "logger": "greenlight.app", "message": "boom", "user": "eva",
             "facts": {"n": 1}}  # fmt: skip
     assert line.to_dict() == {**head, "trace": "2 lines in app_20261121.log"}
     assert line.to_dict(with_trace=True) == {**head, "trace": "one\ntwo"}
@@ -122,7 +122,7 @@ def test_where_the_bytes_do_not_last_it_says_how_far_it_looked_and_can_go_on(log
     wanted = Filter(("app", "mlops"), text="needle")
     found = read_lines(logs_home, wanted, most_bytes=160_000)
     assert messages(found) == ["needle 2500"]
-    assert stamp(NOON + timedelta(seconds=2000)) < found.searched_back_to < stamp(NOON + timedelta(seconds=2500))
+    assert stamp_finely(NOON + timedelta(seconds=2000)) < found.searched_back_to < stamp_finely(NOON + timedelta(seconds=2500))
     seen = messages(found)
     while found.older_until is not None:
         found = read_lines(logs_home, Filter(("app", "mlops"), text="needle", until=found.older_until), most_bytes=160_000)
@@ -178,7 +178,7 @@ def test_a_line_for_a_terminal_stays_one_line(logs_home):
     write(logs_home, "app", [text_of(0, "two\nlines \u202e", "ERROR", user="eva", trace="x")])
     (line,) = read_lines(logs_home, Filter()).lines
     assert log_files.describe_line(line) == (
-        "2026-11-21T12:00:00.000Z ERROR    app two lines \ufffd [user=eva] (trace in app_20261121.log)"
+        "2026-11-21T12:00:00.000000Z ERROR    app two lines \ufffd [user=eva] (trace in app_20261121.log)"
     )
 
 
@@ -205,8 +205,8 @@ def test_the_command_shows_the_newest_line_last(command):
     code, out, err = command("--limit", "2")
     assert (code, err) == (0, "")
     assert [row.split(" [")[0] for row in out.splitlines()] == [
-        "2026-11-21T12:00:02.000Z INFO     app line 2",
-        "2026-11-21T12:00:05.000Z ERROR    mlops boom (trace in mlops_20261121.log)",
+        "2026-11-21T12:00:02.000000Z INFO     app line 2",
+        "2026-11-21T12:00:05.000000Z ERROR    mlops boom (trace in mlops_20261121.log)",
     ]
     assert command("--text", "nothing of the kind")[1] == "No line matches.\n"
 

@@ -80,8 +80,8 @@ def test_each_day_has_its_file(kept):
     for day in (20, 21):
         logging.getLogger("greenlight.clock").handle(record_of(day))
     assert {n: [r["time"] for r in rows] for n, rows in read(kept).items()} == {
-        "app_20261120.log": ["2026-11-20T23:59:00.000Z"],
-        "app_20261121.log": ["2026-11-21T23:59:00.000Z"],
+        "app_20261120.log": ["2026-11-20T23:59:00.000000Z"],
+        "app_20261121.log": ["2026-11-21T23:59:00.000000Z"],
     }
 
 
