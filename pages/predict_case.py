@@ -104,7 +104,7 @@ def _show_answer(context: PageContext, definition: Definition, known: dict[str, 
             _show_why(context, known)
         if context.account.may("feed_labels"):
             with st.expander("What turned out to be true?", icon=":material/add_task:"):
-                predict_labels.ask_label(context, definition, str(outputs["prediction_id"]))
+                predict_labels.ask_label(context, definition, str(outputs["prediction_id"]), place="case")
 
 
 def _say(definition: Definition, outputs: dict[str, Any]) -> str:

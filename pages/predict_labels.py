@@ -100,11 +100,14 @@ def _show_one(context: PageContext, definition: Definition) -> None:
         answered = parts.plain(str(found["out:prediction"]))
         when = parts.plain(parts.local_time(str(found["at"])))
         st.markdown(f"Version {parts.plain(found['version'])} answered **{answered}** on {when}.")
-        ask_label(context, definition, wanted)
+        ask_label(context, definition, wanted, place="one")
 
 
-def ask_label(context: PageContext, definition: Definition, prediction_id: str) -> None:
-    """What turned out to be true of one prediction: the label so far, who said so, and the form that adds or corrects it."""
+def ask_label(context: PageContext, definition: Definition, prediction_id: str, *, place: str) -> None:
+    """What turned out to be true of one prediction: the label so far, who said so, and the form that adds or corrects it.
+
+    ``place`` is where on the page: the same prediction may be asked about in two.
+    """
     assert context.project is not None
     project = context.project.name
     history = labels.find_history(context.home, project, prediction_id)
@@ -112,8 +115,8 @@ def ask_label(context: PageContext, definition: Definition, prediction_id: str) 
         word = "Corrected later" if entry["superseded"] else "Label"
         at = parts.plain(parts.local_time(entry["labelled_at"]))
         st.caption(f"{word}: **{parts.plain(entry['label'])}**, by {parts.plain(entry['by'])}, {at}")
-    with st.form(f"label-{prediction_id}", border=True):
-        value = _ask_value(definition, f"label-value-{prediction_id}")
+    with st.form(f"label-{place}-{prediction_id}", border=True):
+        value = _ask_value(definition, f"label-value-{place}-{prediction_id}")
         sent = st.form_submit_button("Correct the label" if history else "Keep this label", icon=":material/add_task:")
     if not sent:
         return

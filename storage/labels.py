@@ -1,9 +1,10 @@
-"""Labels that came back for logged predictions, and their counts by hour (kept by triggers, see the migration)."""
+"""Labels that came back for logged predictions, and their counts by hour (only a deletion is counted by a trigger)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from sqlite_utils import Database
@@ -17,17 +18,45 @@ _GROUPS = 1_000  # groups handed to one statement, with their payloads
 
 
 def insert_labels(db: Database, rows: list[dict[str, Any]]) -> None:
-    """Add labels; whatever they supersede must have been marked before."""
+    """Add labels of one project, and count those that hold; whatever they supersede must have been marked before."""
+    if not rows:
+        return
     marks = ", ".join("?" * len(_COLUMNS))
     db.conn.executemany(
         f"INSERT INTO labels({', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608
-        [tuple(row[c] for c in _COLUMNS) for row in rows],
+        # in the order of the index by time, so that neighbours are written together
+        [tuple(row[c] for c in _COLUMNS) for row in sorted(rows, key=lambda r: r["predicted_at"])],
+    )
+    held = Counter(
+        (r["project"], r["predicted_at"][:13], r["version"], r["label"], r["predicted"])
+        for r in rows
+        if r["counted"] and not r["superseded"]
+    )
+    db.conn.executemany(
+        """INSERT INTO label_counts(project, hour, version, label, predicted, rows) VALUES (?,?,?,?,?,?)
+           ON CONFLICT DO UPDATE SET rows = rows + excluded.rows""",
+        [(*cell, n) for cell, n in held.items()],
+    )
+    db.conn.execute(
+        "INSERT INTO label_changes VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n", (rows[0]["project"], len(rows))
     )
 
 
-def supersede(db: Database, ids: Iterable[int]) -> None:
-    """Mark labels as corrected; they stay as history."""
-    db.conn.executemany("UPDATE labels SET superseded = 1 WHERE id = ?", [(i,) for i in ids])
+def supersede(db: Database, ids: list[int]) -> None:
+    """Mark labels as corrected; they stay as history and are counted no more."""
+    for start in range(0, len(ids), _BATCH):
+        chosen = (json.dumps(ids[start : start + _BATCH]),)
+        cells = db.conn.execute(
+            """SELECT count(*), l.project, substr(l.predicted_at, 1, 13), l.version, l.label, l.predicted FROM json_each(?) j
+               CROSS JOIN labels l ON l.id = j.value WHERE l.superseded = 0 AND l.counted = 1 GROUP BY 2, 3, 4, 5, 6""",
+            chosen,
+        ).fetchall()
+        db.conn.executemany(
+            """UPDATE label_counts SET rows = rows - ?
+               WHERE project = ? AND hour = ? AND version = ? AND label = ? AND predicted = ?""",
+            [tuple(c) for c in cells],
+        )
+        db.conn.execute("UPDATE labels SET superseded = 1 WHERE id IN (SELECT value FROM json_each(?))", chosen)
 
 
 def find_current(db: Database, project: str, prediction_ids: list[str]) -> dict[str, tuple[int, str]]:
@@ -35,8 +64,10 @@ def find_current(db: Database, project: str, prediction_ids: list[str]) -> dict[
     found: dict[str, tuple[int, str]] = {}
     for start in range(0, len(prediction_ids), _BATCH):
         rows = db.conn.execute(
+            # CROSS JOIN keeps the order of the tables: without statistics SQLite would read every label for every id
             """SELECT l.prediction_id, l.id, l.label FROM json_each(?) j
-               JOIN labels l ON l.project = ? AND l.prediction_id = j.value AND l.superseded = 0""",
+               CROSS JOIN labels l INDEXED BY one_current_label
+               ON l.project = ? AND l.prediction_id = j.value AND l.superseded = 0""",
             (json.dumps(prediction_ids[start : start + _BATCH]), project),
         )
         found.update((r[0], (r[1], r[2])) for r in rows)
@@ -49,8 +80,8 @@ def find_predictions_of_keys(db: Database, project: str, keys: list[str]) -> dic
     for start in range(0, len(keys), _BATCH):
         rows = db.conn.execute(
             """SELECT c.key, g.at, c.prediction_id FROM json_each(?) j
-               JOIN case_keys c ON c.project = ? AND c.key = j.value
-               JOIN groups g ON g.uid = substr(c.prediction_id, 1, instr(c.prediction_id, '-') - 1)""",
+               CROSS JOIN case_keys c ON c.project = ? AND c.key = j.value
+               CROSS JOIN groups g ON g.uid = substr(c.prediction_id, 1, instr(c.prediction_id, '-') - 1)""",
             (json.dumps(keys[start : start + _BATCH]), project),
         )
         for key, at, prediction_id in rows:
@@ -65,7 +96,7 @@ def iterate_payloads(db: Database, project: str, uids: list[str]) -> Iterator[tu
     for start in range(0, len(uids), _GROUPS):
         yield from db.conn.execute(
             """SELECT g.uid, g.version, g.at, g.rows, g.payload, g.block, g.place FROM json_each(?) j
-               JOIN groups g ON g.uid = j.value WHERE g.project = ? ORDER BY g.block""",
+               CROSS JOIN groups g ON g.uid = j.value WHERE g.project = ? ORDER BY g.block""",
             (json.dumps(uids[start : start + _GROUPS]), project),
         )
 

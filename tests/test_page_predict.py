@@ -138,6 +138,17 @@ def test_one_case_is_answered_with_its_problems_and_logged_once(trained_home, op
     assert len(groups(trained_home)) == 2
 
 
+def test_what_turned_out_to_be_true_is_fed_beside_the_case(trained_home, open_page):
+    test = fill_case(open_page(trained_home, "predict"), {"age": 60})
+    next(s for s in test.selectbox if s.label.startswith("What turned out to be true")).set_value("1")
+    button(test, "Keep this label").click().run()
+    assert test.success[0].value == "The label **1** is kept."
+    one = log.read(trained_home, "heart_disease")["prediction_id"].iloc[0]
+    assert labelling.labels_by_prediction(trained_home, "heart_disease") == {one: "1"}
+    director = fill_case(open_page(trained_home, "predict", "director"), {"age": 60})
+    assert not any(s.label.startswith("What turned out") for s in director.selectbox)
+
+
 def test_a_known_case_is_answered_as_the_project_expects(trained_home, open_page):
     from core.projects.projects import get_definition
 

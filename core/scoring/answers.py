@@ -58,47 +58,60 @@ def find_answers(home: Home, definition: Definition, prediction_ids: list[str]) 
             wanted[parts[0]].append((parts[1], prediction_id))
     db = reading(home.predictions_db)
     found: dict[str, LoggedAnswer] = {}
-    held: tuple[int, dict[str, list[Any]]] | None = None  # the block read last; groups come sorted by block
+    held: tuple[int, _Outputs] | None = None  # the block read last; groups come sorted by block
     with predictions_store.unchanging(db):  # a block must not go between its group and itself
         for uid, version, at, rows, payload, block, place in store.iterate_payloads(db, definition.name, list(wanted)):
-            first = 0
+            first = -1  # places count from 1
             if block is None:
-                columns = _read_outputs(payload, definition)
+                outputs = _read_outputs(payload, definition)
             else:
                 if held is None or held[0] != block:
                     held = (block, _read_outputs(store.find_block(db, block) or b"", definition))
-                columns, first = held[1], int(place or 0)
+                outputs, first = held[1], int(place or 0) - 1
             for number, prediction_id in wanted[uid]:
-                if 1 <= number <= rows and columns[_PREDICTION][first + number - 1] is not None:  # an erased row is empty
-                    found[prediction_id] = _answer(columns, first + number - 1, definition, version, at)
+                if 1 <= number <= rows and outputs.predicted[first + number] is not None:  # an erased row is empty
+                    found[prediction_id] = _answer(outputs, first + number, version, at)
     return found
 
 
-def _answer(columns: dict[str, list[Any]], row: int, definition: Definition, version: str, at: str) -> LoggedAnswer:
-    predicted, score = columns[_PREDICTION][row], columns[_SCORE][row]
-    probabilities: tuple[float, ...] = ()
-    if definition.task == "multiclass" and any(name.startswith(_PROBABILITY) for name in columns):
-        shares = (columns.get(f"{_PROBABILITY}{name}") for name in definition.classes)
-        probabilities = tuple(float(values[row] or 0.0) if values else 0.0 for values in shares)
-    query = columns[definition.group][row] if definition.group in columns else None
+@dataclass(frozen=True)
+class _Outputs:
+    """The columns of one payload that matter here; ``shares`` and ``queries`` are empty where it has none."""
+
+    predicted: list[Any]
+    scores: list[Any]
+    shares: list[tuple[float, ...]]
+    queries: list[Any]
+
+
+def _answer(outputs: _Outputs, row: int, version: str, at: str) -> LoggedAnswer:
+    predicted, score = outputs.predicted[row], outputs.scores[row]
+    query = outputs.queries[row] if outputs.queries else None
     return LoggedAnswer(
         predicted if isinstance(predicted, str) else repr(float(predicted)),
         None if score is None or score != score else float(score),  # NaN differs from itself
-        version, at, probabilities, None if query is None else str(query),
+        version, at, outputs.shares[row] if outputs.shares else (), None if query is None else str(query),
     )  # fmt: skip
 
 
-def _read_outputs(payload: bytes, definition: Definition) -> dict[str, list[Any]]:
-    """The output columns (and the query) of a payload, as plain lists."""
+def _read_outputs(payload: bytes, definition: Definition) -> _Outputs:
+    """Only the columns of the outputs (and of the query) are read."""
     if payload[:1] == b"{":
         data = json.loads(payload)
         places = {n: i for i, n in enumerate(data["columns"]) if _is_wanted(n, definition)}
-        return {name: [row[i] for row in data["rows"]] for name, i in places.items()}
-    import pyarrow.parquet as pq
+        columns = {name: [row[i] for row in data["rows"]] for name, i in places.items()}
+    else:
+        import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(io.BytesIO(payload))
-    names = [n for n in file.schema_arrow.names if _is_wanted(n, definition)]
-    return file.read(columns=names, use_threads=False).to_pydict()
+        file = pq.ParquetFile(io.BytesIO(payload))
+        names = [n for n in file.schema_arrow.names if _is_wanted(n, definition)]
+        columns = file.read(columns=names, use_threads=False).to_pydict()
+    shares: list[tuple[float, ...]] = []
+    if any(name.startswith(_PROBABILITY) for name in columns):
+        nothing = [0.0] * len(columns[_PREDICTION])  # a class that this version did not know
+        by_class = (columns.get(f"{_PROBABILITY}{name}", nothing) for name in definition.classes)
+        shares = list(zip(*by_class, strict=True))
+    return _Outputs(columns[_PREDICTION], columns[_SCORE], shares, columns.get(definition.group, []) if definition.group else [])
 
 
 def _is_wanted(name: str, definition: Definition) -> bool:
