@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from core import acts
+from core import acts, logs
 from core.acts import Actor, Done, Tx
 from core.approvals import note_expired
 from core.home import Home
@@ -28,6 +28,7 @@ from storage import versions as versions_store
 from storage.connection import reading, writing
 
 log = logging.getLogger("greenlight.clock")
+retraining = logging.getLogger("greenlight.retraining")
 
 EVERY = timedelta(hours=1)
 
@@ -93,6 +94,8 @@ def tick(home: Home, *, now: datetime) -> list[RetrainCheck]:
             if newest is not None and (last is None or newest["at"] != last["at"]):
                 continue  # another process was first
             store.insert_clock_check(db, project=project.name, at=check.at, next_at=check.next_at, due=check.due, answer=_plain(check))
+        with logs.bound(project=project.name):
+            retraining.info("%s", check.sentence)
         done.append(check)
     return done
 

@@ -8,11 +8,13 @@ that were predicted.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from core import logs
 from core.home import Home
 from core.monitoring import alerts, answer_checks, data_checks, quality_checks, traffic_checks
 from core.monitoring.findings import Finding
@@ -77,8 +79,20 @@ def watch(home: Home, project: str, *, now: datetime) -> list[Finding]:
             store.insert_watch(db, project=project, kind=group.kind, at=stamp(now), next_at=stamp(now + group.every), answer=answer)
             store.forget_watches(db, project, group.kind, before=stamp(now - group.kept))
         note_findings(home, project, findings, now=now)
+        _tell(project, group, findings)
         found += findings
     return found
+
+
+def _tell(project: str, group: Group, findings: list[Finding]) -> None:
+    """One line of the log for one check; those of each minute are for who looks closely."""
+    states = ", ".join(f"{n} {state}" for state, n in sorted(Counter(f.state for f in findings).items())) or "nothing to measure"
+    ill = "; ".join(f"{f.title}: {f.sentence}" for f in findings if f.state in alerts.SEVERITIES)
+    with logs.bound(project=project):
+        log.log(
+            logging.INFO if group.every > MINUTE else logging.DEBUG, "%s checked: %s%s", group.title, states, f". {ill}" if ill else "",
+            extra={"facts": {"check": group.kind, "states": {f.kind: f.state for f in findings}}},
+        )
 
 
 def find_last(home: Home, project: str) -> list[Watched]:
