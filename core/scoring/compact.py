@@ -21,24 +21,26 @@ OLDER = timedelta(hours=1)  # younger groups are looked at one by one, and more 
 PATIENCE = timedelta(days=1)  # a few groups are packed when this old: a block of three rows saves nothing
 WORTH_GROUPS = 100
 BLOCK_GROUPS = 5_000
+BLOCKS_AT_ONCE = 100  # the rest waits for the next call: the clock has other things to do
 BLOCK_ROWS = 10_000  # to find one row, its block is read
 
 
 def compact(home: Home, *, now: datetime) -> int:
-    """Pack all small groups that are older than an hour; returns how many groups were packed.
+    """Pack small groups that are older than an hour, up to BLOCKS_AT_ONCE blocks; returns how many groups were packed.
 
     Safe to call from several processes at once, and again after any interruption.
     """
     until = stamp(now - OLDER)
     patient = stamp(now - PATIENCE)
-    packed = 0
+    packed = blocks = 0
     for waiting in store.list_packable(reading(home.predictions_db), until=until):
         left = waiting["groups"]
-        while left >= WORTH_GROUPS or (left > 1 and waiting["oldest"] < patient):
+        while blocks < BLOCKS_AT_ONCE and (left >= WORTH_GROUPS or (left > 1 and waiting["oldest"] < patient)):
             done = _pack(home, waiting["project"], waiting["version"], until)
             if done == 0:
                 break
             packed += done
+            blocks += 1
             left -= done
     return packed
 
@@ -69,12 +71,16 @@ def _pack(home: Home, project: str, version: str, until: str) -> int:
 def _one_block(waiting: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The first of them, as many as fit into a block and have the same columns, so that they read as they were written."""
     chosen: list[dict[str, Any]] = []
-    rows, columns = 0, None
+    rows, head, columns = 0, None, None
     for group in waiting:
-        head = _columns(group["payload"])
-        if chosen and (rows + group["rows"] > BLOCK_ROWS or head != columns):
+        if chosen and rows + group["rows"] > BLOCK_ROWS:
             break
-        columns = head
+        if head is None or not group["payload"].startswith(head):  # else it is as the one before
+            found = _columns(group["payload"])
+            if chosen and found != columns:
+                break
+            columns = found
+            head = payloads.head_of(group["payload"]) if group["payload"].startswith(b"{") else None
         chosen.append(group)
         rows += group["rows"]
     return chosen
