@@ -6,6 +6,7 @@ import getpass
 import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from core import acts, roles
@@ -113,6 +114,7 @@ def sign_in_persona(home: Home, name: str, *, address: str, demo_mode: bool, now
     return _open_session(home, name, address, now)
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(address: str) -> bool:
     """Whether a peer address is this machine."""
     try:

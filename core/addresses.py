@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from core.accounts import is_loopback
@@ -16,6 +17,7 @@ _UNSAFE_RAW = re.compile(rb"%(2f|5c|25|00)|\\", re.IGNORECASE)
 _FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip")
 
 
+@lru_cache(maxsize=4096)
 def knows_host(host: str, hosts: frozenset[str]) -> bool:
     """Whether a Host header names this installation, so that a foreign page cannot reach it through a name of its own."""
     try:

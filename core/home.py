@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 
@@ -23,12 +24,12 @@ class Home:
     root: Path
     models: Path
 
-    @property
+    @cached_property  # a path is put together slowly, and a program's request asks for it many times
     def db(self) -> Path:
         """Acts and their objects."""
         return self.root / "greenlight.db"
 
-    @property
+    @cached_property
     def predictions_db(self) -> Path:
         """The prediction log, in a file of its own so that logging never waits for an act."""
         return self.root / "predictions.db"
