@@ -148,20 +148,6 @@ def test_answers_have_the_contracts_names_and_nothing_is_on_disk_yet(trained_hom
     assert (kept["age"].tolist(), kept["thal"].tolist()) == ([63.0, 63.0], ["normal", "purple"])
 
 
-@pytest.mark.parametrize("number_of_rows", [1, 24, 25, 200])
-def test_every_batch_size_gets_the_pipelines_answers(trained_home, number_of_rows):
-    scorer = load_scorer(trained_home, PROJECT)
-    assert scorer.fast is not None
-    rng = np.random.default_rng(3)
-    many = [{**ROW, "age": int(rng.integers(20, 80)), "chol": float(rng.normal(240, 50)), "cp": str(rng.choice(["asymptomatic", "?", "odd"]))}
-            for _ in range(number_of_rows)]  # fmt: skip
-    answer = ask(trained_home, many)
-    frame = prepare(many, scorer.definition, purpose="scoring").features
-    wanted = score_with(scorer.pipeline, frame, scorer.definition, scorer.threshold)
-    assert [p["prediction"] for p in answer.predictions] == wanted.prediction.tolist()
-    assert np.allclose([p["probabilities"]["1"] for p in answer.predictions], wanted.probabilities[:, 1], rtol=0, atol=1e-12)
-
-
 def test_rows_are_encoded_as_frames_are(trained_home):
     scorer = load_scorer(trained_home, PROJECT)
     read = scorer.reader.read([ROW, {**ROW, "age": None, "thal": "odd"}, dict.fromkeys(ROW)])
@@ -221,6 +207,21 @@ def approved(trained_home):
     request = approvals.request_release(trained_home, Actor("scientist"), PROJECT, "1.1.0", reason="try")["id"]
     approvals.approve(trained_home, Actor("director"), request, reason="ok", despite_gates=True)
     return trained_home
+
+
+@pytest.mark.parametrize("number_of_rows", [1, 12, 13, 200])
+def test_every_batch_size_gets_the_forests_answers(approved, number_of_rows):
+    deployment.deploy(approved, Actor("devops"), PROJECT, "1.1.0")
+    scorer = load_scorer(approved, PROJECT)
+    assert scorer.fast is not None
+    rng = np.random.default_rng(3)
+    many = [{**ROW, "age": int(rng.integers(20, 80)), "chol": float(rng.normal(240, 50)), "cp": str(rng.choice(["asymptomatic", "?", "odd"]))}
+            for _ in range(number_of_rows)]  # fmt: skip
+    answer = ask(approved, many)
+    frame = prepare(many, scorer.definition, purpose="scoring").features
+    wanted = score_with(scorer.pipeline, frame, scorer.definition, scorer.threshold)
+    assert [p["prediction"] for p in answer.predictions] == wanted.prediction.tolist()
+    assert np.allclose([p["probabilities"]["1"] for p in answer.predictions], wanted.probabilities[:, 1], rtol=0, atol=1e-12)
 
 
 def test_the_live_pointer_is_seen_by_other_connections_at_once(approved):

@@ -29,7 +29,9 @@ ROWS_PER_THREAD = 2_000  # below this, a second thread costs more than it saves
 
 # Up to so many rows treelite is quicker than scikit-learn on the same arrays (measured with 100 to 200 trees; a call of
 # scikit-learn costs 3 us a tree in a forest, 0.2 ms in gradient boosting, 1 ms in histogram boosting, 0.3 ms elsewhere).
-FEW_FOREST, FEW_BOOSTED, FEW_HISTOGRAM, FEW_XGBOOST = 24, 12, 64, 16
+# treelite goes through all trees for each row, so a large forest leaves the processor's cache each time: on an idle machine
+# both are even at 20 rows, on a busy one at 10.
+FEW_FOREST, FEW_BOOSTED, FEW_HISTOGRAM, FEW_XGBOOST = 12, 12, 64, 16
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
