@@ -44,7 +44,7 @@ def _show_alert(context: PageContext, alert: Alert) -> None:
     with st.container(border=True, gap="xsmall", key=f"alert-{alert.id}"):
         said, buttons = st.columns([4, 2], vertical_alignment="center")
         sign = parts.find_status(alert.severity).markdown
-        name = "" if alert.sentence.startswith(_name(alert).partition(",")[0]) else f"**{parts.plain(_name(alert))}**: "
+        name = "" if alert.sentence.startswith(alert.title.partition(",")[0]) else f"**{parts.plain(alert.title)}**: "
         said.markdown(f"{sign} {name}{parts.plain(alert.sentence)}")
         if context.account.may(PERMISSION):
             with buttons.container(horizontal=True, horizontal_alignment="right", gap="small"):
@@ -109,17 +109,12 @@ def _show_closed(context: PageContext, project: str) -> None:
     with st.expander(f"Resolved ({len(closed)} newest)" if len(closed) == CLOSED else f"Resolved ({len(closed)})"):
         rows = [
             {
-                "Alert": a.id, "What": _name(a), "Severity": parts.find_status(a.severity).word, "Said": a.sentence,
+                "Alert": a.id, "What": a.title, "Severity": parts.find_status(a.severity).word, "Said": a.sentence,
                 "Since": parts.local_time(a.since), "Resolved": parts.local_time(a.resolved_at or a.last_seen_at), "By": a.resolved_by,
             }
             for a in closed
         ]  # fmt: skip
         st.dataframe(rows, hide_index=True, key="alerts-resolved", column_config={"Said": st.column_config.TextColumn(width="large")})
-
-
-def _name(alert: Alert) -> str:
-    kind = alert.kind.replace("_", " ").capitalize()
-    return f"{kind}, {alert.subject}" if alert.subject else kind
 
 
 def _amount(value: float, unit: str) -> str:
