@@ -296,6 +296,118 @@ CREATE INDEX monitor_checks_by_project ON monitor_checks(project, kind, id);;
     )
 
 
+@acts()
+def m009_schedules(db: Database) -> None:
+    # one row per slot: the key is what makes a slot run once, however many processes look at it
+    _run(
+        db,
+        """
+CREATE TABLE schedules (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, kind TEXT NOT NULL, rule TEXT NOT NULL, params TEXT NOT NULL,
+    paused INTEGER NOT NULL DEFAULT 0, next_at TEXT, created_at TEXT NOT NULL, created_by TEXT NOT NULL,
+    changed_at TEXT NOT NULL, changed_by TEXT NOT NULL, removed_at TEXT
+) STRICT;;
+CREATE UNIQUE INDEX one_schedule_per_kind ON schedules(project, kind) WHERE removed_at IS NULL;;
+CREATE TABLE slots (
+    schedule_id INTEGER NOT NULL REFERENCES schedules(id), slot_at TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running','done','failed','missed','skipped')),
+    trigger TEXT NOT NULL, owner TEXT NOT NULL, started_at TEXT NOT NULL, heartbeat_at TEXT, finished_at TEXT,
+    outcome TEXT NOT NULL, correlation_id TEXT NOT NULL, PRIMARY KEY (schedule_id, slot_at)
+) STRICT, WITHOUT ROWID;;
+""",
+    )
+
+
+@acts()
+def m010_retrainings(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE retrainings (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name), trigger TEXT NOT NULL, reason TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open','done','failed','cancelled')), outcome TEXT, params TEXT NOT NULL,
+    steps TEXT NOT NULL, job_id INTEGER REFERENCES jobs(id), version TEXT, live_version TEXT,
+    request_id INTEGER REFERENCES requests(id), report_id INTEGER, started_by TEXT NOT NULL, started_at TEXT NOT NULL,
+    finished_at TEXT, correlation_id TEXT NOT NULL
+) STRICT;;
+CREATE UNIQUE INDEX one_open_retraining ON retrainings(project) WHERE state = 'open';;
+CREATE INDEX retrainings_by_project ON retrainings(project, id);;
+""",
+    )
+
+
+@acts()
+def m011_agent(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE incidents (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name), kind TEXT NOT NULL, cause TEXT NOT NULL,
+    severity REAL NOT NULL, state TEXT NOT NULL CHECK (state IN ('open','waiting','watching','closed','escalated')),
+    diagnosis TEXT NOT NULL, opened_at TEXT NOT NULL, last_seen_at TEXT NOT NULL, closed_at TEXT, outcome TEXT NOT NULL,
+    correlation_id TEXT NOT NULL
+) STRICT;;
+CREATE UNIQUE INDEX one_open_incident_per_cause ON incidents(project, cause) WHERE closed_at IS NULL;;
+CREATE INDEX incidents_by_project ON incidents(project, id);;
+CREATE TABLE incident_alerts (
+    alert_id INTEGER PRIMARY KEY REFERENCES alerts(id), incident_id INTEGER NOT NULL REFERENCES incidents(id)
+) STRICT;;
+CREATE INDEX incident_alerts_by_incident ON incident_alerts(incident_id);;
+CREATE TABLE incident_events (
+    id INTEGER PRIMARY KEY, incident_id INTEGER NOT NULL REFERENCES incidents(id), at TEXT NOT NULL, kind TEXT NOT NULL,
+    action TEXT NOT NULL, status TEXT NOT NULL, approver TEXT NOT NULL, sentence TEXT NOT NULL, detail TEXT NOT NULL
+) STRICT;;
+CREATE INDEX incident_events_by_incident ON incident_events(incident_id, id);;
+CREATE INDEX incident_events_by_time ON incident_events(at);;
+CREATE TABLE agent_requests (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name), incident_id INTEGER NOT NULL REFERENCES incidents(id),
+    action TEXT NOT NULL, params TEXT NOT NULL, reason TEXT NOT NULL, risk TEXT NOT NULL, impact TEXT NOT NULL,
+    if_nobody TEXT NOT NULL, evidence TEXT NOT NULL, requested_by TEXT NOT NULL, requested_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending','approved','rejected','withdrawn','expired','lapsed','used')),
+    decided_by TEXT, decided_at TEXT, decision_reason TEXT, used_at TEXT, outcome TEXT NOT NULL
+) STRICT;;
+CREATE UNIQUE INDEX one_open_agent_request ON agent_requests(incident_id, action) WHERE state IN ('pending','approved');;
+CREATE INDEX agent_requests_by_project ON agent_requests(project, id);;
+""",
+    )
+
+
+@acts()
+def m012_notifications(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE channels (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('mail','slack','webhook')), settings TEXT NOT NULL,
+    active INTEGER NOT NULL DEFAULT 1, changed_at TEXT NOT NULL, changed_by TEXT NOT NULL
+) STRICT;;
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY, event TEXT NOT NULL, project TEXT NOT NULL, channel TEXT NOT NULL, recipient TEXT NOT NULL,
+    message TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('queued','sending','sent','failed','skipped')),
+    attempts INTEGER NOT NULL DEFAULT 0, next_at TEXT, created_at TEXT NOT NULL, sent_at TEXT, error TEXT NOT NULL,
+    correlation_id TEXT NOT NULL
+) STRICT;;
+CREATE INDEX deliveries_by_state ON deliveries(state, next_at);;
+""",
+    )
+
+
+@acts()
+def m013_reports(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE reports (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, subject TEXT NOT NULL,
+    since TEXT, until TEXT, made_at TEXT NOT NULL, made_by TEXT NOT NULL, html_sha256 TEXT NOT NULL, pdf_sha256 TEXT,
+    bytes INTEGER NOT NULL, audit_count INTEGER NOT NULL, audit_head TEXT NOT NULL, correlation_id TEXT NOT NULL
+) STRICT;;
+CREATE INDEX reports_by_project ON reports(project, id);;
+""",
+    )
+
+
 @log()
 def p001_log(db: Database) -> None:
     _run(
