@@ -598,3 +598,24 @@ DROP TRIGGER superseded_labels_count_no_more;;
 DROP TRIGGER label_insertions_are_noted;;
 """,
     )
+
+
+@acts()
+def m009_retention(db: Database) -> None:
+    # project is '' for what belongs to the whole installation; what is not listed is kept for ever
+    _run(
+        db,
+        """
+CREATE TABLE retention (
+    project TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('predictions','requests','logs')),
+    days INTEGER NOT NULL CHECK (days >= 1), at TEXT NOT NULL, by TEXT NOT NULL, enforced_at TEXT,
+    PRIMARY KEY (project, kind)
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE purges (
+    project TEXT PRIMARY KEY REFERENCES projects(name), before TEXT NOT NULL, by TEXT NOT NULL, correlation_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE purged_datasets (
+    dataset_id INTEGER PRIMARY KEY REFERENCES datasets(id), at TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
+) STRICT;;
+""",
+    )
