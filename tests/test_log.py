@@ -13,6 +13,7 @@ from core.errors import NotFound
 from core.scoring import batches, compact, log, profiles
 from core.scoring.payload import blank, read_payload, to_frame
 from core.scoring.scorer import load_scorer
+from storage import labels as labels_store
 from storage import predictions as store
 from storage.connection import close_all, reading, writing
 from tests.conftest import copy_home
@@ -277,13 +278,16 @@ def test_a_purge_takes_rows_and_labels_and_leaves_the_hourly_counts(filled, pack
         compact.compact(filled, now=NOW + timedelta(days=1))
     monkeypatch.setattr("core.scoring.removal.PURGE_GROUPS", 2)
     rows = log.read(filled, PROJECT)
+    label = {"project": PROJECT, "label": "1", "predicted": "1", "score": 80.0, "version": "1.0.0", "labelled_at": "2026-03-03", "by": "x"}
+    label |= {"source": "y", "superseded": 0, "probabilities": None, "query": None, "counted": 1}
     with writing(filled.predictions_db) as db:
-        for prediction_id, at in (("s0-1", "2026-03-01T10:15:00.000Z"), ("now-1", "2026-03-02T09:00:00.000Z")):
-            db.conn.execute(
-                """INSERT INTO labels(project, prediction_id, label, predicted, version, predicted_at, labelled_at, by, source)
-                   VALUES (?,?,'1','1','1.0.0',?,?,'x','y')""",
-                (PROJECT, prediction_id, at, at),
-            )
+        labels_store.insert_labels(
+            db,
+            [
+                {**label, "prediction_id": "s0-1", "predicted_at": "2026-03-01T10:15:00.000Z"},
+                {**label, "prediction_id": "now-1", "predicted_at": "2026-03-02T09:00:00.000Z"},
+            ],
+        )
     summed = profiles.sum_hours(filled, PROJECT)[1]
     cut = EARLY + timedelta(hours=2, seconds=1)
     assert log.purge_before(filled, PROJECT, cut) == {"groups": 8, "rows": 1213, "labels": 1}
