@@ -1,17 +1,20 @@
 """Labels that come back: by id, by key, as rows or as a table; late, corrected, wrong; and what the log's own counts say."""
 
+import random
 from datetime import timedelta
 
 import pytest
 
 from core import audit
 from core.acts import Actor
+from core.cli.app import main
 from core.errors import BadInput, Refused
 from core.home import open_home
 from core.monitoring import quality
 from core.projects import projects
 from core.projects.definition import from_dict
-from core.scoring import answers, labels
+from core.scoring import answers, labels, removal
+from core.scoring.compact import compact
 from core.scoring.predict import predict_rows
 from core.times import parse, stamp, utc_now
 from storage import labels as store
@@ -232,3 +235,76 @@ def test_numbers_come_back_as_numbers_and_are_not_counted_as_classes(tmp_path):
     assert labels.labels_by_prediction(home, "cases")["a" * 24 + "-1"] == "3.0"
     assert done["unreadable"] >= 1  # infinity is no label
     assert store.count_outcomes(reading(home.predictions_db), "cases", since="") == []
+
+
+def test_rows_that_were_packed_into_a_block_take_their_own_labels(tmp_path):
+    home = open_home(tmp_path / "home")
+    make_project(home)
+    names = ["LOW", "HIGH", "MEDIUM"]
+    for n, name in enumerate(names):
+        shares = [float(name == c) for c in ("LOW", "MEDIUM", "HIGH")]
+        write_group(home, f"{n:024x}", f"2026-11-0{n + 1}T10:00:00.000Z", [level("LOW", 1.0, 0.0, 0.0), level(name, *shares)])
+    assert compact(home, now=parse("2026-11-20T10:00:00.000Z")) == 3
+    ids = [f"{n:024x}-2" for n in range(3)]
+    found = answers.find_answers(home, projects.get_definition(home, "cases"), ids)
+    assert [(found[i].predicted, found[i].at[:10]) for i in ids] == [
+        ("LOW", "2026-11-01"), ("HIGH", "2026-11-02"), ("MEDIUM", "2026-11-03"),
+    ]  # fmt: skip
+    assert found[ids[1]].probabilities == (0.0, 0.0, 1.0)
+    rows = [{"prediction_id": i, "label": name} for i, name in zip(ids, names, strict=True)]
+    assert labels.feed_label_rows(home, SCIENTIST, "cases", rows, source="api")["new"] == 3
+    assert labels.live_quality(home, "cases", now=parse("2026-11-20T10:00:00.000Z"))["accuracy"] == 1.0
+
+
+def test_an_erased_prediction_counts_no_more_and_a_purged_one_still_does(trained_home):
+    old, new = utc_now() - timedelta(days=200), utc_now()
+    before = predict(trained_home, 2, now=old)
+    after = predict(trained_home, 3, now=new)
+    feed(trained_home, [{"prediction_id": i, "label": 1} for i in (*before, *after)])
+    assert sum(counted(trained_home).values()) == 5
+    removal.erase_rows(trained_home, PROJECT, after[:1])
+    assert sum(counted(trained_home).values()) == 4
+    removal.purge_before(trained_home, PROJECT, new - timedelta(days=180))
+    assert sum(counted(trained_home).values()) == 4  # how good it was stays known
+    assert set(labels.labels_by_prediction(trained_home, PROJECT)) == set(after[1:])
+
+
+def test_the_hourly_counts_equal_a_count_of_the_labels_whatever_order_they_came_in(trained_home):
+    rng = random.Random(7)
+    now = utc_now()
+    ids = [i for day in range(4) for i in predict(trained_home, 15, now=now - timedelta(days=day))]
+    for _ in range(6):
+        feed(trained_home, [{"prediction_id": i, "label": rng.randrange(2)} for i in rng.choices(ids, k=40)])
+    with writing(trained_home.predictions_db) as db:
+        recount = db.conn.execute(
+            """SELECT substr(predicted_at, 1, 13), version, label, predicted, count(*) FROM labels
+               WHERE superseded = 0 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"""
+        ).fetchall()
+    assert [tuple(r) for r in recount] == store.count_outcomes(reading(trained_home.predictions_db), PROJECT, since="")
+
+
+def test_a_label_is_looked_up_by_its_index_and_not_by_reading_them_all(trained_home):
+    seen = []
+    db = reading(trained_home.predictions_db)
+    db.conn.set_trace_callback(seen.append)
+    store.find_current(db, PROJECT, ["x-1"])
+    store.find_predictions_of_keys(db, PROJECT, ["7"])
+    list(store.iterate_payloads(db, PROJECT, ["x"]))
+    db.conn.set_trace_callback(None)
+    plans = [" ".join(r["detail"] for r in db.conn.execute(f"EXPLAIN QUERY PLAN {sql}")) for sql in seen]
+    assert len(plans) == 3
+    assert "one_current_label (project=? AND prediction_id=?)" in plans[0]
+    assert "PRIMARY KEY (project=? AND key=?)" in plans[1]
+    assert all("(uid=?)" in plan for plan in plans[1:])
+
+
+def test_the_command_names_the_rows_that_it_did_not_keep(trained_home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GREENLIGHT_HOME", str(trained_home.root))
+    monkeypatch.delenv("GREENLIGHT_MODELS", raising=False)
+    (one,) = predict(trained_home, 1)
+    (tmp_path / "labels.csv").write_text(f"prediction_id,label\n{one},1\nno-1,0\n")
+    assert main(["feedback", PROJECT, str(tmp_path / "labels.csv"), "--as", "scientist"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Labels: 1 new, 0 corrected, 0 same, 1 unknown, 0 unreadable, 0 empty."
+    assert printed[1] == "Row 2: 'no-1' belongs to no logged prediction."
+    assert printed[2].startswith("Accuracy of the last 30 days on 1 labelled predictions: ")
