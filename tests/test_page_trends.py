@@ -7,13 +7,15 @@ import pytest
 
 from core import deployment
 from core.drift import checks
+from core.home import open_home
 from core.monitoring import alerts, quality, trends
 from core.monitoring.estimates import Metric
 from core.scoring import labels
 from core.scoring.predict import predict_rows
 from core.times import parse, stamp, utc_now
 from pages import charts_trends
-from tests.test_labels import PROJECT, ROW, SCIENTIST
+from storage.connection import writing
+from tests.test_labels import PROJECT, ROW, SCIENTIST, make_project, write_group
 
 NOW = utc_now()
 
@@ -137,6 +139,26 @@ def test_choosing_a_period_changes_the_link(trained_home, open_page):
     test.button_group[0].set_value("7 days").run()
     assert test.query_params["days"] in ("7", ["7"])
     assert "in the last 7 days" in texts(test)
+
+
+@pytest.mark.parametrize(("task", "shown"), [("regression", ["trend-mae", "trend-r2"]), ("ranking", ["trend-mae"])])
+def test_numbers_and_rankings_have_their_own_curves(tmp_path, open_page, task, shown):
+    home = open_home(tmp_path / "home")
+    make_project(home, task)
+    rows = [{"x": 1.0, "out:prediction": v, "out:score": v} for v in (1.0, 2.0, 6.0)]
+    at = stamp(NOW - timedelta(days=2))
+    write_group(home, "a" * 24, at, rows)
+    with writing(home.predictions_db) as db:
+        db.conn.execute("INSERT INTO rollups(project, version, hour, label, rows, problem_rows) VALUES ('cases','1.0.0',?,'',3,1)", (at[:13],))
+    fed = [{"prediction_id": "a" * 24 + f"-{n}", "y": n} for n in (1, 2, 3)]
+    labels.feed_label_rows(home, SCIENTIST, "cases", fed, source="api")
+    test = open_page(home, "trends", project="cases")
+    assert not test.exception
+    keys = [c.proto.id for c in test.get("plotly_chart")]
+    assert [name for name in ("trend-ndcg", "trend-mae", "trend-r2") if any(name in k for k in keys)] == shown
+    assert "**1** (95 %: 0 to 2.96) on 3 labels; without a model 0.667" in texts(test)
+    assert ("the log does not hold the query of these predictions" in texts(test)) is (task == "ranking")
+    assert "there is nothing before to compare them with" in texts(test)
 
 
 # core
