@@ -262,7 +262,7 @@ def _another_table(home: Home) -> bytes:
 
 
 def state(home: Home) -> dict[str, Any]:
-    """Everything that an act may change: all rows but the audit's, and all files but databases and their journals."""
+    """Everything that an act may change: all rows but the audit's, and all files but databases, their journals and the logs."""
     seen: dict[str, Any] = {}
     for path in (home.db, home.predictions_db):
         with closing(sqlite3.connect(path)) as db:
@@ -272,7 +272,8 @@ def state(home: Home) -> dict[str, Any]:
                     seen[f"{path.name}:{table}"] = hashlib.sha256("\n".join(rows).encode()).hexdigest()
     for folder in (home.root, home.models):
         for path in folder.rglob("*"):
-            if path.is_file() and ".db" not in path.name and path.name != "audit.head":
+            told = path.name == "audit.head" or home.logs in path.parents  # a refusal is written down in both
+            if path.is_file() and ".db" not in path.name and not told:
                 seen[str(path)] = path.stat().st_size
     return seen
 
