@@ -29,10 +29,10 @@ from storage import audit as audit_store
 from storage import projects as projects_store
 from storage.connection import writing
 
-# What may still be done to an archived project: bring it back, read it out, and end what had begun before.
+# What may still be done to an archived project: bring it back, read it out, end what had begun before, and delete.
 _ALSO_WHEN_ARCHIVED = frozenset(
     {"archive_project", "restore_project", "export_dataset", "train", "cancel_job", "withdraw_request", "reject_release", "undeploy",
-     "withdraw_settings", "reject_settings"}
+     "withdraw_settings", "reject_settings", "set_retention", "purge_predictions", "purge_dataset", "erase_person"}
 )
 
 

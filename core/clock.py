@@ -169,6 +169,13 @@ def forget_files(home: Home, *, now: datetime) -> None:
     forget_old(home, now)
 
 
+def enforce_retention(home: Home, *, now: datetime) -> None:
+    """What is kept for a number of days only, and what an administrator ordered to go."""
+    from core.retention import enforce
+
+    enforce(home, now=now)
+
+
 def note_tick(home: Home, *, now: datetime) -> None:
     """Write down that the clock still goes; its health is the age of this."""
     with writing(home.db) as db:
@@ -176,7 +183,7 @@ def note_tick(home: Home, *, now: datetime) -> None:
 
 
 # What each turn of the clock does, in this order. Each stands alone: one that fails does not keep the next from its turn.
-STEPS: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired, tick, watch_all, pack_log, forget_files)
+STEPS: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired, tick, watch_all, pack_log, forget_files, enforce_retention)
 
 
 def turn(home: Home, *, now: datetime) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,12 @@ def delete_results_with(db: Database, words: list[str]) -> int:
     for word in words:
         gone += db.conn.execute("DELETE FROM request_keys WHERE instr(result, ?) > 0", (word,)).rowcount
     return gone
+
+
+def list_moments(db: Database, uids: list[str]) -> list[str]:
+    """When these groups of predictions were made."""
+    rows = db.conn.execute("SELECT at FROM groups WHERE uid IN (SELECT value FROM json_each(?)) ORDER BY at", (json.dumps(uids),))
+    return [r["at"] for r in rows]
 
 
 def rewrite(path: Path) -> bool:

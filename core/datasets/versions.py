@@ -18,6 +18,7 @@ from core.projects.definition import Definition, check_name
 from core.projects.limits import get_limits
 from core.projects.projects import get_definition, get_project
 from storage import datasets as store
+from storage import retention as retention_store
 from storage.connection import reading
 
 if TYPE_CHECKING:
@@ -155,6 +156,10 @@ def add_dataset(
         seen = store.find_by_hash(tx.db, project, sha)
         if seen is not None:
             result = {"id": seen["id"], "version": seen["version"], "rows": seen["rows"], "fresh": False, "ok": seen["validation"]["ok"]}
+            if seen["id"] in retention_store.list_purged(tx.db, project):
+                # the same bytes as the version that was purged: it has its file again
+                _keep_file(data_path(home, Dataset(**seen)), content)
+                retention_store.delete_purged(tx.db, seen["id"])
             return Done(result, after={"version": seen["version"], "already_there": True}, subject=f"dataset {seen['version']}")
         version = store.next_version(tx.db, project)
         # inside the act: whoever may not upload leaves no file either
@@ -174,6 +179,8 @@ def preview(home: Home, dataset: Dataset, rows: int = 50) -> pd.DataFrame:
     """The first rows of a dataset version as text, as they came."""
     from core.datasets.read import stream_table
 
+    if not data_path(home, dataset).exists():
+        raise _gone(home, dataset)
     return next(iter(stream_table(data_path(home, dataset), file_name=dataset.file_name, chunk_rows=rows))).head(rows)
 
 
@@ -192,7 +199,7 @@ def _content(home: Home, dataset: Dataset) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise NotFound(f"The file of dataset {dataset.version} of {dataset.project} is gone from {path.parent}; restore it from a backup.") from None
+        raise _gone(home, dataset) from None
     if hashlib.sha256(content).hexdigest() != dataset.sha256:
         raise Refused(f"The file of dataset {dataset.version} of {dataset.project} was changed since it was added; restore it from a backup.")
     return content
@@ -220,6 +227,20 @@ def check_for_training(home: Home, dataset: Dataset, definition: Definition) -> 
         more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
         raise Refused(f"Dataset {dataset.version} of {dataset.project} cannot be trained on: {errors[0].text}{more} {errors[0].cure}".strip())
     return prepared, report
+
+
+def find_purged(home: Home, project: str) -> dict[int, dict[str, Any]]:
+    """Dataset id -> at, by, reason of those whose file an administrator deleted; their rows and hashes stay."""
+    return retention_store.list_purged(reading(home.db), project)
+
+
+def _gone(home: Home, dataset: Dataset) -> NotFound:
+    purged = find_purged(home, dataset.project).get(dataset.id)
+    if purged is not None:
+        when = f"by {purged['by']} on {purged['at'][:10]}"
+        return NotFound(f"Dataset {dataset.version} of {dataset.project} was purged {when}; only its report is kept.")
+    folder = data_path(home, dataset).parent
+    return NotFound(f"The file of dataset {dataset.version} of {dataset.project} is gone from {folder}; restore it from a backup.")
 
 
 def export_dataset(home: Home, actor: Actor, dataset: Dataset, *, key: str | None = None, now: datetime | None = None) -> bytes:
