@@ -12,7 +12,7 @@ from core.monitoring.quality import TITLES, OverTime
 from core.projects.definition import Definition
 from core.projects.limits import get_limits
 from core.projects.projects import get_definition
-from pages import charts, charts_trends, parts
+from pages import charts, charts_trends, contents, parts
 from pages.session import PageContext
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days", 365: "1 year"}
@@ -269,11 +269,20 @@ def _show_events(context: PageContext, events: list[trends.Event]) -> None:
     if not events:
         st.markdown(":gray[:material/info:] No version went live, nothing was trained and no alert was raised in this period.")
         return
+    newest = list(reversed(events))
     rows = [
         {"When": parts.local_time(e.at), "What": charts_trends.MARKS[e.kind][2], "Of": e.name, "In words": e.sentence}
-        for e in reversed(events)
+        for e in newest
     ]
-    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 400))
+    st.caption("Tick a row to go to the thing itself.")
+    picked = st.dataframe(
+        rows, hide_index=True, height=min(38 + 35 * len(rows), 400), on_select="rerun", selection_mode="single-row", key="events"
+    )
+    for place in [n for n in picked["selection"]["rows"][:1] if n < len(newest)]:  # the list may have changed since
+        page, name, value = newest[place].link
+        known = next((p for p in contents.PAGES if p.url == page), None)
+        if known is not None and (not known.action or context.account.may(known.action)):
+            parts.show_link(page, f"Open {known.title}", **({name: value} if value else {}))
 
 
 def _thousands(number: int) -> str:

@@ -218,7 +218,7 @@ def test_a_gap_breaks_the_line_and_the_band():
 
 def test_words_from_outside_are_text_in_every_hover():
     wicked = "<img src=x>"
-    event = trends.Event(STEPS[1], "alert", wicked, f"{wicked} failed", ("monitoring", "1"))
+    event = trends.Event(STEPS[1], "alert", wicked, f"{wicked} failed", ("monitoring", "alert", "1"))
     drift = trends.DriftPoint(STEPS[0], wicked, 50, 0.5, "warning", f"{wicked} 0.9")
     check = {"id": 1, "at": STEPS[2], "by": wicked, "overall": 0.4, "current": {"label": wicked, "rows": 3}}
     volume = trends.VolumePoint(STEPS[0], wicked, 5, 1)
@@ -232,7 +232,7 @@ def test_words_from_outside_are_text_in_every_hover():
 
 
 def test_alerts_of_one_day_share_a_mark_that_names_them():
-    events = [trends.Event(f"2026-11-02T0{n}:00:00.000Z", "alert", name, "…", ("monitoring", "1")) for n, name in enumerate("abc")]
+    events = [trends.Event(f"2026-11-02T0{n}:00:00.000Z", "alert", name, "…", ("monitoring", "alert", "1")) for n, name in enumerate("abc")]
     marks = charts_trends.volume_bars([], step="day", steps=STEPS, events=events).data[-1]
     assert len(marks.x) == 1
     assert "3 of them" in marks.customdata[0]

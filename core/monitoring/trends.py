@@ -40,15 +40,15 @@ class Event:
     kind : "live", "rollback", "ended", "training" or "alert"
     name : str
         What to write beside the mark: a version, a run, what an alert is about.
-    link : (str, str)
-        Page and id of the thing itself: ("registry", "1.1.0"), ("training", "7"), ("monitoring", "12").
+    link : (str, str, str)
+        Page of the thing itself and how its link names it: ("registry", "version", "1.1.0"), ("monitoring", "alert", "12").
     """
 
     at: str
     kind: str
     name: str
     sentence: str
-    link: tuple[str, str]
+    link: tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _releases(home: Home, project: str) -> list[Event]:
     starts = {s.live_from for s in spans}
     found = []
     for span in spans:
-        link = ("registry", span.version)
+        link = ("registry", "version", span.version)
         reason = f": {span.reason}" if span.reason else "."
         if span.kind == "rollback":
             sentence = f"{span.deployed_by} rolled back to version {span.version}{reason}"
@@ -244,13 +244,13 @@ def _trainings(home: Home, project: str) -> list[Event]:
     for run in runs.list_runs(home, project, limit=MOST_EVENTS):
         chosen = f"its choice is {run.choice['name']}" if run.choice else "it chose nothing"
         sentence = f"Training {run.id}, started by {run.started_by}, was done; {chosen}."
-        found.append(Event(run.finished_at, "training", f"training {run.id}", sentence, ("training", str(run.id))))
+        found.append(Event(run.finished_at, "training", f"training {run.id}", sentence, ("training", "job", str(run.job_id or ""))))
     return found
 
 
 def _alerts(home: Home, project: str, since: datetime) -> list[Event]:
     return [
-        Event(a.since, "alert", f"{a.kind.replace('_', ' ')} {a.subject}".strip(), a.sentence, ("monitoring", str(a.id)))
+        Event(a.since, "alert", f"{a.kind.replace('_', ' ')} {a.subject}".strip(), a.sentence, ("monitoring", "alert", str(a.id)))
         for a in alerts.list_alerts(home, project, since=since, limit=MOST_EVENTS)
     ]
 
