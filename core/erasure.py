@@ -196,7 +196,7 @@ def _trained_from(home: Home, dataset: Dataset) -> tuple[str, ...]:
 
 def _count_rows(path: Path, file_name: str, definition: Definition, key_value: str) -> int:
     """Rows of a table whose key is this one; 0 where it has no such column."""
-    from core.datasets.prepare import match_headers
+    from core.datasets.headers import match_headers
     from core.datasets.read import read_header, stream_table
 
     header = read_header(path, file_name=file_name)

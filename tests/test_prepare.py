@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.datasets.prepare import match_headers, prepare, prepare_stream, problem_texts
-from core.datasets.read import read_table
+from core.datasets.headers import match_headers
+from core.datasets.prepare import prepare, problem_texts
+from core.datasets.read import read_table, stream_table
 from core.errors import BadInput
 from core.projects.definition import from_dict
 
@@ -178,9 +179,12 @@ def test_ranking_has_groups_and_keys():
 def test_a_stream_refuses_only_in_its_first_chunk(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("chol,thalch,ca,fbs,thal\n" + "233,150,1,True,normal\n" * 3 + "233,fast,1,True,normal\n", encoding="utf-8")
-    chunks = list(prepare_stream(path, heart(), chunk_rows=3))
-    assert [len(p) for _, p in chunks] == [3, 1]
-    assert problem_texts(chunks[1][1]) == ["thalch: 'fast' is not a number, taken as missing"]
+    chunks = [
+        prepare(frame, heart(), purpose="scoring", refuse_unreadable=number == 0)
+        for number, frame in enumerate(stream_table(path, chunk_rows=3))
+    ]
+    assert [len(p) for p in chunks] == [3, 1]
+    assert problem_texts(chunks[1]) == ["thalch: 'fast' is not a number, taken as missing"]
 
 
 def test_odd_text_cannot_break_a_sentence():

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.datasets.cells import canonical, fix_categories, read_categories, read_numbers, read_texts, show, with_missing
-from core.datasets.read import Header, Table, read_header, stream_table
+from core.datasets.headers import find_columns
+from core.datasets.read import Table
 from core.errors import BadInput
-from core.projects.definition import OUTPUT_COLUMNS, Column, Definition
+from core.projects.definition import Column, Definition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,7 +140,7 @@ def prepare(
         raise ValueError(f"purpose is training or scoring, not {purpose!r}")
     columns, rows, found_decimal = _as_columns(data)
     decimal = found_decimal if decimal is None else decimal
-    headers, extra = _find_columns(list(columns), definition, purpose)
+    headers, extra = find_columns(list(columns), definition, purpose)
 
     import pandas as pd
 
@@ -184,7 +184,7 @@ def prepare_columns(table: pa.Table, definition: Definition, *, decimal: str = "
     BadInput
         As ``prepare``.
     """
-    headers, extra = _find_columns(table.column_names, definition, "scoring")
+    headers, extra = find_columns(table.column_names, definition, "scoring")
     columns = {name: table.column(name).combine_chunks() for name in headers.values()}
     read, problems, _ = _read_features(columns, headers, definition, decimal, refuse=refuse_unreadable)
     return Columns(
@@ -195,23 +195,6 @@ def prepare_columns(table: pa.Table, definition: Definition, *, decimal: str = "
         tuple(problems),
         extra,
     )
-
-
-def prepare_stream(
-    source: Path | str | bytes,
-    definition: Definition,
-    *,
-    file_name: str = "",
-    chunk_rows: int = 50_000,
-    header: Header | None = None,
-) -> Iterator[tuple[pd.DataFrame, Prepared]]:
-    """Yield (rows as they were read, features) for a file of any length that is to be scored.
-
-    The first chunk decides whether a column is readable at all; afterwards unreadable values are problems of their rows.
-    """
-    header = header or read_header(source, file_name=file_name)
-    for number, frame in enumerate(stream_table(source, chunk_rows=chunk_rows, header=header)):
-        yield frame, prepare(frame, definition, purpose="scoring", refuse_unreadable=number == 0)
 
 
 def problem_texts(prepared: Prepared) -> list[str]:
@@ -244,74 +227,6 @@ def read_value(value: Any, column: Column) -> tuple[Any, tuple[tuple[str, str], 
     return values[0], tuple((p.code, p.texts[p.which[0]]) for p in problems)
 
 
-def check_headers(headers: Sequence[str], definition: Definition) -> dict[str, str]:
-    """Column of the definition -> header, for rows that are to be scored; raises BadInput as :func:`prepare` does."""
-    refuse_output_columns(headers)
-    found, _ = match_headers(headers, definition)
-    _refuse_absent(found, list(headers), definition, "scoring")
-    return found
-
-
-def match_headers(headers: Sequence[str], definition: Definition) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Find each known column among the headers: its name, then an alias, then either without regard to case, spaces or "_-".
-
-    Returns
-    -------
-    found : dict, column name -> header
-    extra : tuple of headers that belong to no column
-
-    Raises
-    ------
-    BadInput
-        Two headers that could both be the same column.
-    """
-    wanted = {c.name: (c.name, *c.aliases) for c in definition.columns}
-    for name in (definition.target, definition.group, definition.key):
-        if name and name not in wanted:
-            wanted[name] = (name,)
-    found = {name: name for name in wanted if name in headers}
-    taken = set(found.values())
-    for same in (lambda text: text, _loose):
-        for name, names in wanted.items():
-            if name in found:
-                continue
-            forms = {same(n) for n in names}
-            fitting = [h for h in headers if h not in taken and same(h) in forms]
-            if len(fitting) > 1:
-                raise BadInput(f"Columns {fitting[0]!r} and {fitting[1]!r} could both be {name!r}; keep one of them.")
-            if fitting:
-                found[name] = fitting[0]
-                taken.add(fitting[0])
-    return found, tuple(h for h in headers if h not in taken)
-
-
-def absent_columns(headers: Mapping[str, str], definition: Definition, purpose: str) -> list[str]:
-    """Columns that ``purpose`` cannot do without and that ``match_headers`` did not find."""
-    needed = [c.name for c in definition.features]
-    if purpose == "training":
-        needed += [n for n in (definition.target, definition.group) if n]
-    return [n for n in needed if n not in headers]
-
-
-def refuse_output_columns(headers: Any) -> None:
-    """Raise BadInput when a table already has a column that scoring would add."""
-    clash = [h for h in headers if h.strip().lower() in OUTPUT_COLUMNS]
-    if clash:
-        raise BadInput(f"The table already has a column {clash[0]!r}, which the predictions would add; rename or remove it.")
-
-
-def _loose(text: str) -> str:
-    return re.sub(r"[\s_\-]+", "", text).casefold()
-
-
-def _find_columns(names: list[str], definition: Definition, purpose: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    if purpose == "scoring":
-        refuse_output_columns(names)
-    headers, extra = match_headers(names, definition)
-    _refuse_absent(headers, names, definition, purpose)
-    return headers, extra
-
-
 def _read_features(
     columns: Mapping[str, Any], headers: Mapping[str, str], definition: Definition, decimal: str, *, refuse: bool
 ) -> tuple[dict[str, Any], list[Problem], list[str]]:
@@ -329,17 +244,6 @@ def _read_features(
         example = next(p for p in problems if p.column == name and p.code == UNREADABLE).texts[0]
         raise BadInput(f"No value of column {name!r} is a number (for instance {example}); send numbers in this column.")
     return read, problems, unreadable
-
-
-def _refuse_absent(headers: Mapping[str, str], present: list[str], definition: Definition, purpose: str) -> None:
-    absent = absent_columns(headers, definition, purpose)
-    if absent:
-        shown = ", ".join(str(h)[:60] for h in present[:30]) or "none"
-        word, verb = ("Column", "is") if len(absent) == 1 else ("Columns", "are")
-        named = ", ".join(repr(n) for n in absent)
-        raise BadInput(
-            f"{word} {named} {verb} absent; the table has: {shown}. Add {'it' if len(absent) == 1 else 'them'} or rename."
-        )
 
 
 def _as_columns(data: Any) -> tuple[dict[str, Any], int, str]:

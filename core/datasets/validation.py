@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.datasets.findings import LEVELS, Finding, Report, make_finding
+from core.datasets.headers import absent_columns, match_headers, refuse_output_columns
 from core.datasets.leakage import find_leaks
 from core.datasets.prepare import (
     MISSING,
@@ -22,10 +23,7 @@ from core.datasets.prepare import (
     UNKNOWN,
     UNREADABLE,
     Prepared,
-    absent_columns,
-    match_headers,
     prepare,
-    refuse_output_columns,
 )
 from core.datasets.read import Table
 from core.errors import BadInput

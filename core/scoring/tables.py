@@ -75,7 +75,7 @@ def check_table(content: bytes, definition: Definition, *, file_name: str) -> Ta
     BadInput
         Unreadable, empty, without a feature of the project, or with a column that scoring would add.
     """
-    from core.datasets.prepare import absent_columns, match_headers, refuse_output_columns
+    from core.datasets.headers import absent_columns, match_headers, refuse_output_columns
     from core.datasets.read import UPLOAD_LIMIT, read_header, stream_table
 
     header = read_header(content, file_name=file_name, max_bytes=UPLOAD_LIMIT)

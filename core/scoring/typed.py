@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from core.datasets.cells import canonical
-from core.datasets.prepare import UNREADABLE, check_headers, prepare, read_value
+from core.datasets.headers import find_columns
+from core.datasets.prepare import UNREADABLE, prepare, read_value
 from core.datasets.read import MISSING
 from core.errors import BadInput, BadValue
 from core.projects.definition import Column, Definition
@@ -111,7 +112,7 @@ class Reader:
         """Headers of the feature columns, then of the key where there is one; kept for the next rows with the same names."""
         if not all(isinstance(n, str) for n in names):
             raise BadInput("The names in a row are texts; one of these is not.")
-        found = check_headers(names, self._definition)
+        found, _ = find_columns(list(names), self._definition, "scoring")
         headers = [found[c.name] for c in self._columns]
         if self._definition.key and self._definition.key in found:
             headers.append(found[self._definition.key])
