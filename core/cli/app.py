@@ -9,7 +9,22 @@ import traceback
 
 import typer
 
-from core.cli import accounts, audit, console, drift, keys, logs, monitoring, projects, registry, release, scoring, training, watching
+from core.cli import (
+    accounts,
+    audit,
+    console,
+    drift,
+    keys,
+    logs,
+    monitoring,
+    projects,
+    purge,
+    registry,
+    release,
+    scoring,
+    training,
+    watching,
+)
 from core.errors import GreenlightError
 
 app = typer.Typer(
@@ -27,6 +42,7 @@ app.add_typer(projects.project_commands, name="project")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(accounts.commands, name="user")
 app.add_typer(keys.commands, name="key")
+app.add_typer(purge.commands, name="purge")
 app.add_typer(watching.alert_commands, name="alert")
 app.add_typer(watching.limits_commands, name="limits")
 
