@@ -189,3 +189,10 @@ def test_the_clock_takes_the_limits_in_force(trained_home):
     assert clock.check_retraining(trained_home, HEART, now=now).due is False
     change(trained_home, now=now, retrain_days=2)
     assert clock.check_retraining(trained_home, HEART, now=now).due is True
+
+
+def test_the_page_about_watching_names_every_setting():
+    from pathlib import Path
+
+    text = (Path(__file__).parents[1] / "docs" / "watching.md").read_text(encoding="utf-8")
+    assert [name for name in limits.SETTINGS if f"`{name}`" not in text] == []
