@@ -51,7 +51,7 @@ class Predicted(TypedDict):
 
 async def predict(request: Request) -> Response:
     visit = visit_of(request)
-    project = visit.enter(request.path_params["project"]).name
+    project = request.path_params["project"]
     scorer = await get_scorer(visit, project)
     began = time.perf_counter()
     body = parse(visit.body, schemas.rows_adapter(scorer.definition, scorer.sha256), schemas.count_names)
@@ -68,8 +68,12 @@ async def predict(request: Request) -> Response:
 
 async def get_scorer(visit: Visit, project: str) -> Scorer:
     """The live version's scorer; the request that finds it not loaded loads it in a thread."""
+    visit.check_reach(project)
     scorer = find_loaded(visit.home, project)
-    return await to_thread.run_sync(load_scorer, visit.home, project) if scorer is None else scorer
+    if scorer is None:  # or there is no such project, which is said now
+        scorer = await to_thread.run_sync(load_scorer, visit.home, visit.enter(project).name)
+    visit.project = project
+    return scorer
 
 
 async def score(visit: Visit, scorer: Scorer, given: list[dict[str, object]]) -> rows.RowsAnswer:
@@ -77,8 +81,8 @@ async def score(visit: Visit, scorer: Scorer, given: list[dict[str, object]]) ->
 
     def work() -> rows.RowsAnswer:
         return rows.score_rows(
-            visit.home, scorer.project, given, caller=visit.caller, source="api", version=scorer.version,
-            request_id=visit.request_id, now=visit.at,
+            visit.home, scorer.project, given, caller=visit.caller, source="api", scorer=scorer, request_id=visit.request_id,
+            now=visit.at,
         )
 
     quick = scorer.fast is not None and len(given) <= AT_ONCE_ROWS

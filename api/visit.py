@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -58,9 +57,7 @@ class Visit:
         Problem
             403 where the key is not good for it (whether it exists is not told), 404 where it does not exist.
         """
-        if self.key is not None and not self.key.may(self.scope, name):
-            known = ", ".join(self.key.projects)
-            raise Problem(403, f"This key is not good for the project {name[:60]!r}, only for {known}; ask an administrator.")
+        self.check_reach(name)
         project = find_project(self.home, name)
         if project is None:
             listed = ", ".join(p.name for p in list_projects(self.home) if self._may(p.name)) or "none yet"
@@ -68,12 +65,15 @@ class Visit:
         self.project = project.name
         return project
 
+    def check_reach(self, name: str) -> None:
+        """Raise Problem unless the key is good for the project of that name, be there one or not."""
+        if self.key is not None and not self.key.may(self.scope, name):
+            known = ", ".join(self.key.projects)
+            raise Problem(403, f"This key is not good for the project {name[:60]!r}, only for {known}; ask an administrator.")
+
     def projects(self) -> list[Project]:
         """The projects that the caller may know of."""
         return [p for p in list_projects(self.home) if self._may(p.name)]
-
-    def narrow(self, names: Iterable[str]) -> list[str]:
-        return [n for n in names if self._may(n)]
 
     def _may(self, name: str) -> bool:
         return self.key is None or self.key.every_project or name in self.key.projects
