@@ -182,14 +182,25 @@ def note_tick(home: Home, *, now: datetime) -> None:
         settings_store.set_setting(db, LAST_TICK, stamp(now))
 
 
+def run_schedules(home: Home, *, now: datetime) -> None:
+    """Every schedule whose slot has come."""
+    from core.schedule.slots import run_due
+
+    run_due(home, now=now)
+
+
 # What each turn of the clock does, in this order. Each stands alone: one that fails does not keep the next from its turn.
-STEPS: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired, tick, watch_all, pack_log, forget_files, enforce_retention)
+WATCHING: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired, tick, watch_all, pack_log, forget_files, enforce_retention)
+
+# What may take long (an export, a backup) has a lane of its own, so that the watching goes on meanwhile.
+WORKING: tuple[Callable[..., object], ...] = (run_schedules,)
+STEPS = WATCHING + WORKING
 
 
-def turn(home: Home, *, now: datetime) -> list[str]:
-    """One turn of the clock; returns the names of the steps that failed (their traces are in the log)."""
+def turn(home: Home, *, now: datetime, steps: tuple[Callable[..., object], ...] | None = None) -> list[str]:
+    """One turn of the clock (or of some of its steps); returns the names of the steps that failed (their traces are in the log)."""
     failed = []
-    for step in STEPS:
+    for step in STEPS if steps is None else steps:
         try:
             step(home, now=now)
         except Exception:  # the boundary of the clock: a bad step must not end the others, nor all later turns
@@ -206,11 +217,12 @@ class Clock:
 
         self.home = home
         self._scheduler = BackgroundScheduler(timezone="UTC")
-        # a run that is late still counts (the default drops it after one second), and two never overlap
-        self._scheduler.add_job(
-            self._tick, "interval", seconds=every_seconds, coalesce=True, max_instances=1, misfire_grace_time=6 * 3600,
-            next_run_time=utc_now(),
-        )
+        for lane in (WATCHING, WORKING):
+            # a run that is late still counts (the default drops it after one second), and two of a lane never overlap
+            self._scheduler.add_job(
+                self._tick, "interval", args=[lane], seconds=every_seconds, coalesce=True, max_instances=1,
+                misfire_grace_time=6 * 3600, next_run_time=utc_now(),
+            )  # fmt: skip
 
     def start(self) -> None:
         self._scheduler.start()
@@ -218,5 +230,5 @@ class Clock:
     def stop(self) -> None:
         self._scheduler.shutdown(wait=True)
 
-    def _tick(self) -> None:
-        turn(self.home, now=utc_now())
+    def _tick(self, steps: tuple[Callable[..., object], ...]) -> None:
+        turn(self.home, now=utc_now(), steps=steps)

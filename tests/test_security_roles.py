@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core import accounts, approvals, audit, audit_export, clock, deployment, keys, roles
+from core import accounts, approvals, audit, audit_export, clock, deployment, erasure, keys, retention, roles
 from core.acts import Actor
 from core.cli.app import main
 from core.datasets import source, versions
@@ -22,6 +22,7 @@ from core.jobs import jobs
 from core.monitoring import alerts, webhooks
 from core.projects import creation, projects, proposals, samples
 from core.registry import versions as registry
+from core.schedule import schedules, slots
 from core.scoring import files, labels, log, predict, tables
 from core.scoring import job as scoring
 from core.times import utc_now
@@ -96,9 +97,17 @@ def alarmed(home: Home) -> None:
     alerts.raise_alert(home, PROJECT, "latency", severity="warning", sentence="Slow.", now=utc_now())
 
 
+def scheduled(home: Home) -> None:
+    schedules.set_schedule(home, DEVOPS, PROJECT, "drift_check", {"every_days": 1, "at": "02:30"})
+
+
 def prediction_label(home: Home) -> bytes:
     found = log.read(home, PROJECT)["prediction_id"].iloc[0]
     return f"prediction_id,label\n{found},1\n".encode()
+
+
+def first_prediction(home: Home) -> tuple[str]:
+    return (log.read(home, PROJECT)["prediction_id"].iloc[0],)
 
 
 def label_rows(home: Home) -> list[dict[str, Any]]:
@@ -215,6 +224,24 @@ ACTS = (
         "limits approve 1 --reason yes"),
     Act("core.projects.proposals.withdraw", "withdraw_settings", "propose_settings",
         lambda h, a: proposals.withdraw(h, a, 1), proposed, "limits withdraw 1"),
+    Act("core.retention.set_rule", "set_retention", "delete_data",
+        lambda h, a: retention.set_rule(h, a, "predictions", 30, project=PROJECT, confirm=PROJECT, reason="law"),
+        by_hand=f"purge keep predictions {PROJECT} --days 30 --confirm {PROJECT} --reason law"),
+    Act("core.retention.purge_predictions", "purge_predictions", "delete_data",
+        lambda h, a: retention.purge_predictions(h, a, PROJECT, confirm=PROJECT, reason="old"),
+        by_hand=f"purge predictions {PROJECT} --confirm {PROJECT} --reason old"),
+    Act("core.retention.purge_dataset", "purge_dataset", "delete_data",
+        lambda h, a: retention.purge_dataset(h, a, "future_skills", 1, confirm="future_skills", reason="old"),
+        by_hand="purge dataset future_skills 1 --confirm future_skills --reason old"),
+    Act("core.erasure.erase", "erase_person", "delete_data",
+        lambda h, a: erasure.erase(h, a, PROJECT, prediction_ids=first_prediction(h), confirm=PROJECT, reason="asked"),
+        by_hand=f"purge person {PROJECT} --ids-file {{ids}} --confirm {PROJECT} --reason asked"),
+    Act("core.schedule.schedules.set_schedule", "set_schedule", "schedule",
+        lambda h, a: schedules.set_schedule(h, a, PROJECT, "quality_check", {"weekly": "mon", "at": "06:00"})),
+    Act("core.schedule.schedules.pause", "pause_schedule", "schedule", lambda h, a: schedules.pause(h, a, 1), scheduled),
+    Act("core.schedule.schedules.resume", "resume_schedule", "schedule", lambda h, a: schedules.resume(h, a, 1), scheduled),
+    Act("core.schedule.schedules.remove", "remove_schedule", "schedule", lambda h, a: schedules.remove(h, a, 1), scheduled),
+    Act("core.schedule.slots.run_now", "run_schedule", "schedule", lambda h, a: slots.run_now(h, a, 1), scheduled),
     Act("core.approvals.withdraw", "withdraw_request", "request_release", lambda h, a: approvals.withdraw(h, a, 2),
         by_hand="withdraw 2"),
 )  # fmt: skip
@@ -239,16 +266,22 @@ WRITES = {
     "core.scoring.compact": {"_pack"},
     "core.scoring.profiles": {"rebuild"},
     "core.scoring.removal": {"erase_rows", "purge_before"},  # called by acts
+    "core.retention": {"_carry_out", "rewrite_due"},  # by rules and orders that were acts
+    "core.schedule.slots": {"_claim", "_put_clock_right", "_beating"},
     "core.acts": {"perform", "unattended"},
 }  # fmt: skip
 # Changes that no signed-in person makes; each leaves an audit event in its transaction.
 UNATTENDED = {
+    "core.schedule.slots._finish",
     "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
     "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
     "core.projects.proposals.note_expired", "core.monitoring.webhooks._take_once",
 }  # fmt: skip
 # One private function behind several entries of the table.
 BEHIND = {
+    "core.schedule.schedules._change": {
+        "core.schedule.schedules.pause", "core.schedule.schedules.resume", "core.schedule.schedules.remove",
+    },
     "core.accounts._set_active": {"core.accounts.close_account", "core.accounts.reopen_account"},
     "core.monitoring.alerts._change": {"core.monitoring.alerts.acknowledge", "core.monitoring.alerts.resolve"},
     "core.approvals._decide": {"core.approvals.approve", "core.approvals.reject"},
@@ -335,7 +368,9 @@ def test_the_command_line_refuses_the_same_roles_with_exit_1_and_one_line(act, h
     act.prepare(home)
     (tmp_path / "labels.csv").write_bytes(prediction_label(home))
     (tmp_path / "table.csv").write_bytes(TABLE)
-    words = act.by_hand.format(out=tmp_path / "out", table=tmp_path / "table.csv", labels=tmp_path / "labels.csv").split()
+    (tmp_path / "ids.txt").write_text("\n".join(first_prediction(home)))
+    files_of = {"out": "out", "table": "table.csv", "labels": "labels.csv", "ids": "ids.txt"}
+    words = act.by_hand.format(**{name: tmp_path / file for name, file in files_of.items()}).split()
     before = state(home)
     for name in forbidden(act):
         assert main([*words, "--as", name]) == 1
@@ -392,6 +427,7 @@ def test_a_new_act_without_a_row_in_this_table_fails_here():
     assert {e for e in entries if e not in acting} == {
         "core.accounts.close_account", "core.accounts.reopen_account", "core.approvals.approve", "core.approvals.reject",
         "core.monitoring.alerts.acknowledge", "core.monitoring.alerts.resolve",
+        "core.schedule.schedules.pause", "core.schedule.schedules.resume", "core.schedule.schedules.remove",
         "core.scoring.labels.feed_labels", "core.scoring.labels.feed_label_rows",
         "core.projects.creation.create_with_data", "core.audit_export.export_audit_file",
     }  # fmt: skip
