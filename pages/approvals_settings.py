@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core import deployment
 from core.projects import limits, projects, proposals
+from core.projects.definition import Definition
 from core.projects.limits import SETTINGS
 from core.projects.proposals import SettingRequest
 from pages import act, parts
@@ -12,9 +14,9 @@ from pages.session import PageContext
 
 _LOOKS = {"pending": "waiting", "approved": "approved", "rejected": "refused"}
 _MEANING = {
-    "gates": "It decides which versions may be registered or released from now on; what is live and what was asked for stays.",
-    "thresholds": "It decides when drift, accuracy or age of the model is told, from the next look on.",
-    "watching": "It decides when an alert is opened, from the next look on.",
+    "gates": "Gates decide which versions may be registered or released from now on; what is live, and what was asked for, stays.",
+    "thresholds": "Thresholds decide when somebody hears of drift, of too few right answers, or that a retraining is due.",
+    "watching": "Limits of watching decide when an alert is opened; too low they cry wolf, too high they come late.",
 }
 
 
@@ -39,6 +41,7 @@ def show_one(context: PageContext, wanted: str) -> None:
 def show_card(context: PageContext, request: SettingRequest) -> None:
     """What changes from what to what, why, what it means, and what happens if nobody answers."""
     project = projects.get_project(context.home, request.project)
+    definition = projects.get_definition(context.home, request.project)
     with st.container(border=True, key=f"settings-request-{request.id}"):
         look = parts.find_status(_LOOKS.get(request.state, request.state))
         st.subheader(
@@ -50,7 +53,7 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
         st.markdown(f"**{parts.plain(request.requested_by)}** asks since {when}: “{parts.plain(request.reason)}”")
         rows = [
             {
-                "What": SETTINGS[name].title,
+                "What": limits.title_of(name, definition),
                 "Before": limits.say_value(name, change["from"]),
                 "After": limits.say_value(name, change["to"]),
             }
@@ -58,7 +61,8 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
         ]
         st.dataframe(rows, hide_index=True, key=f"settings-changes-{request.id}")
         for group in sorted({SETTINGS[name].group for name in request.changes}):
-            st.markdown(parts.plain(_MEANING[group]))
+            fact = _say_live(context, definition) if group == "gates" else ""
+            st.markdown(parts.plain(_MEANING[group] + fact))
         if request.state == "pending":
             st.caption(f"If nobody decides until {parts.plain(parts.local_time(request.expires_at))}, it expires and nothing changes.")
         if request.decided_by and request.decided_at:
@@ -66,6 +70,13 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
             decided = parts.plain(parts.local_time(request.decided_at))
             st.markdown(f"**{parts.plain(request.decided_by)}** {verb} it on {decided}: “{parts.plain(request.decision_reason or '')}”")
         _show_decide(context, request)
+
+
+def _say_live(context: PageContext, definition: Definition) -> str:
+    """Where the live version stands, so that a gate can be pictured; empty where nothing is live."""
+    live = deployment.find_live(context.home, definition.name)
+    mean = (live.summary.get("cv", {}).get(definition.metric) or {}).get("mean") if live else None
+    return f" The live version {live.version} reached {mean:.3f} in cross-validation." if live and mean is not None else ""
 
 
 def show_decided(decided: list[SettingRequest]) -> None:

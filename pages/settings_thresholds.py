@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.projects import limits, projects, proposals
 from core.projects.definition import Definition
-from core.projects.limits import SETTINGS, Setting, Source
+from core.projects.limits import SETTINGS, Source
 from pages import parts
 from pages.session import PageContext
 from pages.settings_forms import note, request_key, turn
@@ -52,12 +52,8 @@ def _row(source: Source, definition: Definition) -> dict[str, str]:
     changed = parts.local_time(source.at) if source.at else ""
     origin = {"definition": "definition", "default": "default"}.get(source.origin) or f"request {source.request_id}, approved by {source.by}"
     was = f"{origin}; before: {limits.say_value(setting.name, source.own)}" if source.request_id else origin
-    return {"What": _title(setting, definition), "Value": limits.say_value(setting.name, source.value), "Source": was, "Changed": changed}
-
-
-def _title(setting: Setting, definition: Definition) -> str:
-    metric = {"f1": "F1", "r2": "R2", "ndcg": "NDCG"}[definition.metric]
-    return setting.title.replace("mean of the metric", f"mean {metric}")
+    what = limits.title_of(setting.name, definition)
+    return {"What": what, "Value": limits.say_value(setting.name, source.value), "Source": was, "Changed": changed}
 
 
 def _list_fixed(d: Definition) -> dict[str, list[dict[str, str]]]:
@@ -122,7 +118,7 @@ def _show_propose(context: PageContext, project: str, found: list[Source]) -> No
                 context.home, context.actor, project, wanted, reason=reason, now=context.now,
                 key=request_key("propose", project, *wanted.items(), reason),
             )  # fmt: skip
-            note(f"Request {done['id']} waits for a DRH manager; nothing has changed yet.")
+            note(f"Settings request {done['id']} waits for a DRH manager; nothing has changed yet.")
 
 
 def _ask_value(source: Source) -> float | None:

@@ -57,7 +57,7 @@ def test_limits_are_shown_proposed_and_decided_by_command(demo_home, run):
     assert (shown["accuracy_floor"]["value"], shown["accuracy_floor"]["origin"]) == (0.7, "definition")
     done = run("limits", "propose", HEART, "accuracy_floor=0.8", "production=none", "--reason", "Better", "--as", "scientist", "--json")
     assert done["changes"] == {"accuracy_floor": {"from": 0.7, "to": 0.8}, "production": {"from": 0.8, "to": None}}
-    assert "Request 1 by scientist waits: Accuracy in use: at least 0.7 now, at least 0.8 afterwards." in run("limits", "show", HEART)
+    assert "Settings request 1 by scientist waits: Accuracy in use: at least 0.7 now, at least 0.8 afterwards." in run("limits", "show", HEART)
     run("limits", "approve", "1", "--reason", "Agreed", "--as", "director")
     assert limits.get_limits(demo_home, HEART).thresholds.accuracy_floor == 0.8
     run("limits", "propose", HEART, "retrain_days=14", "--reason", "Sooner", "--as", "devops")

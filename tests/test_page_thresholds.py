@@ -39,7 +39,7 @@ def ask(home, **changes):
 
 def test_a_change_is_proposed_decided_and_shown_with_its_source(demo_home, open_page):
     test = propose(open_page(demo_home, "settings", "scientist", tab="thresholds"), accuracy_floor=0.8)
-    assert "Request 1 waits for a DRH manager; nothing has changed yet" in texts(test)
+    assert "Settings request 1 waits for a DRH manager; nothing has changed yet" in texts(test)
     assert values(test)[FLOOR]["Value"] == "at least 0.7"
     page = open_page(demo_home, "approvals", "director")
     assert page.tabs[0].label == "Waiting (1)"
@@ -112,3 +112,16 @@ def test_an_expired_request_is_among_those_that_are_over(demo_home, open_page):
     test = open_page(demo_home, "approvals", "director")
     assert [t.label for t in test.tabs] == ["Waiting (0)", "To deploy (0)", "Decided and expired (1)"]
     assert next(d.value for d in test.dataframe if "Outcome" in d.value.columns)["Outcome"].tolist() == ["expired"]
+
+
+def test_who_decides_a_gate_reads_where_the_live_version_stands(trained_home, open_page):
+    ask(trained_home, production=0.9)
+    from core import deployment
+
+    mean = deployment.find_live(trained_home, HEART).summary["cv"]["f1"]["mean"]
+    test = open_page(trained_home, "approvals", "director")
+    assert f"The live version 1.0.0 reached {mean:.3f} in cross-validation." in texts(test).replace("\\", "")
+    changes = next(d.value for d in test.dataframe if "After" in d.value.columns)
+    assert changes.to_dict("records") == [
+        {"What": "For production: mean F1 in cross-validation", "Before": "at least 0.8", "After": "at least 0.9"}
+    ]

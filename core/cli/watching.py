@@ -98,7 +98,7 @@ def show(project: Project, as_json: Json = False) -> None:
         for s in found
     ]
     lines = console.table(["name", "in force", "source", "meaning"], rows)
-    lines += [f"Request {r.id} by {r.requested_by} waits: {' '.join(r.lines)}" for r in waiting]
+    lines += [f"Settings request {r.id} by {r.requested_by} waits: {' '.join(r.lines)}" for r in waiting]
     values = [
         {"name": s.setting.name, "value": s.value, "own": s.own, "origin": s.origin, "at": s.at, "by": s.by, "request": s.request_id}
         for s in found
@@ -122,7 +122,7 @@ def propose(
     done = proposals.propose(home, who, project, dict(_read_change(c) for c in changes), reason=reason)
     asked = proposals.get_request(home, done["id"])
     until = asked.expires_at[:16].replace("T", " ")
-    console.answer(done, as_json, [f"Request {asked.id} waits for a DRH manager until {until} UTC.", *asked.lines])
+    console.answer(done, as_json, [f"Settings request {asked.id} waits for a DRH manager until {until} UTC.", *asked.lines])
 
 
 @limits_commands.command("approve")
@@ -144,7 +144,7 @@ def withdraw(request_id: RequestId, reason: Reason = "", as_name: As = "", as_js
 
     home = console.open_home()
     done = proposals.withdraw(home, console.actor(home, as_name), request_id, reason=reason)
-    console.answer(done, as_json, f"Request {request_id} is withdrawn.")
+    console.answer(done, as_json, f"Settings request {request_id} is withdrawn.")
 
 
 def _decide(request_id: int, decision: str, reason: str, as_name: str, as_json: bool) -> None:
@@ -152,7 +152,7 @@ def _decide(request_id: int, decision: str, reason: str, as_name: str, as_json: 
 
     home = console.open_home()
     done = proposals.decide(home, console.actor(home, as_name), request_id, decision, reason=reason)
-    console.answer(done, as_json, f"Request {request_id} is {decision}.")
+    console.answer(done, as_json, f"Settings request {request_id} is {decision}.")
 
 
 def _read_change(text: str) -> tuple[str, float | None]:

@@ -204,6 +204,12 @@ def sources(home: Home, project: str) -> list[Source]:
     return found
 
 
+def title_of(name: str, definition: Definition) -> str:
+    """The title of a setting, with the name of the project's metric."""
+    metric = {"f1": "F1", "r2": "R2", "ndcg": "NDCG"}[definition.metric]
+    return SETTINGS[name].title.replace("mean of the metric", f"mean {metric}")
+
+
 def say_value(name: str, value: float | None) -> str:
     """A value in words: "at least 0.8", "14 days", "not asked"."""
     setting = SETTINGS[name]
