@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from api.answers import answer_json, request_key
 from api.visit import visit_of
-from core import clock
+from core.retraining import triggers
 
 
 class TriggerOut(TypedDict):
@@ -44,8 +44,8 @@ def check_retraining(
     visit = visit_of(request)
     name = visit.enter(project).name
     if dry_run:
-        check = clock.check_retraining(visit.home, name, now=visit.at)
+        check = triggers.check(visit.home, name, now=visit.at)
         found = {**check.__dict__, "triggers": [dict(t.__dict__) for t in check.triggers]}
     else:
-        found = clock.note_check(visit.home, visit.actor(), name, key=request_key(request, visit), now=visit.at)
+        found = triggers.note_check(visit.home, visit.actor(), name, key=request_key(request, visit), now=visit.at)
     return answer_json({"request_id": visit.request_id, **found, "written": not dry_run})

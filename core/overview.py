@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from core import approvals, clock, deployment
+from core import approvals, deployment
 from core.accounts import Account
 from core.approvals import Request
-from core.clock import RetrainCheck
 from core.deployment import LiveVersion
 from core.drift import checks
 from core.drift.checks import Check
@@ -24,6 +23,8 @@ from core.projects.definition import Definition, Thresholds
 from core.projects.limits import Limits, get_limits
 from core.projects.projects import Project, get_definition, get_project
 from core.projects.proposals import SettingRequest
+from core.retraining import triggers
+from core.retraining.triggers import RetrainCheck
 from core.scoring import labels, log
 from core.times import parse, stamp
 
@@ -139,7 +140,7 @@ def overview(home: Home, project: str, account: Account, now: datetime) -> Overv
     check = _find_check(home, project, live)
     quality, daily = labels.recent_quality(home, project, now=now, days=DAYS, version=version) if live else (None, [])
     headline = find_headline(definition, live)
-    ticked = clock.find_last_check(home, project)
+    ticked = triggers.find_last_check(home, project)
     since_check = log.count_since(home, project, parse(check.at)) if check else 0
     answered = log.count_since(home, project, parse(live.live_from)) if live else 0
     limits = get_limits(home, project)

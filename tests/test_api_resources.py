@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from core import clock as core_clock
 from core import deployment
 from core.acts import Actor
 from core.audit import search
 from core.monitoring import alerts, traffic, webhooks
 from core.projects.projects import get_definition
+from core.retraining import triggers
 from core.scoring import labels
 from core.times import stamp
 from tests.api_client import ELSEWHERE, HEART, Clock, check_problem, make_client, make_key
@@ -103,12 +103,12 @@ def test_models_are_listed_by_project_and_stage(client, trained_home):
 def test_a_dry_run_only_looks_and_a_check_is_written_down(client, trained_home, clock):
     looked = client.post(CHECK + "?dry_run=true").json()
     assert (looked["due"], looked["written"]) == (False, False)
-    assert [t["name"] for t in looked["triggers"]] == ["time since training", "new labelled rows"]
-    assert core_clock.find_last_check(trained_home, "heart_disease") is None
+    assert [t["name"] for t in looked["triggers"]] == ["time since training", "new labelled rows", "performance drop", "drift"]
+    assert triggers.find_last_check(trained_home, "heart_disease") is None
     clock.now += timedelta(days=31)
     found = client.post(CHECK).json()
     assert (found["due"], found["written"]) == (True, True)
-    kept = core_clock.find_last_check(trained_home, "heart_disease")
+    kept = triggers.find_last_check(trained_home, "heart_disease")
     assert (kept.at, kept.due, kept.sentence) == (stamp(clock.now), True, found["sentence"])
     (event, *_), _ = search(trained_home, action="check_retraining")
     assert (event["actor"], event["via"]) == ("shop", "api")

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core import accounts, approvals, audit, clock, roles
+from core import accounts, approvals, audit, roles
 from core.acts import Actor
 from core.errors import BadInput, NotFound, Refused
 from core.projects import limits, projects, proposals
 from core.registry import comparison, versions
+from core.retraining import triggers
 from core.training import runs
 from storage import accounts as accounts_store
 from storage.connection import writing
@@ -186,9 +187,9 @@ def test_the_production_gate_in_force_stands_in_the_evidence_and_that_of_a_filed
 
 def test_the_clock_takes_the_limits_in_force(trained_home):
     now = datetime.now(UTC) + timedelta(days=3)
-    assert clock.check_retraining(trained_home, HEART, now=now).due is False
+    assert triggers.check(trained_home, HEART, now=now).due is False
     change(trained_home, now=now, retrain_days=2)
-    assert clock.check_retraining(trained_home, HEART, now=now).due is True
+    assert triggers.check(trained_home, HEART, now=now).due is True
 
 
 def test_the_page_about_watching_names_every_setting():

@@ -8,7 +8,6 @@ import pytest
 
 from core import accounts, approvals, clock, deployment, overview
 from core.acts import Actor
-from core.clock import RetrainCheck
 from core.drift import checks
 from core.drift.checks import Check, Period, Upload
 from core.monitoring import alerts
@@ -17,6 +16,7 @@ from core.overview import Headline, judge
 from core.projects import proposals
 from core.projects.projects import get_definition
 from core.registry import versions
+from core.retraining.triggers import RetrainCheck
 from core.scoring import labels, log, predict
 from core.times import stamp, utc_now
 

@@ -13,6 +13,7 @@ from core.acts import Actor
 from core.errors import BadInput, Cancelled, NotFound, Refused
 from core.projects.projects import get_definition
 from core.registry import versions
+from core.retraining import triggers
 from core.scoring import job as scoring_job
 from core.scoring import labels, log
 from core.scoring.files import predict_file
@@ -278,30 +279,30 @@ def test_wilson_interval_of_a_known_case():
 
 def test_the_clock_says_whether_a_retraining_is_due_and_why(trained_home):
     now = utc_now()
-    check = clock.check_retraining(trained_home, PROJECT, now=now)
-    assert (check.due, [t.fired for t in check.triggers]) == (False, [False, False])
-    late = clock.check_retraining(trained_home, PROJECT, now=now + timedelta(days=31))
-    assert (late.due, [t.fired for t in late.triggers]) == (True, [True, False])
-    untrained = clock.check_retraining(trained_home, "future_skills", now=now)
+    check = triggers.check(trained_home, PROJECT, now=now)
+    assert (check.due, [t.fired for t in check.triggers]) == (False, [False, False, None, None])
+    late = triggers.check(trained_home, PROJECT, now=now + timedelta(days=31))
+    assert (late.due, [t.fired for t in late.triggers]) == (True, [True, False, None, None])
+    untrained = triggers.check(trained_home, "future_skills", now=now)
     assert (untrained.due, untrained.triggers) == (False, ())
 
 
 def test_enough_new_labels_make_a_retraining_due(trained_home, tmp_path):
     _, out = score_hungary(trained_home, tmp_path)
     feed(trained_home, pd.read_csv(out)[["prediction_id", "num"]].head(100))
-    check = clock.check_retraining(trained_home, PROJECT, now=utc_now())
+    check = triggers.check(trained_home, PROJECT, now=utc_now())
     assert [(t.name, t.value, t.fired) for t in check.triggers][1] == ("new labelled rows", 100, True)
 
 
 def test_a_tick_writes_each_project_once_an_hour(trained_home):
     now = utc_now()
-    assert clock.find_last_check(trained_home, PROJECT) is None
+    assert triggers.find_last_check(trained_home, PROJECT) is None
     assert len(clock.tick(trained_home, now=now)) == 3
     assert clock.tick(trained_home, now=now + timedelta(minutes=59)) == []
     assert len(clock.tick(trained_home, now=now + timedelta(minutes=61))) == 3
-    last = clock.find_last_check(trained_home, PROJECT)
+    last = triggers.find_last_check(trained_home, PROJECT)
     assert last.due is False
-    assert len(last.triggers) == 2
+    assert len(last.triggers) == 4
 
 
 def test_the_clock_runs_in_process_and_stops(trained_home):
@@ -310,10 +311,10 @@ def test_the_clock_runs_in_process_and_stops(trained_home):
     running = clock.Clock(trained_home, every_seconds=3600)
     running.start()
     end = time.monotonic() + 10
-    while clock.find_last_check(trained_home, PROJECT) is None and time.monotonic() < end:
+    while triggers.find_last_check(trained_home, PROJECT) is None and time.monotonic() < end:
         time.sleep(0.05)
     running.stop()
-    assert clock.find_last_check(trained_home, PROJECT) is not None
+    assert triggers.find_last_check(trained_home, PROJECT) is not None
 
 
 def test_undeploying_stops_the_answers(trained_home):

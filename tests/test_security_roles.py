@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core import accounts, approvals, audit, audit_export, clock, deployment, erasure, keys, retention, roles
+from core import accounts, approvals, audit, audit_export, deployment, erasure, keys, retention, roles
 from core.acts import Actor
 from core.cli.app import main
 from core.datasets import source, versions
@@ -22,6 +22,7 @@ from core.jobs import jobs
 from core.monitoring import alerts, webhooks
 from core.projects import creation, projects, proposals, samples
 from core.registry import versions as registry
+from core.retraining import triggers
 from core.schedule import schedules, slots
 from core.scoring import files, labels, log, predict, tables
 from core.scoring import job as scoring
@@ -153,7 +154,7 @@ ACTS = (
         lambda h, a: accounts.revoke_sessions(h, a, "spare")),
     Act("core.accounts.reset_code", "give_reset_code", "manage_accounts", lambda h, a: accounts.reset_code(h, a, "spare"),
         by_hand="user reset spare"),
-    Act("core.clock.note_check", "check_retraining", "check_retraining", lambda h, a: clock.note_check(h, a, PROJECT)),
+    Act("core.retraining.triggers.note_check", "check_retraining", "check_retraining", lambda h, a: triggers.note_check(h, a, PROJECT)),
     Act("core.monitoring.webhooks.show_secret", "show_webhook_secret", "manage_keys", lambda h, a: webhooks.show_secret(h, a),
         by_hand="key webhook"),
     Act("core.keys.add_key", "add_key", "manage_keys", lambda h, a: keys.add_key(h, a, "partner", ["predict"]),
@@ -191,6 +192,8 @@ ACTS = (
     Act("core.drift.checks.run_check", "check_drift", "analyse_drift",
         lambda h, a: checks.run_check(h, a, PROJECT, current=checks.Upload(TABLE, "now.csv"), evidently=False),
         by_hand=f"drift {PROJECT} --current {{table}} --no-evidently"),
+    Act("core.drift.checks.recount", "recount_log", "analyse_drift", lambda h, a: checks.recount(h, a, PROJECT),
+        by_hand=f"drift {PROJECT} --rebuild"),
     Act("core.registry.versions.register", "register", "register",
         lambda h, a: registry.register(h, a, chosen_candidate(h, 1).id, threshold=0.4),
         by_hand=f"register {PROJECT} 1 --threshold 0.4"),
@@ -261,6 +264,7 @@ WRITES = {
     "core.jobs.worker": {"_run", "_beat"},
     "core.jobs.supervisor": {"stop", "turn"},
     "core.drift.job": {"run"},
+    "core.drift.checks": {"store_measured"},
     "core.scoring.log": {"append"},
     "core.scoring.journal": {"_write"},
     "core.scoring.compact": {"_pack"},

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from core.acts import Actor
 from core.cli import console
 from core.cli.console import As, Json, Project
 from core.errors import Refused
+from core.home import Home
 
 commands = typer.Typer()
 
@@ -26,6 +28,9 @@ def drift(
     evidently: Annotated[
         bool, typer.Option("--evidently/--no-evidently", help="Evidently's own verdict and full report too.")
     ] = True,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="No check: hold the hourly counts against the log, and make them again where they differ.")
+    ] = False,
     as_name: As = "",
     as_json: Json = False,
 ) -> None:
@@ -34,6 +39,9 @@ def drift(
 
     home = console.open_home()
     who = console.actor(home, as_name)
+    if rebuild:
+        _recount(home, who, project, as_json)
+        return
     before = None if reference is None else checks.Upload(console.read_file(reference), reference.name)
     now = checks.Period() if current is None else checks.Upload(console.read_file(current), current.name)
     done = checks.run_check(home, who, project, current=now, reference=before, evidently=evidently, owner="cli")
@@ -63,6 +71,7 @@ def drift(
     lines = [
         f"Check {check.id}: {check.current['label']} ({check.current['rows']} rows) against {check.reference['label']} "
         f"({check.reference['rows']} rows).",
+        *([check.current["note"]] if check.current.get("note") else []),
         check.result.sentence,
         "",
         *console.table(["feature", "score", "status"], [[c["name"], c["score"], _status(c)] for c in columns]),
@@ -72,6 +81,15 @@ def drift(
     if data["report"]:
         lines.append(f"Evidently's full report: {data['report']}")
     console.answer(data, as_json, lines)
+
+
+def _recount(home: Home, who: Actor, project: str, as_json: bool) -> None:
+    from core.drift import checks
+
+    job = console.run_job(home, who, checks.recount(home, who, project, owner="cli")["job"])
+    if job.state != "done" or job.outcome is None:
+        raise Refused(f"The log of {project} was not counted ({job.state}): {job.error}")
+    console.answer({"job": job.id, "project": project, **job.outcome}, as_json, [job.outcome["sentence"]])
 
 
 def _status(column: dict[str, Any]) -> str:
@@ -88,7 +106,7 @@ def retrain(
     as_json: Json = False,
 ) -> None:
     """Report whether a retraining is due, and by which trigger."""
-    from core.clock import check_retraining
+    from core.retraining.triggers import check as check_triggers
     from core.times import utc_now
 
     if not check:
@@ -98,7 +116,7 @@ def retrain(
         )
     home = console.open_home()
     console.check_reader(home, as_name)
-    found = check_retraining(home, project, now=utc_now())
+    found = check_triggers(home, project, now=utc_now())
     words = {True: "due", False: "not due", None: "unknown"}
     rows = [[t.name, t.value, f"{t.threshold:g} {t.unit}", words[t.fired]] for t in found.triggers]
     lines = [found.sentence, *(["", *console.table(["trigger", "value", "due from", "state"], rows)] if rows else [])]

@@ -28,9 +28,9 @@ def check_quality(home: Home, schedule: Schedule, now: datetime) -> Outcome:
 
 def check_retraining(home: Home, schedule: Schedule, now: datetime) -> Outcome:
     """Ask whether a retraining is due; one by time or by new labels is started."""
-    from core import clock
+    from core.retraining import triggers
 
-    check = clock.check_retraining(home, schedule.project, now=now)
+    check = triggers.check(home, schedule.project, now=now)
     return {"sentence": check.sentence, "due": check.due}
 
 

@@ -1,0 +1,1 @@
+"""Retraining: when it is due, its eight steps, and what came of it."""
