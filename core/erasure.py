@@ -59,7 +59,8 @@ class Traces:
     folders : tuple of Path
         Files of scoring jobs in which the key or one of the predictions stands.
     samples : tuple of int
-        Drift checks that keep a sample of logged predictions of that time: the rows may be among them, without their key.
+        Drift checks that keep a sample of logged predictions of that time, and a full report made of it: the rows may be among
+        them, without their key (a report names every value of a category).
     unsearched : tuple of int
         Dataset versions that could not be read.
     """
@@ -159,6 +160,7 @@ def erase(
         counts = log.erase_rows(home, project, list(dict.fromkeys([*found.prediction_ids, *since])))
         # answers of earlier acts that are kept for a second click may name the key (labels that could not be read)
         store.delete_results_with(tx.db, [json.dumps(key_value)[1:-1]] if key_value else list(found.prediction_ids))
+        store.forget_reports(tx.db, list(found.samples))
         settings_store.set_setting(tx.db, retention.REWRITE_DUE, tx.at)
         after = {
             **counts, "folders": len(found.folders), "samples": len(found.samples), "datasets": [d.version for d in found.datasets],
@@ -171,8 +173,7 @@ def erase(
         for folder in found.folders:
             shutil.rmtree(folder, ignore_errors=True)
         for check_id in found.samples:
-            for path in checks.report_folder(home, check_id).glob("*.parquet"):
-                path.unlink(missing_ok=True)
+            shutil.rmtree(checks.report_folder(home, check_id), ignore_errors=True)
     return {**done, "clean": retention.rewrite_due(home, now=now)}
 
 
@@ -261,7 +262,7 @@ def _list_samples(home: Home, project: str, ids: list[str]) -> tuple[int, ...]:
     found = []
     for check in checks.list_checks(home, project, limit=1_000_000) if moments else []:
         label = check["current"]
-        if label.get("kind") != "log" or not any(checks.report_folder(home, check["id"]).glob("*.parquet")):
+        if label.get("kind") != "log" or not checks.report_folder(home, check["id"]).exists():
             continue
         since, until = label.get("since") or "", label.get("until") or "9999"
         if any(since <= moment < until and moment <= check["at"] for moment in moments):
@@ -275,5 +276,7 @@ def _check_idle(home: Home, project: str, found: Traces, now: datetime) -> None:
     for job in jobs.list_jobs(home, project=project, states=("queued", "running"), limit=1_000, now=now):
         if job.finished:
             continue
-        if f"job_{job.id}" in concerned or (job.kind == "drift" and job.params.get("check") in found.samples):
+        if f"job_{job.id}" in concerned:
             raise Refused(f"Job {job.id} is working on rows of this person; wait for it or cancel it first.")
+        if job.kind == "drift" and found.prediction_ids:
+            raise Refused(f"Job {job.id} is making a report of rows of project {project}; wait for it or cancel it first.")

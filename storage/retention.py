@@ -120,6 +120,11 @@ def delete_results_with(db: Database, words: list[str]) -> int:
     return gone
 
 
+def forget_reports(db: Database, check_ids: list[int]) -> None:
+    """The full reports of drift checks are gone; their verdicts stay."""
+    db.conn.executemany("UPDATE drift_checks SET report = NULL WHERE id = ?", [(i,) for i in check_ids])
+
+
 def list_moments(db: Database, uids: list[str]) -> list[str]:
     """When these groups of predictions were made."""
     rows = db.conn.execute("SELECT at FROM groups WHERE uid IN (SELECT value FROM json_each(?)) ORDER BY at", (json.dumps(uids),))
