@@ -619,3 +619,15 @@ CREATE TABLE purged_datasets (
 ) STRICT;;
 """,
     )
+
+
+@acts()
+def m014_addresses_and_deliveries(db: Database) -> None:
+    # the index counts what one recipient was sent of one event, so that a flood is held back
+    _run(
+        db,
+        """
+ALTER TABLE accounts ADD COLUMN email TEXT;;
+CREATE INDEX deliveries_by_event ON deliveries(event, channel, recipient, created_at);;
+""",
+    )
