@@ -40,7 +40,7 @@ _ALSO_WHEN_ARCHIVED = frozenset(
 _TOLD_BY = {
     "mlops": {"register", "request_release", "approve_release", "reject_release", "withdraw_request", "request_expired", "deploy",
               "undeploy", "rollback", "propose_settings", "approve_settings", "reject_settings", "withdraw_settings"},
-    "monitoring": {"raise_alert", "settle_alert", "acknowledge_alert", "resolve_alert", "take_message", "check_drift"},
+    "monitoring": {"raise_alert", "settle_alert", "acknowledge_alert", "resolve_alert", "take_message", "check_drift", "recount_log"},
     "model_training": {"start_training", "train"},
     "retraining": {"check_retraining"},
 }  # fmt: skip

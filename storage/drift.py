@@ -31,8 +31,10 @@ def find_check(db: Database, check_id: int) -> dict[str, Any] | None:
     return read_row(db.conn.execute("SELECT * FROM drift_checks WHERE id = ?", (check_id,)).fetchone(), _JSON)
 
 
-def find_latest(db: Database, project: str, version_id: int | None = None, kind: str | None = None) -> dict[str, Any] | None:
-    """The newest check of a project (against one version; of one kind of current rows: log or file)."""
+def find_latest(
+    db: Database, project: str, version_id: int | None = None, kind: str | None = None, by: str | None = None
+) -> dict[str, Any] | None:
+    """The newest check of a project (against one version; of one kind of current rows: log or file; by one account)."""
     sql, values = "SELECT * FROM drift_checks WHERE project = ?", [project]
     if version_id is not None:
         sql += " AND version_id = ?"
@@ -40,6 +42,9 @@ def find_latest(db: Database, project: str, version_id: int | None = None, kind:
     if kind is not None:
         sql += " AND json_extract(current, '$.kind') = ?"
         values.append(kind)
+    if by is not None:
+        sql += " AND by = ?"
+        values.append(by)
     return read_row(db.conn.execute(sql + " ORDER BY id DESC LIMIT 1", values).fetchone(), _JSON)
 
 

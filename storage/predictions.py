@@ -121,6 +121,15 @@ def count_rows(db: Database, project: str, *, since: str, until: str = "9999", v
     return int(db.conn.execute(sql, values).fetchone()[0])
 
 
+def count_rows_by_version(db: Database, project: str, *, since: str, until: str) -> dict[str, int]:
+    """Version -> logged predictions of the hours from ``since`` to ``until``, both inclusive."""
+    rows = db.conn.execute(
+        "SELECT version, sum(rows) AS n FROM rollups WHERE project = ? AND hour >= ? AND hour <= ? GROUP BY version ORDER BY version",
+        (project, since, until),
+    )
+    return {r["version"]: int(r["n"]) for r in rows}
+
+
 def count_rows_exactly(db: Database, project: str, *, since: str) -> int:
     """Logged predictions from a moment on: the rest of its hour from the groups, the hours after from the hourly counts."""
     hour_end = since[:13] + "~"  # sorts after every time in that hour

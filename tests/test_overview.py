@@ -265,7 +265,7 @@ def test_drift_that_the_clock_measured_counts_as_measured(trained_home):
     assert look(trained_home).verdict.reason == "Drift was not measured against version 1.0.0 yet."
     watching.watch(trained_home, HEART, now=utc_now())
     view = look(trained_home)
-    assert (view.drift.state, view.drift.version, view.check) == ("ok", "1.0.0", None)
+    assert (view.drift.state, view.drift.version, view.check.by, view.check.band) == ("ok", "1.0.0", "clock", "ok")
     assert view.verdict.level == "ok"
     assert "no drift that matters was found" in view.verdict.reason
 

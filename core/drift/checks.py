@@ -1,48 +1,39 @@
-"""Drift checks as acts: choose a reference and a current set, measure, store; Evidently's verdict follows from a worker."""
+"""Drift checks as acts: choose a reference and a current set, measure, store; Evidently's verdict follows from a worker.
+
+What was predicted in a period is measured from counts per hour (core.drift.periods), files from their rows. The clock measures
+the same way and keeps a check when the verdict changes, or once a day.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import acts
 from core.acts import Actor, Done, Tx
-from core.errors import BadInput, NotFound
+from core.drift import periods, sides
+from core.drift.periods import Measured, Period, Unmeasured, find_importances
+from core.drift.sides import SAMPLE, Side, Upload
+from core.errors import BadInput, NotFound, Refused
 from core.home import Home
 from core.jobs import jobs
 from core.projects.definition import Definition
 from core.projects.limits import get_limits
 from core.projects.projects import get_definition
-from core.times import stamp
+from core.times import parse, stamp
 from storage import drift as store
-from storage import versions as versions_store
-from storage.connection import reading
+from storage.connection import reading, writing
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from core.drift.compute import DriftResult
+    from core.drift.verdict import Verdict
 
-SAMPLE = 5_000  # rows of each side that are kept for the full report
+__all__ = ["SAMPLE", "Measured", "Period", "Unmeasured", "Upload", "find_importances"]  # what pages and commands take from here
 
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that a person brings as reference or current set."""
-
-    content: bytes
-    file_name: str
-
-
-@dataclass(frozen=True)
-class Period:
-    """Logged predictions from ``since`` to before ``until``; None is open."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    version: str | None = None
+CLOCK = "clock"  # who made the checks that nobody asked for
+KEPT_EVERY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -79,14 +70,6 @@ class Check:
     job_id: int | None
 
 
-@dataclass(frozen=True)
-class _Side:
-    features: pd.DataFrame
-    predictions: Any
-    target: Any
-    label: dict[str, Any]
-
-
 def get_check(home: Home, check_id: int) -> Check:
     row = store.find_check(reading(home.db), check_id)
     if row is None:
@@ -114,189 +97,153 @@ def run_check(
     Parameters
     ----------
     current : Upload or Period
-        A file, or logged predictions.
+        A file, or logged predictions (widened to whole hours, from counts: the rows themselves are not read).
     reference : Upload, dataset version, or None
         None: the training data of the live version (of the newest version, of the newest dataset, where there is none).
     evidently : bool
-        Put Evidently's verdict and full report on the list of jobs.
+        Put Evidently's verdict and full report, on a sample, on the list of jobs.
 
     Returns
     -------
     dict
         id, overall, band, sentence, job (None without Evidently).
-    """
-    from core.drift.bins import count, make_bins
-    from core.drift.compute import compare, result_to_json
-    from core.drift.verdict import judge
 
+    Raises
+    ------
+    BadInput
+        The period holds nothing that could be compared; the sentence says why.
+    """
     definition = get_definition(home, project)
-    db = reading(home.db)
-    versions = versions_store.list_versions(db, project)
-    version = versions_store.find_live(db, project) or (versions[0] if versions else None)
-    before = _reference(home, project, definition, version, reference)
-    after = _current(home, project, definition, version, current)
-    bins = make_bins(before.features, definition, before.predictions if after.predictions is not None else None)
-    result = compare(
-        count(bins, before.features, before.predictions if bins.prediction is not None else None),
-        count(bins, after.features, after.predictions if bins.prediction is not None else None),
-        bins=bins, thresholds=get_limits(home, project).thresholds,
-    )
-    alert = judge(result, importances=find_importances(version))
-    quality = _quality(definition, after, version)
-    text = result_to_json(result)
+    if isinstance(current, Period):
+        version = periods.find_version(home, project, current.version)
+        before = None if reference is None else _read_reference(home, project, definition, version, reference)
+        found = periods.measure_period(home, project, current, reference=before)
+        if isinstance(found, Unmeasured):
+            raise BadInput(found.reason)
+        quality = periods.measure_labelled(home, project, current, found.version)
+        result, alert, labels = found.result, found.alert, (found.reference, found.current)
+        kept = {"reference": before if isinstance(reference, Upload) else None}
+        version = found.version
+    else:
+        version = periods.find_version(home, project)
+        before = _read_reference(home, project, definition, version, reference)
+        after = sides.read_upload(home, definition, version, current, "current")
+        result, alert = _compare_rows(home, project, definition, version, before, after)
+        quality = sides.measure_quality(definition, after, version)
+        labels, kept = (before.label, after.label), {"reference": before, "current": after}
+    values = _to_row(project, version, result, alert, labels) | {"quality": quality}
 
     def work(tx: Tx) -> Done:
-        import json
-
-        check_id = store.insert_check(
-            tx.db,
-            {
-                "project": project, "version_id": version["id"] if version else None, "at": tx.at, "by": actor.name,
-                "reference": before.label, "current": after.label, "overall": result.overall, "band": result.status,
-                "result": json.loads(text), "alert": asdict(alert), "quality": quality,
-            },
-        )
+        check_id = store.insert_check(tx.db, {**values, "at": tx.at, "by": actor.name})
         job_id = None
         if evidently:
-            _keep_sides(home, check_id, before, after)
+            for name, side in kept.items():
+                if side is not None:  # what can be read again is read by the worker
+                    sides.keep_sample(report_folder(home, check_id), name, side)
             job_id = jobs.enqueue(tx, project=project, kind="drift", params={"check": check_id}, owner=owner)
             store.set_job(tx.db, check_id, job_id)
         done = {"id": check_id, "overall": result.overall, "band": result.status, "sentence": result.sentence, "job": job_id}
         after_ = {"check": check_id, "overall": result.overall, "band": result.status, "alert": alert.level,
-                  "reference": before.label, "current": after.label}
+                  "reference": labels[0], "current": labels[1]}  # fmt: skip
         return Done(done, after=after_, subject=f"drift check {check_id}")
 
     return acts.perform(home, actor, "check_drift", work, permission="analyse_drift", project=project, key=key, now=now)
+
+
+def measure(
+    home: Home, project: str, since: datetime | None = None, until: datetime | None = None, *, version: str | None = None
+) -> Measured | Unmeasured:
+    """Drift of what was predicted in a period, from the hourly counts; cheap, and nothing is stored."""
+    return periods.measure_period(home, project, Period(since, until, version))
+
+
+def store_measured(home: Home, measured: Measured, *, now: datetime) -> int | None:
+    """Keep what the clock measured, if it matters: the verdict differs from the last one kept, or that one is a day old.
+
+    Returns
+    -------
+    int or None
+        The check; None where nothing was kept. What is unknown is not kept: it says nothing new about the version.
+    """
+    if measured.result.overall is None:
+        return None
+    values = _to_row(measured.project, measured.version, measured.result, measured.alert, (measured.reference, measured.current))
+    with writing(home.db) as db:  # one transaction, so that two clocks keep one check
+        last = store.find_latest(db, measured.project, measured.version["id"], "log", CLOCK)
+        same = last is not None and (last["band"], last["alert"]["level"]) == (measured.result.status, measured.alert.level)
+        if last is not None and same and now - parse(last["at"]) < KEPT_EVERY:
+            return None
+        return store.insert_check(db, {**values, "quality": None, "at": stamp(now), "by": CLOCK})
+
+
+def recount(
+    home: Home, actor: Actor, project: str, *, owner: str = "supervisor", key: str | None = None, now: datetime | None = None
+) -> dict[str, Any]:
+    """Have the counts per hour compared with the logged rows, and made again where they differ; a job, its id under ``job``.
+
+    Raises
+    ------
+    Refused
+        It is being done already.
+    """
+    get_definition(home, project)
+
+    def work(tx: Tx) -> Done:
+        running = [j for j in jobs.list_jobs(home, project=project, kind="recount", limit=5) if not j.finished]
+        if running:
+            raise Refused(f"The log of {project} is being counted already (job {running[0].id}); wait for its end.")
+        job_id = jobs.enqueue(tx, project=project, kind="recount", params={}, owner=owner)
+        return Done({"job": job_id}, after={"job": job_id}, subject="counts of the prediction log")
+
+    return acts.perform(home, actor, "recount_log", work, permission="analyse_drift", project=project, key=key, now=now)
 
 
 def report_folder(home: Home, check_id: int) -> Path:
     return home.reports / f"drift_{check_id}"
 
 
-def _reference(
+def _read_reference(
     home: Home, project: str, definition: Definition, version: dict[str, Any] | None, reference: Upload | int | None
-) -> _Side:
+) -> Side:
     from core.datasets import versions as datasets
 
     if isinstance(reference, Upload):
-        return _upload(home, project, definition, version, reference, "reference")
+        return sides.read_upload(home, definition, version, reference, "reference")
     if reference is None and version is not None:
         dataset = datasets.get_dataset(home, version["dataset_id"])
     else:
         dataset = datasets.get_version(home, project, reference)
-    prepared = datasets.load(home, dataset, definition)
-    predictions = _predict(home, project, definition, version, prepared.features)
-    label = {"kind": "dataset", "label": f"training data, dataset {dataset.version}", "version": dataset.version, "rows": dataset.rows}
-    return _Side(prepared.features, predictions, prepared.target, label)
+    return sides.read_dataset(home, dataset, definition, version)
 
 
-def _current(home: Home, project: str, definition: Definition, version: dict[str, Any] | None, current: Upload | Period) -> _Side:
-    if isinstance(current, Upload):
-        return _upload(home, project, definition, version, current, "current")
-    return _logged(home, project, definition, current)
+def _compare_rows(
+    home: Home, project: str, definition: Definition, version: dict[str, Any] | None, before: Side, after: Side
+) -> tuple[DriftResult, Verdict]:
+    from core.drift.bins import count, make_bins
+    from core.drift.compute import compare
+    from core.drift.verdict import judge
+
+    bins = make_bins(before.features, definition, before.predictions if after.predictions is not None else None)
+    result = compare(
+        count(bins, before.features, before.predictions if bins.prediction is not None else None),
+        count(bins, after.features, after.predictions if bins.prediction is not None else None),
+        bins=bins, thresholds=get_limits(home, project).thresholds,
+    )  # fmt: skip
+    return result, judge(result, importances=find_importances(version))
 
 
-def _logged(home: Home, project: str, definition: Definition, period: Period) -> _Side:
-    import numpy as np
+def _to_row(
+    project: str, version: dict[str, Any] | None, result: DriftResult, alert: Verdict,
+    labels: tuple[dict[str, Any], dict[str, Any]],
+) -> dict[str, Any]:
+    import json
 
-    from core.scoring import labels, log
+    from core.drift.compute import result_to_json
 
-    frame = log.read(home, project, since=period.since, until=period.until, version=period.version)
-    if frame.empty:
-        raise BadInput("No predictions were logged in this period; choose a longer one, or upload a file to compare.")
-    names = [c.name for c in definition.features]
-    absent = [n for n in names if n not in frame.columns]
-    if absent:
-        raise BadInput(f"The logged predictions of this period have no column {absent[0]!r}; choose a period after the schema changed.")
-    known = labels.labels_by_prediction(home, project, since=period.since, until=period.until)
-    target = np.array([known.get(i) for i in frame["prediction_id"]], dtype=object)
-    label = {
-        "kind": "log", "label": "logged predictions", "rows": len(frame), "version": period.version,
-        "since": stamp(period.since) if period.since else None, "until": stamp(period.until) if period.until else None,
-    }
-    predictions = frame["out:prediction"].to_numpy()
-    return _Side(frame[names], predictions, target if any(t is not None for t in target) else None, label)
-
-
-def _upload(home: Home, project: str, definition: Definition, version: dict[str, Any] | None, upload: Upload, what: str) -> _Side:
-    from core.datasets.prepare import prepare
-    from core.datasets.read import read_table
-
-    table = read_table(upload.content, file_name=upload.file_name)
-    prepared = prepare(table, definition, purpose="scoring")
-    predictions = _predict(home, project, definition, version, prepared.features)
-    label = {"kind": "file", "label": f"file {upload.file_name}"[:200], "rows": len(prepared.features), "what": what}
-    target = prepared.target if prepared.target is not None and _has_values(prepared.target) else None
-    return _Side(prepared.features, predictions, target, label)
-
-
-def _has_values(values: Any) -> bool:
-    import pandas as pd
-
-    return bool(pd.notna(values).any())
-
-
-def _predict(home: Home, project: str, definition: Definition, version: dict[str, Any] | None, features: pd.DataFrame) -> Any:
-    """What the version says about rows (not logged: nobody asked for an answer); None without a version of this schema."""
-    from core.scoring.scorer import load_scorer, score
-
-    if version is None or version["definition_sha"] != definition.sha256:
-        return None
-    return score(load_scorer(home, project, version["version"]), features).prediction
-
-
-def find_importances(version: dict[str, Any] | None) -> dict[str, float] | None:
-    """Permutation importance of each column, as a stored version keeps it; None where it is not known."""
-    found = (version or {}).get("summary", {}).get("importances")
-    return {name: value["mean"] if isinstance(value, dict) else value for name, value in found.items()} if found else None
-
-
-def _quality(definition: Definition, side: _Side, version: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Metrics of the rows that have both a label and a prediction."""
-    import numpy as np
-    import pandas as pd
-
-    if side.target is None or side.predictions is None or version is None:
-        return None
-    have = pd.notna(side.target)
-    if not have.any():
-        return None
-    target, predicted = np.asarray(side.target)[have], np.asarray(side.predictions)[have]
-    if not definition.is_classifier:
-        target, predicted = target.astype(float), predicted.astype(float)
-    now = simple_metrics(definition, target, predicted)
-    return {"rows": int(have.sum()), "now": now, "training": version["summary"].get("holdout", {}), "version": version["version"]}
-
-
-def simple_metrics(definition: Definition, target: Any, predicted: Any) -> dict[str, Any]:
-    """Metrics that need no probabilities, with the majority (or the mean) as baseline."""
-    import numpy as np
-
-    if definition.is_classifier:
-        values, counts = np.unique(target.astype(str), return_counts=True)
-        hits = target.astype(str) == predicted.astype(str)
-        recalls = {str(v): float(hits[target.astype(str) == v].mean()) for v in values}
-        return {"accuracy": float(hits.mean()), "baseline_accuracy": float(counts.max() / counts.sum()), "recall_by_class": recalls}
-    error = predicted - target
-    return {"mae": float(np.abs(error).mean()), "rmse": float((error**2).mean() ** 0.5),
-            "baseline_mae": float(np.abs(target - target.mean()).mean())}
-
-
-def _keep_sides(home: Home, check_id: int, before: _Side, after: _Side) -> None:
-    """Samples of both sides for the worker (Parquet; at most SAMPLE rows each, drawn with a fixed seed)."""
-    import numpy as np
-
-    folder = report_folder(home, check_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, side in (("reference", before), ("current", after)):
-        frame = side.features.reset_index(drop=True).copy()
-        if side.predictions is not None:
-            frame["__prediction"] = np.asarray(side.predictions)
-        if side.target is not None:
-            frame["__target"] = np.asarray(side.target)
-        if len(frame) > SAMPLE:
-            frame = frame.sample(SAMPLE, random_state=42)
-        frame.to_parquet(folder / f"{name}.parquet")
+    return {
+        "project": project, "version_id": version["id"] if version else None, "reference": labels[0], "current": labels[1],
+        "overall": result.overall, "band": result.status, "result": json.loads(result_to_json(result)), "alert": asdict(alert),
+    }  # fmt: skip
 
 
 def _check(row: dict[str, Any]) -> Check:

@@ -21,8 +21,8 @@ BEAT_SECONDS = 1.0
 DEAD_AFTER = timedelta(seconds=30)  # a worker beats every second; this long without one means that it is gone
 
 # Which row of the role table governs each kind of job.
-PERMISSIONS = {"train": "train", "score": "predict", "drift": "analyse_drift"}
-TOLD_BY = {"train": "model_training", "drift": "monitoring"}  # which logger tells of a job's begin and end; else app
+PERMISSIONS = {"train": "train", "score": "predict", "drift": "analyse_drift", "recount": "analyse_drift"}
+TOLD_BY = {"train": "model_training", "drift": "monitoring", "recount": "monitoring"}  # which logger tells of a job's begin and end; else app
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ HANDLERS = {
     "train": "core.training.job",
     "score": "core.scoring.job",
     "drift": "core.drift.job",
+    "recount": "core.drift.recount",
 }
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core import logs
+from core.drift import checks as drift_checks
 from core.home import Home
 from core.monitoring import alerts, answer_checks, data_checks, quality_checks, traffic_checks
 from core.monitoring.findings import Finding
@@ -178,7 +179,18 @@ def _drift(home: Home, project: str, now: datetime) -> tuple[list[Finding], dict
     found = answer_checks.check_drift(home, project, get_limits(home, project), now=now)
     known = found[0] if found else None
     measured = known is not None and known.value is not None
+    if known is not None and measured:
+        _keep_drift(home, project, known.version, now)
     return found, {"sha256": _live_sha(home, project), "version": known.version if known else None, "measured": measured}
+
+
+def _keep_drift(home: Home, project: str, version: str | None, now: datetime) -> None:
+    """What was measured, as a drift check that people can open: when the verdict changed, or once a day."""
+    for span, _ in answer_checks.SPANS:
+        lately = drift_checks.measure(home, project, now - span, version=version)
+        if isinstance(lately, drift_checks.Measured) and lately.result.current_rows >= answer_checks.LEAST:
+            drift_checks.store_measured(home, lately, now=now)
+            return
 
 
 def _model(home: Home, project: str, now: datetime) -> tuple[list[Finding], dict[str, Any]]:

@@ -100,6 +100,11 @@ def iterate_batches(
         yield from _batches(*store.read_groups(db, uids), columns, coded)
 
 
+def read_batches(home: Home, uids: list[str]) -> Iterator[Batch]:
+    """Chosen groups with their rows, oldest first."""
+    yield from _batches(*store.read_groups(reading(home.predictions_db), uids), None, False)
+
+
 def find_batch(home: Home, project: str, uid: str) -> Batch | None:
     """One group of a project with its rows."""
     groups, blocks = store.read_groups(reading(home.predictions_db), [uid])
