@@ -71,6 +71,16 @@ def count_due(home: Home, kind: str, days: int, *, project: str = "", now: datet
     return count(reading(home.predictions_db), project, stamp(before))
 
 
+def count_predictions(home: Home, project: str, before: datetime) -> int:
+    """Logged predictions from before a moment."""
+    return store.count_predictions_before(reading(home.predictions_db), project, stamp(before))
+
+
+def list_trained(home: Home, dataset_id: int) -> list[tuple[str, str]]:
+    """(version, stage) of what was trained from a dataset version."""
+    return store.list_versions_of(reading(home.db), dataset_id)
+
+
 def set_rule(
     home: Home, actor: Actor, kind: str, days: int | None, *, project: str = "", confirm: str, reason: str, key: str | None = None,
     now: datetime | None = None,
