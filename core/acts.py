@@ -27,14 +27,19 @@ from core.times import stamp, utc_now
 from storage import accounts as accounts_store
 from storage import audit as audit_store
 from storage import projects as projects_store
+from storage import retrainings as retrainings_store
 from storage.connection import writing
 
 # What may still be done to an archived project: bring it back, read it out, end what had begun before, and delete.
 _ALSO_WHEN_ARCHIVED = frozenset(
     {"archive_project", "restore_project", "export_dataset", "train", "cancel_job", "withdraw_request", "reject_release", "undeploy",
-     "withdraw_settings", "reject_settings", "set_retention", "purge_predictions", "purge_dataset", "erase_person"}
+     "finish_retraining", "archive_version", "withdraw_settings", "reject_settings", "set_retention", "purge_predictions", "purge_dataset", "erase_person"}
 )
 
+
+# What a retraining does by itself, once somebody who might has started it. It is done in the starter's name, who may be the
+# agent or a program and may do none of this alone.
+_ERRANDS = frozenset({"export_dataset", "add_dataset", "train", "register", "request_release", "archive_version", "finish_retraining"})
 
 # Which logger tells of an act; of those that are not named here, app does.
 _TOLD_BY = {
@@ -42,17 +47,24 @@ _TOLD_BY = {
               "undeploy", "rollback", "propose_settings", "approve_settings", "reject_settings", "withdraw_settings"},
     "monitoring": {"raise_alert", "settle_alert", "acknowledge_alert", "resolve_alert", "take_message", "check_drift", "recount_log"},
     "model_training": {"start_training", "train"},
-    "retraining": {"check_retraining"},
+    "retraining": {"check_retraining", "start_retraining", "resume_retraining", "finish_retraining", "archive_version"},
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, and through which door (page, cli, api, schedule)."""
+    """Who acts, and through which door (page, cli, api, schedule, job).
+
+    Attributes
+    ----------
+    errand : int
+        The open retraining that this is done for; 0 for everything that somebody does directly.
+    """
 
     name: str
     via: str = "page"
     os_user: str = ""
+    errand: int = 0
 
 
 def cli_actor(name: str) -> Actor:
@@ -126,7 +138,10 @@ def perform(
             event["role"] = account["role"] if account else ""
             if account is None or not account["active"]:
                 raise Refused(f"There is no active account {actor.name!r}; ask an administrator to add it.")
-            check_role(account["role"], permission or action)
+            if actor.errand and action in _ERRANDS:
+                _check_errand(db, actor, project)
+            else:
+                check_role(account["role"], permission or action)
             if action not in _ALSO_WHEN_ARCHIVED:
                 _check_not_archived(db, project)
             if key is not None and (seen := audit_store.find_request_key(db, key)) is not None:
@@ -199,6 +214,12 @@ def _tell(event: dict[str, Any], outcome: str, error: Exception | None = None) -
             ": ".join([" ".join(words[:2]), *words[2:], *([said] if said else [])]), exc_info=error,
             extra={"facts": {k: event[k] for k in ("action", "trigger", "via") if event[k]}},
         )
+
+
+def _check_errand(db: Database, actor: Actor, project: str) -> None:
+    row = retrainings_store.find_retraining(db, actor.errand)
+    if row is None or row["state"] != "open" or (row["started_by"], row["project"]) != (actor.name, project):
+        raise Refused(f"Retraining {actor.errand} has ended or is another's; nothing more is done for it.")
 
 
 def _check_not_archived(db: Database, project: str) -> None:

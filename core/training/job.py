@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("greenlight.model_training")
 
 
-def run(context: JobContext) -> dict[str, Any]:
-    """The handler: returns {"run", "choice", "sentence"}."""
+def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
+    """The handler: returns {"run", "choice", "sentence"}. ``actor`` is the retraining that it is a step of, where it is one."""
     from core.settings import Settings
     from core.training.executor import LocalExecutor
     from core.training.selection import choose
@@ -95,7 +95,7 @@ def run(context: JobContext) -> dict[str, Any]:
         return Done(outcome, after={**outcome, "job": job.id}, subject=f"run {run_id}")
 
     outcome = acts.perform(
-        home, Actor(job.created_by), "train", work, project=job.project, correlation_id=job.correlation_id, subject=f"job {job.id}"
+        home, actor or Actor(job.created_by), "train", work, project=job.project, correlation_id=job.correlation_id, subject=f"job {job.id}"
     )
     write_comparison_page(home, get_run(home, outcome["run"]), home.models / job.project / "MODEL_COMPARISON.md")
     return outcome
