@@ -34,6 +34,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "request_release": _BUILDERS,
     "feed_labels": _BUILDERS | {PROGRAM},
     "check_retraining": _EVERYBODY | {PROGRAM},  # reports only, from what everybody may see
+    "start_due_retraining": _BUILDERS | {PROGRAM},  # by time or by new labels; nothing goes live by it
     "post_observations": _BUILDERS | {PROGRAM},
     "acknowledge_alert": _BUILDERS,
     "approve_retraining": frozenset({SCIENTIST, DRH}),

@@ -21,6 +21,7 @@ MATRIX = {
     "request_release": {S, P},
     "feed_labels": {S, P},
     "check_retraining": {S, D, P, V, A},
+    "start_due_retraining": {S, P},
     "post_observations": {S, P},
     "acknowledge_alert": {S, P},
     "approve_retraining": {S, D},
@@ -59,7 +60,7 @@ def test_the_agent_may_nothing_of_a_persons():
 
 def test_a_program_may_what_its_keys_can_be_good_for_and_nothing_else():
     allowed = {a for a in roles.ALLOWED if roles.may(roles.PROGRAM, a)}
-    assert allowed == {"view_metrics", "predict", "feed_labels", "check_retraining", "post_observations"}
+    assert allowed == {"view_metrics", "predict", "feed_labels", "check_retraining", "post_observations", "start_due_retraining"}
 
 
 def test_an_unknown_action_is_a_bug_not_a_refusal():

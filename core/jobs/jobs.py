@@ -21,8 +21,9 @@ BEAT_SECONDS = 1.0
 DEAD_AFTER = timedelta(seconds=30)  # a worker beats every second; this long without one means that it is gone
 
 # Which row of the role table governs each kind of job.
-PERMISSIONS = {"train": "train", "score": "predict", "drift": "analyse_drift", "recount": "analyse_drift"}
-TOLD_BY = {"train": "model_training", "drift": "monitoring", "recount": "monitoring"}  # which logger tells of a job's begin and end; else app
+PERMISSIONS = {"train": "train", "score": "predict", "drift": "analyse_drift", "recount": "analyse_drift", "retrain": "train"}
+# which logger tells of a job's begin and end; else app
+TOLD_BY = {"train": "model_training", "drift": "monitoring", "recount": "monitoring", "retrain": "retraining"}
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ def _left(kind: str) -> str:
     """What an interrupted job left behind."""
     if kind == "score":
         return "rows scored by then stay in the log. Run again, it goes on from there."
+    if kind == "retrain":
+        return "the steps that were done are kept, and it goes on from there by itself. The live version is as it was."
     return "nothing of it was kept. It can be run again."
 
 

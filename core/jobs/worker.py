@@ -30,6 +30,7 @@ HANDLERS = {
     "score": "core.scoring.job",
     "drift": "core.drift.job",
     "recount": "core.drift.recount",
+    "retrain": "core.retraining.job",
 }
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
 
@@ -52,8 +53,11 @@ class JobContext:
     def check_cancelled(self) -> None:
         """Raise Cancelled once somebody asked to stop."""
         if self._cancelled.is_set():
-            kept = "Rows scored by then stay in the log; run again, it goes on from there."
-            raise Cancelled(kept if self.job.kind == "score" else "Nothing of it was kept.")
+            kept = {
+                "score": "Rows scored by then stay in the log; run again, it goes on from there.",
+                "retrain": "The live version is as it was.",
+            }
+            raise Cancelled(kept.get(self.job.kind, "Nothing of it was kept."))
 
 
 def _who_cancelled(home: Home, job_id: int) -> str:
