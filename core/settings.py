@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.home import Home, open_home
@@ -21,6 +22,17 @@ class Settings(BaseSettings):
     secure_cookies: bool = False
     workers: int = 0  # worker processes of one training job; 0 = one per core
     log_level: str = "info"  # for all loggers, or "info,monitoring=debug"
+    url: str = ""  # where people open the console, for the links in messages
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_security: str = "starttls"  # or tls; never in the clear
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_from: str = ""
+    slack_url: SecretStr = SecretStr("")  # whoever knows it can write to the channel
+    webhook_url: SecretStr = SecretStr("")
+    ca_file: str = ""  # further certificate authorities for outgoing connections
+    allow_private_targets: str = ""  # host:port,... that messages may go to though they are not on the public internet
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -30,7 +42,11 @@ class Settings(BaseSettings):
     def allowed_hosts(self) -> tuple[str, ...]:
         return tuple(h.strip().lower() for h in self.hosts.split(",") if h.strip())
 
+    @property
+    def places(self) -> tuple[Path, Path]:
+        """Data folder and models folder: var/ and models/ unless the environment says otherwise."""
+        return self.home or Path("var"), self.models or (self.home / "models" if self.home else Path("models"))
+
     def open_home(self) -> Home:
-        """The installation that the environment names: var/ and models/ unless it says otherwise."""
-        models = self.models or (self.home / "models" if self.home else Path("models"))
-        return open_home(self.home or Path("var"), models)
+        """The installation that the environment names."""
+        return open_home(*self.places)

@@ -12,6 +12,7 @@ import typer
 from core.cli import (
     accounts,
     audit,
+    backup,
     console,
     drift,
     keys,
@@ -21,6 +22,7 @@ from core.cli import (
     purge,
     registry,
     release,
+    schedule,
     scoring,
     training,
     watching,
@@ -36,12 +38,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (projects, training, registry, release, scoring, drift, monitoring, watching, logs):
+for part in (projects, training, registry, release, scoring, drift, monitoring, watching, logs, backup):
     app.add_typer(part.commands)
 app.add_typer(projects.project_commands, name="project")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(accounts.commands, name="user")
 app.add_typer(keys.commands, name="key")
+app.add_typer(schedule.commands, name="schedule")
 app.add_typer(purge.commands, name="purge")
 app.add_typer(watching.alert_commands, name="alert")
 app.add_typer(watching.limits_commands, name="limits")

@@ -34,6 +34,14 @@ def check_retraining(home: Home, schedule: Schedule, now: datetime) -> Outcome:
     return {"sentence": check.sentence, "due": check.due}
 
 
+def make_backup(home: Home, schedule: Schedule, now: datetime) -> Outcome:
+    """The whole installation into one file of the data folder; the oldest beyond ``keep`` go."""
+    from core.backup import make_in_folder
+
+    made = make_in_folder(home, actor_of(schedule), keep=schedule.params["keep"], now=now)
+    return {"state": "failed" if made.problems else "done", "sentence": made.sentence, "file": made.path, "sha256": made.sha256}
+
+
 def not_yet(home: Home, schedule: Schedule, now: datetime) -> Outcome:
     """A kind whose work does not exist in this version."""
     return {"state": "skipped", "sentence": f"Skipped: this version makes no {schedule.title.lower()} by itself."}
@@ -61,5 +69,5 @@ RUNNERS: dict[str, Callable[[Home, Schedule, datetime], Outcome]] = {
     "retrain_check": check_retraining,
     "export": not_yet,
     "report": not_yet,
-    "backup": not_yet,
+    "backup": make_backup,
 }
