@@ -83,6 +83,8 @@ class Door:
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":  # as GET; the server leaves the body out
+            scope = {**scope, "method": "GET"}
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else "unknown"
         state = scope.setdefault("state", {})
@@ -157,7 +159,7 @@ class Door:
             raise Problem(400, "This path cannot be read: it has a part that is not a plain name.")
         if addresses.is_too_long(path):
             raise Problem(404, "There is nothing here under so long a name.")
-        reads = scope["method"] in ("GET", "HEAD") and "origin" not in headers  # a link from elsewhere may lead to the documentation
+        reads = scope["method"] == "GET" and "origin" not in headers  # a link from elsewhere may lead to the documentation
         if not reads and not addresses.is_same_origin(headers):
             raise Problem(403, "This request came from a page of another site; programs send no Origin header.")
 

@@ -175,6 +175,7 @@ def test_probes_answer_by_address_and_say_nothing_else(demo_home, trained_home):
     headers = {"Host": "10.0.0.7:8501"}
     answer = make_client(demo_home, client=ELSEWHERE).get("/healthz", headers=headers)
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert make_client(demo_home, client=ELSEWHERE).head("/healthz", headers=headers).status_code == 200
     check_problem(make_client(demo_home, client=ELSEWHERE).get("/readyz", headers=headers), 503)
     answer = make_client(trained_home, client=ELSEWHERE).get("/readyz", headers=headers)
     assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
