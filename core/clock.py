@@ -88,6 +88,14 @@ def enforce_retention(home: Home, *, now: datetime) -> None:
     enforce(home, now=now)
 
 
+def send_messages(home: Home, *, now: datetime) -> None:
+    """Messages whose time has come, by the channels that the environment connects."""
+    from core.notify.connections import read_connections
+    from core.notify.outbox import send_due
+
+    send_due(home, now=now, connections=read_connections())
+
+
 def note_tick(home: Home, *, now: datetime) -> None:
     """Write down that the clock still goes; its health is the age of this."""
     with writing(home.db) as db:
@@ -106,7 +114,9 @@ WATCHING: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired,
 
 # What may take long (an export, a backup) has a lane of its own, so that the watching goes on meanwhile.
 WORKING: tuple[Callable[..., object], ...] = (run_schedules,)
-STEPS = WATCHING + WORKING
+# A mail server that does not answer keeps neither of the others waiting.
+SENDING: tuple[Callable[..., object], ...] = (send_messages,)
+STEPS = WATCHING + WORKING + SENDING
 
 
 def turn(home: Home, *, now: datetime, steps: tuple[Callable[..., object], ...] | None = None) -> list[str]:
@@ -129,7 +139,7 @@ class Clock:
 
         self.home = home
         self._scheduler = BackgroundScheduler(timezone="UTC")
-        for lane in (WATCHING, WORKING):
+        for lane in (WATCHING, WORKING, SENDING):
             # a run that is late still counts (the default drops it after one second), and two of a lane never overlap
             self._scheduler.add_job(
                 self._tick, "interval", args=[lane], seconds=every_seconds, coalesce=True, max_instances=1,

@@ -96,6 +96,12 @@ def count_states(db: Database, since: str) -> dict[str, dict[str, int]]:
     return found
 
 
+def find_oldest(db: Database) -> str | None:
+    """When the oldest message was queued."""
+    row = db.conn.execute("SELECT created_at FROM deliveries ORDER BY id LIMIT 1").fetchone()
+    return row["created_at"] if row else None
+
+
 def forget_deliveries(db: Database, *, before: str) -> int:
     """Drop messages that ended and were queued before a moment; how many."""
     cursor = db.conn.execute("DELETE FROM deliveries WHERE created_at < ? AND state IN ('sent','failed','skipped')", (before,))
