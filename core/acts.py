@@ -28,7 +28,7 @@ from storage import accounts as accounts_store
 from storage import audit as audit_store
 from storage import projects as projects_store
 from storage import retrainings as retrainings_store
-from storage.connection import writing
+from storage.connection import reading, writing
 
 # What may still be done to an archived project: bring it back, read it out, end what had begun before, and delete.
 _ALSO_WHEN_ARCHIVED = frozenset(
@@ -226,6 +226,12 @@ def _check_not_archived(db: Database, project: str) -> None:
     row = projects_store.find_project(db, project) if project else None
     if row is not None and row["archived_at"] is not None:
         raise Refused(f"Project {project} is archived; restore it first, then try again.")
+
+
+def is_allowed(home: Home, actor: Actor, permission: str) -> bool:
+    """Whether it is worth preparing an act; the act itself checks again, refuses and audits."""
+    account = accounts_store.find_account(reading(home.db), actor.name)
+    return account is not None and bool(account["active"]) and roles.may(account["role"], permission)
 
 
 def check_role(role: str, permission: str) -> None:

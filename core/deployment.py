@@ -74,7 +74,7 @@ def deploy(
     """
     now = now or utc_now()
     note_expired(home, now=now)
-    checked = _checked_sha(home, project, version, "approved")
+    checked = _checked_sha(home, project, version, "approved") if acts.is_allowed(home, actor, "deploy") else None
 
     def work(tx: Tx) -> Done:
         row = store.find_version(tx.db, project, version)
@@ -117,7 +117,7 @@ def rollback(
     """Switch the pointer back to a version that was live before (the one before, unless named)."""
     now = now or utc_now()
     target = to or find_rollback_target(home, project)
-    checked = _checked_sha(home, project, target, "archived") if target else None
+    checked = _checked_sha(home, project, target, "archived") if target and acts.is_allowed(home, actor, "rollback") else None
 
     def work(tx: Tx) -> Done:
         if target is None:
