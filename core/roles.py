@@ -55,6 +55,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "backup": frozenset({ADMIN}),
     "delete_data": frozenset({ADMIN}),
     "own_account": _EVERYBODY,  # one's own password and sessions
+    "run_safe_action": frozenset({AGENT}),
+    "file_request": frozenset({AGENT}),  # and carry out what a person approved: see core.agent.warrants
 }
 
 
@@ -65,4 +67,4 @@ def may(role: str, action: str) -> bool:
 
 def who_may(action: str) -> tuple[str, ...]:
     """Titles of the roles that are allowed ``action``, for sentences."""
-    return tuple(ROLE_TITLES[r] for r in PERSON_ROLES if r in ALLOWED[action])
+    return tuple(ROLE_TITLES[r] for r in (*PERSON_ROLES, AGENT) if r in ALLOWED[action])

@@ -96,7 +96,7 @@ def show_decided(decided: list[SettingRequest]) -> None:
 
 
 def _what(request: SettingRequest) -> str:
-    groups = {"gates": "gates", "thresholds": "thresholds", "watching": "thresholds"}
+    groups = {"gates": "gates", "thresholds": "thresholds", "watching": "thresholds", "agent": "the agent's policy"}
     return " and ".join(sorted({groups[SETTINGS[name].group] for name in request.changes}))
 
 

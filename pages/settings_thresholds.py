@@ -13,7 +13,7 @@ from pages import parts
 from pages.session import PageContext
 from pages.settings_forms import note, request_key, turn
 
-GROUPS = {"gates": "Gates", "thresholds": "Drift, accuracy, retraining", "watching": "Watching"}
+GROUPS = {"gates": "Gates", "thresholds": "Drift, accuracy, retraining", "watching": "Watching", "agent": "Agent"}
 
 
 def show(context: PageContext) -> None:
@@ -124,6 +124,11 @@ def _show_propose(context: PageContext, project: str, found: list[Source]) -> No
 def _ask_value(source: Source) -> float | None:
     """One number for a setting; for an optional one, a tick that asks for nothing."""
     setting = source.setting
+    if setting.words:
+        return st.selectbox(
+            setting.title, list(range(len(setting.words))), index=int(source.value or 0), format_func=lambda n: setting.words[n],
+            key=turn(f"propose-{setting.name}"),
+        )  # fmt: skip
     kind: type = int if setting.integer else float
     start = setting.low if source.value is None else source.value
     value = st.number_input(

@@ -49,12 +49,27 @@ class Watching:
 
 
 @dataclass(frozen=True)
+class Agency:
+    """From where on the agent acts, and how far it goes on each issue (0 logs, 1 runs safe actions, 2 also asks for risky ones)."""
+
+    agent_medium: float = 0.5
+    agent_high: float = 0.7
+    agent_data_drift: int = 2
+    agent_prediction_drift: int = 2
+    agent_performance: int = 2
+    agent_data_quality: int = 2
+    agent_low_confidence: int = 2
+    agent_system_error: int = 2
+
+
+@dataclass(frozen=True)
 class Limits:
     """Everything that is in force for one project."""
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     gates: Gates = field(default_factory=Gates)
     watching: Watching = field(default_factory=Watching)
+    agent: Agency = field(default_factory=Agency)
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,7 @@ class Setting:
 
     Attributes
     ----------
-    group : "gates", "thresholds" or "watching"
+    group : "gates", "thresholds", "watching" or "agent"
     sign : str
         How it is read: "at least", "from", "above"; "" says nothing.
     low, high : float
@@ -72,6 +87,8 @@ class Setting:
         Whether it may be None: then nothing is asked.
     classes_only : bool
         It means something only where classes are predicted.
+    words : tuple of str
+        What 0, 1, 2 ... mean, where the number stands for a choice.
     """
 
     name: str
@@ -84,6 +101,15 @@ class Setting:
     integer: bool = False
     optional: bool = False
     classes_only: bool = False
+    words: tuple[str, ...] = ()
+
+
+_REACH = ("only logs", "runs safe actions", "also asks for risky actions")
+
+
+def _reach(issue: str) -> Setting:
+    title = f"The agent, on {issue.replace('_', ' ')}"
+    return Setting(f"agent_{issue}", "agent", title, low=0, high=2, integer=True, words=_REACH)
 
 
 SETTINGS = {
@@ -112,6 +138,10 @@ SETTINGS = {
         Setting("unsure_share", "watching", "Share of answers with a probability of 0.4 to 0.6", "above", low=0.001, classes_only=True),
         Setting("zscore", "watching", "An anomaly is more than", "", "standard deviations from the mean", 1.5, 10),
         Setting("zscore_points", "watching", "Points that an anomaly is judged over", "at least", "", 10, 500, integer=True),
+        Setting("agent_medium", "agent", "The agent runs safe actions: severity", "from", low=0.01, high=0.99),
+        Setting("agent_high", "agent", "The agent asks for risky actions: severity", "from", low=0.01, high=1.0),
+        _reach("data_drift"), _reach("prediction_drift"), _reach("performance"), _reach("data_quality"),
+        _reach("low_confidence"), _reach("system_error"),
     )
 }
 
@@ -171,13 +201,13 @@ def own_limits(definition: Definition) -> Limits:
 def overlay(definition: Definition, values: Mapping[str, float | None]) -> Limits:
     """The definition's limits with ``values`` over them; a name that is no setting (any more) is left out."""
     limits = own_limits(definition)
-    groups: dict[str, dict[str, Any]] = {"gates": {}, "thresholds": {}, "watching": {}}
+    groups: dict[str, dict[str, Any]] = {"gates": {}, "thresholds": {}, "watching": {}, "agent": {}}
     for name, value in values.items():
         if name in SETTINGS:
             groups[SETTINGS[name].group][name] = value
     return Limits(
         replace(limits.thresholds, **groups["thresholds"]), replace(limits.gates, **groups["gates"]),
-        replace(limits.watching, **groups["watching"]),
+        replace(limits.watching, **groups["watching"]), replace(limits.agent, **groups["agent"]),
     )
 
 
@@ -199,7 +229,8 @@ def sources(home: Home, project: str) -> list[Source]:
         if row is not None:
             known = ("approved change", row["at"], row["by"], row["request_id"])
         else:
-            known = ("definition" if setting.group != "watching" or name == "missing" else "default", "", "", None)
+            of_definition = setting.group in ("gates", "thresholds") or name == "missing"
+            known = ("definition" if of_definition else "default", "", "", None)
         found.append(Source(setting, value_of(force, name), value_of(own, name), *known))
     return found
 
@@ -213,6 +244,8 @@ def title_of(name: str, definition: Definition) -> str:
 def say_value(name: str, value: float | None) -> str:
     """A value in words: "at least 0.8", "14 days", "not asked"."""
     setting = SETTINGS[name]
+    if setting.words and value is not None:
+        return setting.words[int(value)]
     return "not asked" if value is None else " ".join(t for t in (setting.sign, f"{value:,g}", setting.unit) if t)
 
 
@@ -237,7 +270,9 @@ def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str
         if found[name] == value_of(in_force, name):
             raise BadInput(f"{name} is {say_value(name, found[name])} already; leave it out or name another value.")
     after = {**{n: value_of(in_force, n) for n in SETTINGS}, **found}
-    for low, high in (("drift_warning", "drift"), ("latency_warning_ms", "latency_critical_ms"), ("error_warning", "error_critical")):
+    for low, high in (("drift_warning", "drift"), ("latency_warning_ms", "latency_critical_ms"), ("error_warning", "error_critical")) + (
+        ("agent_medium", "agent_high"),
+    ):
         if not after[low] < after[high]:
             raise BadInput(f"{low} ({after[low]:g}) must stay below {high} ({after[high]:g}); change both together.")
     if after["register"] is not None and after["production"] is not None and after["register"] > after["production"]:
