@@ -33,7 +33,8 @@ from storage.connection import reading, writing
 # What may still be done to an archived project: bring it back, read it out, end what had begun before, and delete.
 _ALSO_WHEN_ARCHIVED = frozenset(
     {"archive_project", "restore_project", "export_dataset", "train", "cancel_job", "withdraw_request", "reject_release", "undeploy",
-     "finish_retraining", "archive_version", "withdraw_settings", "reject_settings", "set_retention", "purge_predictions", "purge_dataset", "erase_person"}
+     "finish_retraining", "archive_version", "withdraw_settings", "reject_settings", "set_retention",
+     "purge_predictions", "purge_dataset", "erase_person"}
 )
 
 
@@ -139,7 +140,7 @@ def perform(
             if account is None or not account["active"]:
                 raise Refused(f"There is no active account {actor.name!r}; ask an administrator to add it.")
             if actor.errand and action in _ERRANDS:
-                _check_errand(db, actor, project)
+                event["trigger"] = _check_errand(db, actor, project)
             else:
                 check_role(account["role"], permission or action)
             if action not in _ALSO_WHEN_ARCHIVED:
@@ -216,10 +217,12 @@ def _tell(event: dict[str, Any], outcome: str, error: Exception | None = None) -
         )
 
 
-def _check_errand(db: Database, actor: Actor, project: str) -> None:
+def _check_errand(db: Database, actor: Actor, project: str) -> str:
+    """What began the open retraining that an act is done for: person, schedule or alert."""
     row = retrainings_store.find_retraining(db, actor.errand)
     if row is None or row["state"] != "open" or (row["started_by"], row["project"]) != (actor.name, project):
         raise Refused(f"Retraining {actor.errand} has ended or is another's; nothing more is done for it.")
+    return {"person": "person", "agent": "alert"}.get(row["trigger"], "schedule")
 
 
 def _check_not_archived(db: Database, project: str) -> None:

@@ -1,0 +1,58 @@
+"""A retraining as a job: its steps in order, each written down as it goes, from the first that is not done yet."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from core.errors import Cancelled, GreenlightError, Refused
+from core.retraining import retraining, steps
+from core.times import utc_now
+
+if TYPE_CHECKING:
+    from core.jobs.worker import JobContext
+
+log = logging.getLogger("greenlight.retraining")
+
+
+def run(context: JobContext) -> dict[str, Any]:
+    """The handler: returns {"retraining", "outcome", "version", "request", "sentence"}.
+
+    Raises
+    ------
+    Refused
+        A step failed; the sentence says which one and why. The live version is as it was.
+    """
+    home = context.home
+    errand = steps.make_errand(context, retraining.claim(home, int(context.job.params["retraining"]), context.job.id))
+    number = errand.found.id
+    for place, (name, do) in enumerate(steps.STEPS.items()):
+        title = retraining.STEPS[name]
+        if errand.found.find_step(name).state in ("done", "skipped"):
+            continue
+        context.progress(place, len(steps.STEPS), title.lower())
+        try:
+            context.check_cancelled()
+            retraining.note_step(home, number, name, "running", at=utc_now())
+            told = do(errand)
+            retraining.note_step(home, number, name, told.state, at=utc_now(), sentence=told.sentence, detail=told.detail)
+        except Cancelled as stop:
+            retraining.fail(home, number, state="cancelled", sentence=f"Cancelled. {stop}", now=utc_now())
+            raise
+        except Exception as error:  # the boundary of a step: what it broke on is said, and the retraining ends with it
+            known = isinstance(error, GreenlightError)
+            why = str(error) if known else f"an unexpected error ({type(error).__name__}); its trace is in logs/job_{context.job.id}.log."
+            retraining.fail(home, number, state="failed", sentence=why, now=utc_now())
+            live = f" Version {errand.found.live_version} stays live, untouched." if errand.found.live_version else ""
+            if not known:
+                raise
+            raise Refused(f"Step {place + 1} of {len(steps.STEPS)} ({title.lower()}) failed: {why}{live}") from error
+        log.info("retraining %s, %s: %s", number, title.lower(), told.sentence)
+        errand = replace(errand, found=retraining.get(home, number))
+    context.progress(len(steps.STEPS), len(steps.STEPS), "done")
+    outcome, sentence = errand.detail("judgement")["outcome"], errand.found.find_step("judgement").sentence
+    retraining.finish(home, errand.actor, errand.found, outcome=outcome, sentence=sentence, now=utc_now())
+    return {
+        "retraining": number, "outcome": outcome, "version": errand.found.version, "request": errand.found.request_id, "sentence": sentence,
+    }  # fmt: skip
