@@ -13,6 +13,8 @@ from core import acts, roles
 from core.acts import Actor, Done, Tx
 from core.errors import BadInput, GreenlightError, NotFound, Refused
 from core.home import Home
+from core.notify import events
+from core.notify.mailbox import check_address, mask
 from core.passwords import check_password, fits_code, fits_password, hash_code, hash_password, hash_token, make_code, make_token
 from core.projects.definition import check_name
 from core.times import parse, stamp, utc_now
@@ -41,6 +43,7 @@ class Account:
     active: bool = True
     demo: bool = False
     created_at: str = ""
+    email: str = ""
 
     @property
     def role_title(self) -> str:
@@ -214,14 +217,16 @@ def _note_first(note: Any, actor: Actor) -> None:
 
 def list_accounts(home: Home) -> list[Account]:
     return [
-        Account(r["name"], r["role"], bool(r["active"]), bool(r["demo"]), r["created_at"])
+        Account(r["name"], r["role"], bool(r["active"]), bool(r["demo"]), r["created_at"], r["email"] or "")
         for r in store.list_accounts(reading(home.db))
     ]
 
 
 def find_account(home: Home, name: str) -> Account | None:
     row = store.find_account(reading(home.db), name)
-    return Account(row["name"], row["role"], bool(row["active"]), bool(row["demo"]), row["created_at"]) if row else None
+    if row is None:
+        return None
+    return Account(row["name"], row["role"], bool(row["active"]), bool(row["demo"]), row["created_at"], row["email"] or "")
 
 
 def add_account(
@@ -278,9 +283,33 @@ def change_role(
             _keep_one_admin(tx, name)
         store.update_account(tx.db, name, role=role)
         store.revoke_sessions(tx.db, name, tx.at)
+        events.tell(
+            tx.db, "role_changed", subject=f"account {name}",
+            facts={"Before": roles.ROLE_TITLES[before["role"]], "Now": roles.ROLE_TITLES[role], "By": actor.name,
+                   "Reason": reason or "none was given"},
+            link="/audit", correlation_id=tx.correlation_id, now=tx.now,
+        )
         return Done({"name": name, "role": role}, {"role": before["role"]}, {"role": role}, f"account {name}")
 
     return acts.perform(home, actor, "change_role", work, permission="manage_accounts", reason=reason, key=key, now=now)
+
+
+def set_email(
+    home: Home, actor: Actor, name: str, email: str, *, reason: str = "", key: str | None = None, now: datetime | None = None
+) -> dict[str, Any]:
+    """Say where an account is mailed: one's own, or anybody's for an administrator; empty means nowhere.
+
+    The audit keeps the first letter and the domain only.
+    """
+    address = check_address(email) if email.strip() else ""
+
+    def work(tx: Tx) -> Done:
+        before = _get_person(tx, name)["email"] or ""
+        store.update_account(tx.db, name, email=address or None)
+        return Done({"name": name, "email": mask(address)}, {"email": mask(before)}, {"email": mask(address)}, f"account {name}")
+
+    permission = "own_account" if name == actor.name else "manage_accounts"
+    return acts.perform(home, actor, "set_email", work, permission=permission, reason=reason, key=key, now=now)
 
 
 def close_account(

@@ -16,6 +16,7 @@ from core.accounts import Account
 from core.acts import Actor, Done, Tx
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
+from core.notify import events
 from core.times import stamp, utc_now
 from storage import versions as store
 from storage.connection import reading
@@ -146,6 +147,13 @@ def request_release(
                 "requested_at": tx.at, "expires_at": stamp(now + WAITS), "state": "pending",
             },
         )
+        failed = [g["name"] for g in evidence.get("gates", []) if g["passed"] is False]
+        events.tell(
+            tx.db, "request_filed", project=project, subject=f"request {request_id}: release of version {version}",
+            facts={"Asked for by": actor.name, "Reason": reason, "Live now": live["version"] if live else "nothing",
+                   "Gates failed": ", ".join(failed) or "none", "Waits until": f"{stamp(now + WAITS)[:16].replace('T', ' ')} UTC"},
+            link=f"/approvals?request={request_id}", correlation_id=tx.correlation_id, now=now, permission="approve_release",
+        )
         after = {"request": request_id, "version": version, "artifact_sha256": row["sha256"], "threshold": row["threshold"],
                  "live": live["version"] if live else None}
         return Done({"id": request_id, "version": version}, after=after, subject=f"request {request_id}: version {version}")
@@ -204,6 +212,11 @@ def _decide(
         else:
             store.update_request(tx.db, request_id, state="rejected", decided_by=actor.name, decided_at=tx.at, decision_reason=reason)
             store.set_stage(tx.db, row["version_id"], "archived", f"rejected by {actor.name}: {reason}")
+        events.tell(
+            tx.db, "request_decided", project=request.project, subject=f"request {request_id}: version {request.version} was {verb}",
+            facts={"Decided by": actor.name, "Reason": reason}, link=f"/approvals?request={request_id}",
+            correlation_id=tx.correlation_id, now=now, to=(request.requested_by,),
+        )
         after = {"state": decision, "version": request.version, "artifact_sha256": row["artifact_sha256"],
                  "threshold": row["threshold"], "despite_gates": [g["name"] for g in request.failed_gates]}
         return Done(
@@ -272,10 +285,15 @@ def note_expired(home: Home, *, now: datetime) -> None:
             store.update_request(db, row["id"], state=state)
             if state == "lapsed":
                 store.set_stage(db, row["version_id"], "validation", f"the approval of request {row['id']} lapsed unused")
+            why = "nobody decided within 24 hours" if state == "expired" else "nobody deployed within 7 days"
             note(
                 actor="clock", via="clock", trigger="schedule", action=f"request_{state}", project=row["project"],
-                subject=f"request {row['id']}", before={"state": row["state"]}, after={"state": state},
-                reason="nobody decided within 24 hours" if state == "expired" else "nobody deployed within 7 days",
+                subject=f"request {row['id']}", before={"state": row["state"]}, after={"state": state}, reason=why,
+            )
+            events.tell(
+                db, "request_expired", project=row["project"], subject=f"request {row['id']}: version {row['version']} has {state}",
+                facts={"Why": why, "Asked for by": row["requested_by"]}, link=f"/approvals?request={row['id']}", now=now,
+                to=(row["requested_by"],),
             )
     _write_pages(home, *ended)
 

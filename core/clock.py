@@ -16,7 +16,7 @@ from core.monitoring import checks
 from core.monitoring.health import LAST_TICK
 from core.projects import proposals
 from core.projects.projects import list_projects
-from core.retraining import triggers
+from core.retraining import retraining, triggers
 from core.times import parse, stamp, utc_now
 from storage import accounts as settings_store
 from storage import drift as store
@@ -24,7 +24,7 @@ from storage import versions as versions_store
 from storage.connection import reading, writing
 
 log = logging.getLogger("greenlight.clock")
-retraining = logging.getLogger("greenlight.retraining")
+teller = logging.getLogger("greenlight.retraining")
 
 
 def tick(home: Home, *, now: datetime) -> list[triggers.RetrainCheck]:
@@ -42,7 +42,7 @@ def tick(home: Home, *, now: datetime) -> list[triggers.RetrainCheck]:
                 continue  # another process was first
             store.insert_clock_check(db, project=project.name, at=check.at, next_at=check.next_at, due=check.due, answer=triggers.plain(check))
         with logs.bound(project=project.name):
-            retraining.info("%s", check.sentence)
+            teller.info("%s", check.sentence)
         done.append(check)
     return done
 
@@ -96,6 +96,11 @@ def send_messages(home: Home, *, now: datetime) -> None:
     send_due(home, now=now, connections=read_connections())
 
 
+def follow_retrainings(home: Home, *, now: datetime) -> None:
+    """Retrainings whose job was interrupted go on, those whose job failed end."""
+    retraining.follow_up(home, now=now)
+
+
 def note_tick(home: Home, *, now: datetime) -> None:
     """Write down that the clock still goes; its health is the age of this."""
     with writing(home.db) as db:
@@ -110,7 +115,7 @@ def run_schedules(home: Home, *, now: datetime) -> None:
 
 
 # What each turn of the clock does, in this order. Each stands alone: one that fails does not keep the next from its turn.
-WATCHING: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired, tick, watch_all, pack_log, forget_files, enforce_retention)
+WATCHING: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired, tick, watch_all, pack_log, forget_files, follow_retrainings, enforce_retention)
 
 # What may take long (an export, a backup) has a lane of its own, so that the watching goes on meanwhile.
 WORKING: tuple[Callable[..., object], ...] = (run_schedules,)

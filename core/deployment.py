@@ -11,9 +11,11 @@ from typing import Any
 
 from core import acts
 from core.acts import Actor, Done, Tx
+from core.agent import warrants
 from core.approvals import note_expired
 from core.errors import NotFound, Refused
 from core.home import Home
+from core.notify import events
 from core.times import utc_now
 from storage import versions as store
 from storage.connection import reading
@@ -63,9 +65,15 @@ def list_deployments(home: Home, project: str) -> list[Deployment]:
 
 
 def deploy(
-    home: Home, actor: Actor, project: str, version: str, *, reason: str = "", key: str | None = None, now: datetime | None = None
-) -> dict[str, Any]:
+    home: Home, actor: Actor, project: str, version: str, *, reason: str = "", warrant: int | None = None, key: str | None = None,
+    correlation_id: str | None = None, now: datetime | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Make an approved version live; it answers from the next prediction on.
+
+    Parameters
+    ----------
+    warrant : int, optional
+        The agent's approved request to deploy, on which the agent acts; a person needs the right to deploy instead.
 
     Raises
     ------
@@ -73,8 +81,9 @@ def deploy(
         No unused approval for exactly this artifact, threshold and definition; or its files or golden answers are not right.
     """
     now = now or utc_now()
+    permission = "deploy" if warrant is None else warrants.PERMISSION
     note_expired(home, now=now)
-    checked = _checked_sha(home, project, version, "approved") if acts.is_allowed(home, actor, "deploy") else None
+    checked = _checked_sha(home, project, version, "approved") if acts.is_allowed(home, actor, permission) else None
 
     def work(tx: Tx) -> Done:
         row = store.find_version(tx.db, project, version)
@@ -92,11 +101,16 @@ def deploy(
             raise checked
         if checked != row["sha256"]:
             raise Refused(f"Version {version} of {project} could not be checked before going live; try again.")
+        if warrant is not None:
+            warrants.use(tx, warrant, project, "deploy", {"version": version})
         before = _switch(tx, row, "deploy", request["id"], reason or request["reason"])
         store.update_request(tx.db, request["id"], state="used", used_at=tx.at)
         return _done(project, version, before, request["decided_by"])
 
-    result = acts.perform(home, actor, "deploy", work, project=project, subject=f"version {version}", reason=reason, key=key, now=now)
+    result = acts.perform(
+        home, actor, "deploy", work, permission=permission, project=project, subject=f"version {version}", reason=reason, key=key,
+        trigger="person" if warrant is None else "alert", correlation_id=correlation_id, now=now,
+    )  # fmt: skip
     _write_page(home, project)
     return result
 
@@ -111,13 +125,17 @@ def find_rollback_target(home: Home, project: str) -> str | None:
 
 
 def rollback(
-    home: Home, actor: Actor, project: str, *, to: str | None = None, reason: str = "", key: str | None = None,
-    now: datetime | None = None,
-) -> dict[str, Any]:
-    """Switch the pointer back to a version that was live before (the one before, unless named)."""
+    home: Home, actor: Actor, project: str, *, to: str | None = None, reason: str = "", warrant: int | None = None,
+    key: str | None = None, correlation_id: str | None = None, now: datetime | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Switch the pointer back to a version that was live before (the one before, unless named).
+
+    ``warrant`` is the agent's approved request to roll back to ``to``; a person needs the right to roll back instead.
+    """
     now = now or utc_now()
+    permission = "rollback" if warrant is None else warrants.PERMISSION
     target = to or find_rollback_target(home, project)
-    checked = _checked_sha(home, project, target, "archived") if target and acts.is_allowed(home, actor, "rollback") else None
+    checked = _checked_sha(home, project, target, "archived") if target and acts.is_allowed(home, actor, permission) else None
 
     def work(tx: Tx) -> Done:
         if target is None:
@@ -134,12 +152,14 @@ def rollback(
             raise checked
         if row["stage"] != "archived" or checked != row["sha256"]:
             raise Refused(f"Version {target} cannot be rolled back to from stage {row['stage']}.")
+        approver = "" if warrant is None else warrants.use(tx, warrant, project, "rollback", {"to": target})
         before = _switch(tx, row, "rollback", None, reason)
-        return _done(project, target, before, "")
+        return _done(project, target, before, approver)
 
     result = acts.perform(
-        home, actor, "rollback", work, project=project, subject=f"version {target or 'none'}", reason=reason, key=key, now=now
-    )
+        home, actor, "rollback", work, permission=permission, project=project, subject=f"version {target or 'none'}", reason=reason,
+        key=key, trigger="person" if warrant is None else "alert", correlation_id=correlation_id, now=now,
+    )  # fmt: skip
     _write_page(home, project)
     return result
 
@@ -155,6 +175,10 @@ def undeploy(
             raise Refused(f"Project {project} has no live version to take out of service.")
         store.end_deployment(tx.db, project, at=tx.at, by=actor.name)
         store.set_stage(tx.db, live["id"], "archived", f"undeployed by {actor.name}" + (f": {reason}" if reason else ""))
+        events.tell(
+            tx.db, "undeployed", project=project, subject=f"version {live['version']} was taken out of service",
+            facts={"By": actor.name, "Reason": reason or "none was given"}, link="/registry", correlation_id=tx.correlation_id, now=tx.now,
+        )
         return Done(
             {"project": project, "version": None, "before": live["version"]}, {"live": live["version"]}, {"live": None},
             f"version {live['version']}",
@@ -183,7 +207,13 @@ def _switch(tx: Tx, row: dict[str, Any], kind: str, request_id: int | None, reas
     store.insert_deployment(
         tx.db, project=row["project"], version_id=row["id"], kind=kind, at=tx.at, by=tx.actor.name, request_id=request_id, reason=reason
     )
-    return live["version"] if live else None
+    before = live["version"] if live else None
+    events.tell(
+        tx.db, "deployed" if kind == "deploy" else "rolled_back", project=row["project"], subject=f"version {row['version']}",
+        facts={"By": tx.actor.name, "Live before": before or "nothing", "Reason": reason or "none was given"},
+        link=f"/registry?version={row['version']}", correlation_id=tx.correlation_id, now=tx.now,
+    )
+    return before
 
 
 def _done(project: str, version: str, before: str | None, approver: str) -> Done:

@@ -12,9 +12,11 @@ from core.datasets import versions as datasets
 from core.drift import checks
 from core.drift.checks import Check, Period, Upload
 from core.errors import NotFound
+from core.monitoring import checks as watching
 from core.projects.projects import Project
+from core.registry import versions
 from core.scoring import log
-from pages import charts, charts_drift, drift_opinion, parts, sending
+from pages import charts, charts_drift, drift_counts, drift_opinion, parts, sending
 from pages.session import PageContext
 
 PERIODS = {"Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30, "Everything logged": None, "From a day to a day": 0}
@@ -32,15 +34,26 @@ def show(context: PageContext) -> None:
         return
     history = checks.list_checks(context.home, context.project.name)
     sending.show_sent("drift")
+    _show_clock(context, context.project)
     with st.expander("Run a check", expanded=not history, icon=":material/play_arrow:"):
         _show_form(context, context.project, history)
     if not history:
         step = "Choose above what to compare: what was predicted lately, or a file, with the training data."
         parts.show_empty("No drift check was made yet.", step)
+        drift_counts.show(context, context.project.name, None)
         return
     with parts.guarded():  # a link to a check that is not there must not hide those that are
         _show_check(context, _get_chosen(context, context.project, history))
     _show_history(history)
+
+
+def _show_clock(context: PageContext, project: Project) -> None:
+    """What the clock measured last of the live version, by itself; it keeps a check below when its verdict changes."""
+    last = next((w for w in watching.find_last(context.home, project.name) if w.kind == "drift" and w.findings), None)
+    if last is not None:
+        found = last.findings[0]
+        sign = parts.find_status({"critical": "drift"}.get(found.state, found.state)).markdown
+        st.markdown(f"{sign} **Watched by the clock**, last {parts.plain(parts.local_time(last.at))}: {parts.plain(found.sentence)}")
 
 
 def _get_chosen(context: PageContext, project: Project, history: list[dict[str, Any]]) -> Check:
@@ -99,6 +112,7 @@ def _choose_current(context: PageContext, project: Project) -> tuple[Upload | Pe
         file = st.file_uploader("Current file (CSV or Excel)", type=FILES, key="drift-current-file")
         return (Upload(file.getvalue(), file.name), "") if file else (None, "Choose the current file first.")
     chosen = st.selectbox("Period", list(PERIODS), index=2, key="drift-period")
+    version = _choose_version(context, project)
     days = PERIODS[chosen]
     if days == 0:
         today = context.now.date()
@@ -108,13 +122,23 @@ def _choose_current(context: PageContext, project: Project) -> tuple[Upload | Pe
         if not isinstance(span, tuple) or len(span) != 2:
             return None, "Choose the last day of the period."
         since, until = (datetime.combine(day, time(), UTC) for day in span)
-        period = Period(since, until + timedelta(days=1))
+        period = Period(since, until + timedelta(days=1), version)
     else:
-        period = Period(context.now - timedelta(days=days) if days else None)
+        period = Period(context.now - timedelta(days=days) if days else None, None, version)
     rows = log.count_between(context.home, project.name, period.since or datetime(1970, 1, 1, tzinfo=UTC), period.until)
     if rows:
         st.caption(f"About {rows} predictions were logged in this period.")
     return period, "" if rows else "No predictions were logged in this period; choose a longer one, or a file."
+
+
+def _choose_version(context: PageContext, project: Project) -> str | None:
+    """The version whose predictions are compared, with its own training data; asked only where there is a choice."""
+    names = [v.version for v in versions.list_versions(context.home, project.name)]
+    if len(names) < 2:
+        return None
+    live = "Live (else newest) version, and all with the same bins"
+    chosen = st.selectbox("Predictions of", [live, *names], key="drift-version")
+    return None if chosen == live else chosen
 
 
 def _say_done(done: dict[str, Any], before: dict[str, Any] | None) -> str:
@@ -132,6 +156,7 @@ def _show_check(context: PageContext, check: Check) -> None:
     st.caption(
         f"Check {check.id} by {parts.plain(check.by)}, {parts.plain(parts.local_time(check.at))}: "
         f"{parts.plain(_say_side(check.current))} against {parts.plain(_say_side(check.reference))}."
+        + (f" {parts.plain(check.current['note'])}" if check.current.get("note") else "")
     )
     left, right = st.columns([1, 2], gap="medium")
     with left:
@@ -153,6 +178,7 @@ def _show_check(context: PageContext, check: Check) -> None:
     with second:
         _show_quality(check)
     drift_opinion.show(context, check)
+    drift_counts.show(context, check.project, check)
     with st.container(horizontal=True):
         parts.download("Table as CSV", lambda: _to_csv(table), f"drift_{check.id}.csv", "text/csv", key="drift-csv")
         drift_opinion.show_downloads(context, check)

@@ -1,6 +1,7 @@
 """The Drift page through the real frame: run a check, read it, open an older one, watch the second opinion."""
 
 import json
+import time
 
 import pandas as pd
 import pytest
@@ -9,10 +10,13 @@ from core import audit
 from core.acts import Actor
 from core.drift import checks
 from core.drift.checks import Period, Upload
-from core.jobs import jobs
+from core.jobs import jobs, worker
+from core.monitoring import checks as watching
 from core.scoring import labels, predict
+from core.times import utc_now
 from storage import drift as store
 from storage.connection import writing
+from tests.test_drift_periods import fill_log
 
 HEART = "heart_disease"
 SCIENTIST = Actor("scientist")
@@ -166,3 +170,38 @@ def test_the_second_opinion_stands_beside_ours(predicted, open_page):
 def test_a_director_is_told_who_analyses_drift(trained_home, open_page):
     test = open_page(trained_home, "drift", "director")
     assert test.info[0].value == "Drift is for Data scientist and DevOps; you are signed in as DRH manager."
+
+
+def test_what_the_clock_measured_is_told_and_kept_as_a_check(predicted, open_page):
+    watching.watch(predicted, HEART, now=utc_now())
+    assert [(c["by"], c["current"]["rows"]) for c in checks.list_checks(predicted, HEART)] == [("clock", 294)]
+    test = open_page(predicted, "drift")
+    assert "**Watched by the clock**, last" in texts(test)
+    assert "Check 1 by clock" in texts(test)
+    assert "Counted in whole hours \\(UTC\\)\\: from" in texts(test)
+
+
+def test_the_counts_are_held_against_the_log_by_one_click_and_the_answer_stands_on_the_page(predicted, open_page):
+    checks.run_check(predicted, SCIENTIST, HEART, current=Period(), evidently=False)
+    with writing(predicted.predictions_db) as db:
+        db.conn.execute("UPDATE hour_profiles SET rows = rows + 1")
+    test = open_page(predicted, "drift")
+    button(test, "Hold the counts against the log").click().run()
+    assert not test.exception
+    job = jobs.list_jobs(predicted, project=HEART, kind="recount")[0]
+    assert (job.state, job.created_by) == ("queued", "scientist")
+    assert "waits for a free worker" in "".join(e.text for e in test.get("progress"))
+    assert worker.run(predicted, job.id) == 0
+    assert "The counts differed from the log in 1 of 1 hours" in texts(open_page(predicted, "drift"))
+    assert audit.search(predicted, action="recount_log")[1] == 1
+
+
+def test_the_page_is_quick_with_five_million_logged_predictions(predicted, open_page):
+    fill_log(predicted, HEART, rows=5_000_000, hours=90 * 24)
+    checks.run_check(predicted, SCIENTIST, HEART, current=Period(), evidently=False)
+    test = open_page(predicted, "drift")  # the first run imports
+    began = time.perf_counter()
+    test.run()
+    assert not test.exception
+    assert time.perf_counter() - began < 2.0  # 0.2 s on an idle machine; a count of rows would take half a minute
+    assert checks.get_check(predicted, 1).current["rows"] == 5_000_294

@@ -91,7 +91,7 @@ def find_broken(home: Home, project: str, definition: Definition, live: dict[str
     from core.drift.bins import profile_from_json
     from core.drift.checks import find_importances
 
-    frame = _newest(home, project, live["version"], now)
+    frame = read_newest(home, project, live["version"], now)
     if len(frame) < LEAST:
         return ()
     found = versions_store.find_profile(reading(home.db), live["id"])
@@ -109,7 +109,7 @@ def find_broken(home: Home, project: str, definition: Definition, live: dict[str
     return tuple(sorted(broken, key=lambda b: (not b.used, -b.share, b.name)))
 
 
-def _newest(home: Home, project: str, version: str, now: datetime) -> pd.DataFrame:
+def read_newest(home: Home, project: str, version: str, now: datetime) -> pd.DataFrame:
     """The newest rows of the last week: only the hours that hold so many are read."""
     import pandas as pd
 

@@ -22,6 +22,7 @@ from core.cli import (
     purge,
     registry,
     release,
+    retrain,
     schedule,
     scoring,
     training,
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (projects, training, registry, release, scoring, drift, monitoring, watching, logs, backup):
+for part in (projects, training, registry, release, scoring, drift, retrain, monitoring, watching, logs, backup):
     app.add_typer(part.commands)
 app.add_typer(projects.project_commands, name="project")
 app.add_typer(audit.commands, name="audit")

@@ -1,17 +1,18 @@
-"""drift, retrain: is the world still the one that the model learned from?"""
+"""drift: is the world still the one that the model learned from?"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.acts import Actor
 from core.cli import console
 from core.cli.console import As, Json, Project
-from core.errors import Refused
 from core.home import Home
+
+if TYPE_CHECKING:
+    from core.acts import Actor
 
 commands = typer.Typer()
 
@@ -96,28 +97,3 @@ def _status(column: dict[str, Any]) -> str:
     if column["status"] == "unknown":
         return f"unknown: {column['reason']}"
     return "within chance" if column["within_chance"] else column["status"]
-
-
-@commands.command()
-def retrain(
-    project: Project,
-    check: Annotated[bool, typer.Option("--check", help="Only report whether a retraining is due.")] = False,
-    as_name: As = "",
-    as_json: Json = False,
-) -> None:
-    """Report whether a retraining is due, and by which trigger."""
-    from core.retraining.triggers import check as check_triggers
-    from core.times import utc_now
-
-    if not check:
-        raise Refused(
-            f"Retraining by one command is not part of this release: retrain {project} --check reports whether it is due, "
-            f"train {project} trains."
-        )
-    home = console.open_home()
-    console.check_reader(home, as_name)
-    found = check_triggers(home, project, now=utc_now())
-    words = {True: "due", False: "not due", None: "unknown"}
-    rows = [[t.name, t.value, f"{t.threshold:g} {t.unit}", words[t.fired]] for t in found.triggers]
-    lines = [found.sentence, *(["", *console.table(["trigger", "value", "due from", "state"], rows)] if rows else [])]
-    console.answer(found, as_json, lines)

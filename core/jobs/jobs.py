@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlite_utils import Database
+
 from core import acts, logs
 from core.acts import Actor, Done, Tx
 from core.errors import NotFound, Refused
 from core.home import Home
+from core.notify import events
 from core.times import parse, stamp, utc_now
 from storage import jobs as store
 from storage.connection import reading, writing
@@ -136,9 +139,21 @@ def note_dead(home: Home, *, now: datetime | None = None) -> list[int]:
             row = store.find_job(db, job_id)
             if row and row["state"] == "running" and _is_silent(row, now):
                 store.finish(db, job_id, state="interrupted", at=stamp(now), error=_silent(row["kind"]))
+                tell_failed(db, row, _silent(row["kind"]), now=now)
                 ended.append(job_id)
                 _tell_interrupted(row, "its worker stopped answering")
     return ended
+
+
+def tell_failed(db: Database, row: dict[str, Any], error: str, *, now: datetime) -> None:
+    """Queue the message that a job failed; a file that somebody had scored is told on the page where they wait for it."""
+    if row["kind"] == "score":
+        return
+    events.tell(
+        db, "job_failed", project=row["project"], subject=f"job {row['id']}: {row['kind']}",
+        facts={"Error": error, "Started by": row["created_by"]}, correlation_id=row["correlation_id"], now=now, to=(row["created_by"],),
+        link=f"/training?job={row['id']}" if row["kind"] == "train" else "/logs",
+    )
 
 
 def _tell_interrupted(row: dict[str, Any], why: str) -> None:
@@ -168,6 +183,8 @@ def note_exit(home: Home, job_id: int, code: int, *, now: datetime | None = None
             db, job_id, state="interrupted", at=stamp(now or utc_now()),
             error=f"The worker process ended unexpectedly ({how}); {_left(row['kind'] if row else '')}",
         )
+        if ended and row is not None:
+            tell_failed(db, row, f"The worker process ended unexpectedly ({how}).", now=now or utc_now())
     if ended and row is not None:
         _tell_interrupted(row, f"its worker ended with {how}")
 

@@ -7,20 +7,20 @@ import subprocess
 import threading
 
 from core.home import Home
-from core.jobs import jobs, worker
+from core.jobs import capacity, jobs, worker
 from core.times import stamp, utc_now
 from storage import jobs as store
 from storage.connection import reading, writing
 
 log = logging.getLogger("greenlight.supervisor")
 
-AT_ONCE = 2  # jobs at the same time; each training job itself uses every core
+AT_ONCE = capacity.LEAST  # jobs at the same time; each training job itself uses every core
 
 
 class Supervisor:
     """A thread of the console. Several processes may each have one: a job is claimed in a write transaction."""
 
-    def __init__(self, home: Home, *, at_once: int = AT_ONCE, poll: float = 0.3) -> None:
+    def __init__(self, home: Home, *, at_once: int | None = None, poll: float = 0.3) -> None:
         self.home = home
         self.at_once = at_once
         self.poll = poll
@@ -66,7 +66,8 @@ class Supervisor:
             if code is not None:
                 del self._processes[job_id]
                 jobs.note_exit(self.home, job_id, code)  # changes nothing if the worker ended its row itself
-        if len(self._processes) >= self.at_once or not store.list_jobs(reading(self.home.db), states=("queued",), limit=1):
+        at_once = capacity.read_limit(self.home) if self.at_once is None else self.at_once
+        if len(self._processes) >= at_once or not store.list_jobs(reading(self.home.db), states=("queued",), limit=1):
             return
         with writing(self.home.db) as db:
             row = store.claim_next(db, at=stamp(utc_now()))

@@ -117,7 +117,9 @@ def _run(home: Home, job_id: int) -> int:
     last = context._progress
     with writing(home.db) as db:
         store.beat(db, job_id, at=stamp(utc_now()), done=last["done"], total=last["total"], note=last["note"], seconds_left=None)
-        store.finish(db, job_id, state=state, at=stamp(utc_now()), outcome=outcome, error=error)
+        ended = store.finish(db, job_id, state=state, at=stamp(utc_now()), outcome=outcome, error=error)
+        if ended and state == "failed":
+            jobs.tell_failed(db, row, error or "", now=utc_now())
     seconds = round(time.monotonic() - began, 1)
     level = {"done": logging.INFO, "cancelled": logging.WARNING}.get(state, logging.ERROR)
     teller.log(

@@ -16,6 +16,7 @@ from core import acts
 from core.acts import Actor, Done, Tx
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
+from core.notify import events
 from core.projects.projects import get_project
 from core.times import stamp
 from storage import alerts as store
@@ -23,6 +24,7 @@ from storage.connection import reading
 
 SEVERITIES = ("warning", "critical")
 OPEN = ("active", "acknowledged")
+DRIFT_KINDS = frozenset({"drift", "prediction_drift"})  # told from the warning on
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,14 @@ def raise_alert(
                 subject=f"alert {alert_id}: {_name(kind, subject)}", reason=seen["sentence"], before=before,
                 after={"severity": severity, "value": seen["value"], "threshold": seen["threshold"]}, correlation_id=correlation_id,
             )
+            if severity == "critical" or kind in DRIFT_KINDS:
+                events.tell(
+                    db, "drift_found" if kind in DRIFT_KINDS else "alert_opened", project=project,
+                    subject=f"alert {alert_id}: {_name(kind, subject)}",
+                    facts={"What": seen["sentence"], "Severity": severity, "Measured": _measured(seen["value"], unit),
+                           "Limit": _measured(seen["threshold"], unit), "Version": version},
+                    link=f"/monitoring?alert={alert_id}", correlation_id=correlation_id, now=now,
+                )
     return get_alert(home, alert_id)
 
 
@@ -207,6 +217,10 @@ def _change(
 
 def _name(kind: str, subject: str) -> str:
     return f"{kind.replace('_', ' ')} {subject}".strip()
+
+
+def _measured(value: float | None, unit: str) -> str | None:
+    return None if value is None else f"{value:.4g} {unit}".strip()
 
 
 def _finite(value: float | None) -> float | None:

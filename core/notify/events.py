@@ -59,6 +59,7 @@ EVENTS: dict[str, Event] = {
     "request_expired": Event("A request or an approval ran out of time", frozenset({DRH})),
     "deployed": Event("A version went live", _DECIDERS),
     "rolled_back": Event("An earlier version was brought back", _DECIDERS),
+    "undeployed": Event("Nothing is live any more", _DECIDERS),
     "alert_opened": Event("A critical alert opened", _BUILDERS, noisy=True),
     "drift_found": Event("Drift was found", _BUILDERS, noisy=True),
     "incident_escalated": Event("The agent hands an incident to a person", _DECIDERS, noisy=True),
@@ -87,7 +88,7 @@ def tell(
     facts : mapping
         Label -> value, shown in this order; values are shown as plain text on one line.
     link : str
-        Where to look: a path of the console, such as "/approvals?request=17".
+        Where to look: a path of the console, such as "/approvals?request=17"; the project is added.
     to : iterable of str
         Accounts that are mailed besides the roles that want it (who asked is told the decision).
     permission : str
@@ -104,6 +105,8 @@ def tell(
         raise BadInput(f"There is no event {event[:40]!r}; the events are {', '.join(EVENTS)}.")
     if link and not (link.startswith("/") and not link.startswith("//")):
         raise BadInput("The link of a message is a path of the console; begin it with one slash.")
+    if link and project:
+        link += f"{'&' if '?' in link else '?'}project={project}"
     message = {
         "subject": _shorten(subject), "facts": {_shorten(k): _shorten(v) for k, v in (facts or {}).items() if v is not None},
         "link": link, "at": stamp(now), **({"report": report} if report is not None else {}),

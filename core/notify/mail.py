@@ -15,30 +15,14 @@ from email.policy import SMTP
 from types import TracebackType
 from typing import Any
 
-from core.errors import BadInput, Refused
+from core.errors import Refused
 from core.notify import addresses
 from core.notify.connections import Connections
+from core.notify.mailbox import check_address
 from core.notify.messages import Message, render
 from core.notify.outcome import Failed
 
 SECONDS = 10.0  # for the conversation with the server; each message has as long again
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_ADDRESS = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+")
-
-
-def check_address(text: str) -> str:
-    """``text`` without spaces around it, if it can be an e-mail address.
-
-    Raises
-    ------
-    BadInput
-        It cannot: also where it holds a line break, by which a header could be smuggled in.
-    """
-    address = text.strip(" ")
-    local = address.rpartition("@")[0]
-    if len(address) > 254 or not _ADDRESS.fullmatch(address) or local.startswith(".") or local.endswith(".") or ".." in local:
-        raise BadInput(f"{address[:60]!r} is no e-mail address; write one like name@example.com.")
-    return address
 
 
 def write_mail(message: Message, *, sender: str, recipient: str, now: datetime, attached: tuple[str, bytes] | None = None) -> EmailMessage:

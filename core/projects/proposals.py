@@ -15,6 +15,7 @@ from core.accounts import Account
 from core.acts import Actor, Done, Tx
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
+from core.notify import events
 from core.projects.limits import SETTINGS, check_changes, get_limits, say_value, value_of
 from core.projects.projects import get_definition
 from core.times import stamp, utc_now
@@ -126,6 +127,12 @@ def propose(
             {"project": project, "changes": change, "requested_by": actor.name, "reason": reason, "requested_at": tx.at,
              "expires_at": stamp(now + WAITS), "state": "pending"},
         )
+        facts = {SETTINGS[n].title: f"{say_value(n, c['from'])} now, {say_value(n, c['to'])} afterwards" for n, c in change.items()}
+        events.tell(
+            tx.db, "request_filed", project=project, subject=_subject(request_id),
+            facts={"Asked for by": actor.name, "Reason": reason, **facts}, link=f"/approvals?settings={request_id}",
+            correlation_id=tx.correlation_id, now=now, permission="approve_settings",
+        )
         return Done({"id": request_id, "project": project, "changes": change}, after={"request": request_id, "changes": change},
                     subject=_subject(request_id))
 
@@ -169,6 +176,11 @@ def decide(
             for name, value in after.items():
                 store.set_setting(tx.db, project=request.project, name=name, value=value, at=tx.at, by=actor.name, request_id=request_id)
         store.update_request(tx.db, request_id, state=decision, decided_by=actor.name, decided_at=tx.at, decision_reason=reason)
+        events.tell(
+            tx.db, "request_decided", project=request.project, subject=f"{_subject(request_id)} was {decision}",
+            facts={"Decided by": actor.name, "Reason": reason}, link=f"/approvals?settings={request_id}",
+            correlation_id=tx.correlation_id, now=now, to=(request.requested_by,),
+        )
         result = {"id": request_id, "state": decision, "project": request.project, "changes": request.changes}
         if decision == "rejected":
             return Done(result, {"state": "pending"}, {"state": "rejected"}, _subject(request_id))
@@ -219,6 +231,11 @@ def note_expired(home: Home, *, now: datetime) -> None:
                 actor="clock", via="clock", trigger="schedule", action="request_expired", project=row["project"],
                 subject=_subject(row["id"]), before={"state": "pending"}, after={"state": "expired"},
                 reason="nobody decided within 24 hours",
+            )
+            events.tell(
+                db, "request_expired", project=row["project"], subject=f"{_subject(row['id'])} has expired",
+                facts={"Why": "nobody decided within 24 hours", "Asked for by": row["requested_by"]},
+                link=f"/approvals?settings={row['id']}", now=now, to=(row["requested_by"],),
             )
 
 

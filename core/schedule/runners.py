@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from core import logs
 from core.acts import Actor
+from core.deployment import find_live
 from core.home import Home
 from core.monitoring import checks
 from core.monitoring.findings import STATES, Finding
@@ -17,21 +21,50 @@ Outcome = dict[str, Any]
 
 def check_drift(home: Home, schedule: Schedule, now: datetime) -> Outcome:
     """Measure drift from the hourly profiles, and open or settle its alerts."""
-    return _say_findings(checks.watch(home, schedule.project, now=now, kinds=("drift",)), "Nothing is live, so nothing can have drifted.")
+    return _watch(home, schedule, now, ("drift",), "Nothing is live, so nothing can have drifted.")
 
 
 def check_quality(home: Home, schedule: Schedule, now: datetime) -> Outcome:
     """Measure the live version's answers and, where labels came back, how often it is right."""
-    found = checks.watch(home, schedule.project, now=now, kinds=("data", "answers", "quality"))
-    return _say_findings(found, "Nothing is live, so there is no quality to measure.")
+    return _watch(home, schedule, now, ("data", "answers", "quality"), "Nothing is live, so there is no quality to measure.")
 
 
 def check_retraining(home: Home, schedule: Schedule, now: datetime) -> Outcome:
-    """Ask whether a retraining is due; one by time or by new labels is started."""
-    from core.retraining import triggers
+    """Ask whether a retraining is due; one by time or by new labels is started, the rest is looked into by the agent."""
+    from core.retraining import retraining, triggers
 
-    check = triggers.check(home, schedule.project, now=now)
-    return {"sentence": check.sentence, "due": check.due}
+    actor = actor_of(schedule)
+    check = triggers.note_check(home, actor, schedule.project, now=now)
+    starts_as = triggers.check(home, schedule.project, now=now).starts_as
+    outcome = {"sentence": check["sentence"], "due": check["due"]}
+    if not starts_as:
+        return outcome
+    if (under_way := retraining.find_open(home, schedule.project)) is not None:
+        return {**outcome, "sentence": f"{check['sentence']} Retraining {under_way.id} is under way already.", "retraining": under_way.id}
+    started = retraining.start(
+        home, actor, schedule.project, trigger=starts_as, reason=check["sentence"], now=now,
+        correlation_id=logs.bound_value("correlation_id") or None,
+    )  # fmt: skip
+    return {**outcome, "sentence": f"{check['sentence']} Retraining {started['id']} was started.", "retraining": started["id"], "job": started["job"]}
+
+
+def export(home: Home, schedule: Schedule, now: datetime) -> Outcome:
+    """The project's source as it is today, with the labelled predictions below it, as a new dataset version."""
+    from core.datasets import versions as datasets
+    from core.projects.projects import get_definition
+    from core.retraining.export import MADE_BY
+    from core.retraining.export import export as put_together
+
+    actor, definition = actor_of(schedule), get_definition(home, schedule.project)
+    with tempfile.TemporaryDirectory(prefix="export-", dir=home.work) as near:
+        made = put_together(home, actor, definition, rows="all", folder=Path(near), today=now.date())
+    # called as made by a retraining, so that no later export takes it for the source and puts the labels below it again
+    added = datasets.add_dataset(
+        home, actor, schedule.project, made.content, file_name=made.file_name, source=f"{MADE_BY}: export by schedule {schedule.id}",
+        label_provenance=made.provenance, now=now,
+    )  # fmt: skip
+    news = "is new" if added["fresh"] else "was there already: nothing has changed since"
+    return {"sentence": f"{made.sentence} Dataset {added['version']} {news}.", "dataset": added["version"], "fresh": added["fresh"]}
 
 
 def make_backup(home: Home, schedule: Schedule, now: datetime) -> Outcome:
@@ -52,6 +85,12 @@ def actor_of(schedule: Schedule) -> Actor:
     return Actor(schedule.changed_by, via="schedule")
 
 
+def _watch(home: Home, schedule: Schedule, now: datetime, kinds: tuple[str, ...], nothing: str) -> Outcome:
+    if find_live(home, schedule.project) is None:
+        return {"state": "skipped", "sentence": f"Skipped: {nothing}"}
+    return _say_findings(checks.watch(home, schedule.project, now=now, kinds=kinds), nothing)
+
+
 def _say_findings(found: list[Finding], nothing: str) -> Outcome:
     if not found:
         return {"state": "skipped", "sentence": f"Skipped: {nothing}"}
@@ -67,7 +106,7 @@ RUNNERS: dict[str, Callable[[Home, Schedule, datetime], Outcome]] = {
     "drift_check": check_drift,
     "quality_check": check_quality,
     "retrain_check": check_retraining,
-    "export": not_yet,
+    "export": export,
     "report": not_yet,
     "backup": make_backup,
 }

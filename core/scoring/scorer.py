@@ -18,12 +18,14 @@ from core.home import Home
 from core.projects.definition import Definition
 from core.projects.projects import get_definition
 from core.registry import artifacts
+from storage import accounts as settings_store
 from storage import versions as versions_store
 from storage.connection import read_marker, reading
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from sqlite_utils import Database
 
     from core.scoring.compiled import Fast
     from core.scoring.typed import Reader
@@ -32,6 +34,7 @@ THREADS = 2
 ROWS_PER_THREAD = 2_000  # below this, starting a second thread costs more than it saves
 _KEPT = 16  # scorers kept in memory
 _KEPT_POINTERS = 256
+GENERATION = "scorer_generation"  # raised to make every process load its models anew
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Pointer:
 _cache: OrderedDict[tuple[str, int, str], Scorer] = OrderedDict()
 _lock = threading.Lock()
 _loading = threading.Lock()
+_generations: dict[str, int] = {}
 _seen = threading.local()
 
 
@@ -106,6 +110,7 @@ def find_pointer(home: Home, project: str, version: str | None = None) -> Pointe
     found = known.get((str(home.root), project, version))
     if found is not None and found[0] is db and found[1] == marker:
         return found[2]
+    _follow_generation(home, db)
     row = versions_store.find_pointer(db, project, version)
     pointer = None if row is None else Pointer(row["id"], row["version"], row["sha256"], bool(row["was_live"]))
     if marker is not None:  # inside an open transaction nothing is certain yet
@@ -144,6 +149,28 @@ def load_scorer(home: Home, project: str, version: str | None = None) -> Scorer:
         if row is None:
             raise NotFound(f"Version {pointer.version} of {project} is gone; try again.")
         return warm(home, open_scorer(home, row))
+
+
+def ask_all_to_clear(db: Database) -> int:
+    """Inside the caller's act: every process drops what it has loaded before its next answer; the new generation."""
+    generation = _read_generation(db) + 1
+    settings_store.set_setting(db, GENERATION, str(generation))
+    return generation
+
+
+def _read_generation(db: Database) -> int:
+    return int(settings_store.find_setting(db, GENERATION) or 0)
+
+
+def _follow_generation(home: Home, db: Database) -> None:
+    """Drop what was loaded before somebody asked for it; looked at only when something was written to the database."""
+    generation = _read_generation(db)
+    with _lock:
+        if _generations.setdefault(str(home.root), generation) == generation:
+            return
+        _generations[str(home.root)] = generation
+        for key in [k for k in _cache if k[0] == str(home.root)]:
+            del _cache[key]
 
 
 def find_loaded(home: Home, project: str, version: str | None = None) -> Scorer | None:
