@@ -151,8 +151,8 @@ def raise_alert(
                 events.tell(
                     db, "drift_found" if kind in DRIFT_KINDS else "alert_opened", project=project,
                     subject=f"alert {alert_id}: {_name(kind, subject)}",
-                    facts={"What": seen["sentence"], "Severity": severity, "Measured": _measured(seen["value"], unit),
-                           "Limit": _measured(seen["threshold"], unit), "Version": version},
+                    facts={"What": seen["sentence"], "Severity": severity, "Measured": _measured(_finite(value), unit),
+                           "Limit": _measured(_finite(threshold), unit), "Version": version},
                     link=f"/monitoring?alert={alert_id}", correlation_id=correlation_id, now=now,
                 )
     return get_alert(home, alert_id)
