@@ -160,6 +160,17 @@ def test_five_million_logged_rows_are_measured_in_less_than_a_tenth_of_a_second(
     assert min(times) < 0.1, times
 
 
+def test_predictions_missing_from_the_counts_of_a_version_are_told(trained_home):
+    log_rows(trained_home, hungary(trained_home)[:40], NOON)
+    with writing(trained_home.predictions_db) as db:
+        log_store.add_label_counts(db, [(PROJECT, "1.0.0", "2026-03-02T11", "1", 5, 0, 0)])
+    found = checks.measure(trained_home, PROJECT)
+    assert found.current["note"] == "5 predictions of version 1.0.0 are not in the counts: they were erased since, or never counted."
+    assert checks.measure(trained_home, PROJECT, version="7.0.0").reason == (
+        "Project heart_disease has no version '7.0.0'; choose one that it has."
+    )
+
+
 def test_the_clock_keeps_a_check_when_the_verdict_changes_or_a_day_went_by(trained_home):
     cleveland = pd.read_csv(trained_home.root / "samples" / PROJECT / "heart_cleveland.csv").drop(columns="num")
     log_rows(trained_home, cleveland, NOON)
@@ -174,6 +185,8 @@ def test_the_clock_keeps_a_check_when_the_verdict_changes_or_a_day_went_by(train
     assert keep(NOON + 27 * HOUR, NOON + 26 * HOUR) == 3
     kept = [(c["by"], c["band"], c["alert"]["level"]) for c in checks.list_checks(trained_home, PROJECT)]
     assert kept == [("clock", "warning", "high"), ("clock", "ok", "none"), ("clock", "ok", "none")]
+    assert keep(NOON + 27.5 * HOUR, NOON) is None  # milder, but not yet for an hour
+    assert keep(NOON + 28 * HOUR, NOON) == 4
 
 
 def test_what_is_unknown_is_not_kept_by_the_clock(trained_home):

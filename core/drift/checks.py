@@ -34,6 +34,8 @@ __all__ = ["SAMPLE", "Measured", "Period", "Unmeasured", "Upload", "find_importa
 
 CLOCK = "clock"  # who made the checks that nobody asked for
 KEPT_EVERY = timedelta(days=1)
+CALM = timedelta(hours=1)  # a score that wavers about a limit must not fill the history
+_GRAVITY = {"unknown": 0, "none": 1, "ok": 1, "medium": 2, "warning": 2, "high": 3, "drift": 3}
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def measure(
 
 
 def store_measured(home: Home, measured: Measured, *, now: datetime) -> int | None:
-    """Keep what the clock measured, if it matters: the verdict differs from the last one kept, or that one is a day old.
+    """Keep what the clock measured, if it matters: it is graver than what was kept last, milder for an hour, or a day went by.
 
     Returns
     -------
@@ -170,10 +172,17 @@ def store_measured(home: Home, measured: Measured, *, now: datetime) -> int | No
     values = _to_row(measured.project, measured.version, measured.result, measured.alert, (measured.reference, measured.current))
     with writing(home.db) as db:  # one transaction, so that two clocks keep one check
         last = store.find_latest(db, measured.project, measured.version["id"], "log", CLOCK)
-        same = last is not None and (last["band"], last["alert"]["level"]) == (measured.result.status, measured.alert.level)
-        if last is not None and same and now - parse(last["at"]) < KEPT_EVERY:
+        if last is not None and now - parse(last["at"]) < _holds(last, values):
             return None
         return store.insert_check(db, {**values, "quality": None, "at": stamp(now), "by": CLOCK})
+
+
+def _holds(last: dict[str, Any], values: dict[str, Any]) -> timedelta:
+    """How long a kept check stands beside what is measured now."""
+    before, now = ((_GRAVITY[row["alert"]["level"]], _GRAVITY[row["band"]]) for row in (last, values))
+    if now == before:
+        return KEPT_EVERY
+    return timedelta(0) if now > before else CALM
 
 
 def recount(

@@ -88,6 +88,8 @@ def measure_period(home: Home, project: str, period: Period, *, reference: Side 
 
     db = reading(home.db)
     version = find_version(home, project, period.version)
+    if version is None and period.version is not None:
+        return Unmeasured(f"Project {project} has no version {period.version[:40]!r}; choose one that it has.")
     if version is None:
         return Unmeasured("Predictions are counted with the bins of a version, and there is none; register one, or upload a file.")
     counter = profiles.counter_of(home, version["id"], version["sha256"])
@@ -194,12 +196,17 @@ def _label_training(home: Home, version: dict[str, Any]) -> dict[str, Any]:
 
 def _label_log(period: Period, rows: Counter[str], left_out: dict[str, int], bins_id: str) -> dict[str, Any]:
     notes = [profiles.covered_hours(period.since, period.until).replace(" to now", "")]  # it is read later, when now is past
-    if left_out:
-        total = sum(rows.values()) + sum(left_out.values())
+    others = {v: n for v, n in left_out.items() if v not in rows}
+    if others:
+        total = sum(rows.values()) + sum(others.values())
         notes.append(
             f"{sum(rows.values()):,} of {total:,} predictions are compared, those of {_name(rows)}; left out are those of "
-            f"{_name(left_out)}, which were not counted with the same bins."
+            f"{_name(others)}, which were not counted with the same bins."
         )
+    notes += [
+        f"{n:,} predictions of version {v} are not in the counts: they were erased since, or never counted."
+        for v, n in left_out.items() if v in rows
+    ]
     return {
         "kind": "log", "label": "logged predictions", "rows": sum(rows.values()), "version": period.version,
         "since": stamp(period.since) if period.since else None, "until": stamp(period.until) if period.until else None,
