@@ -3,9 +3,6 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 PORT ?= 8501
-DATA := $(or $(GREENLIGHT_HOME),var)
-# The day up to which the sample's HR database is filled.
-AS_OF ?= 2026-06-30
 
 BIN := $(VENV)/bin
 CORE := $(BIN)/python -m core
@@ -58,10 +55,8 @@ bench: $(VENV)/.installed-dev ## benchmarks against plain scripts; each prints r
 soak: $(VENV)/.installed-dev ## the long doses
 	$(BIN)/python -m pytest -m soak --timeout 0
 
-retrain-future-skills: demo ## train future_skills on a fresh export of its source, as scientist
-	$(CORE) export future_skills $(DATA)/work/future_skills_fresh.csv \
-		--source $(DATA)/samples/future_skills/future_skills_hr.db --as-of $(AS_OF) --as scientist
-	$(CORE) train future_skills --data $(DATA)/work/future_skills_fresh.csv --provenance synthetic --as scientist
+retrain-future-skills: demo ## retrain future_skills: fresh export, training, comparison with what is live, request; as scientist
+	$(CORE) retrain future_skills --reason "make retrain-future-skills" --as scientist
 
 lock: $(VENV)/.installed-dev ## resolve the requirements anew
 	set -e; for name in requirements requirements-dev requirements-extra; do \

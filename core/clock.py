@@ -115,7 +115,9 @@ def run_schedules(home: Home, *, now: datetime) -> None:
 
 
 # What each turn of the clock does, in this order. Each stands alone: one that fails does not keep the next from its turn.
-WATCHING: tuple[Callable[..., object], ...] = (note_tick, note_requests_expired, tick, watch_all, pack_log, forget_files, follow_retrainings, enforce_retention)
+WATCHING: tuple[Callable[..., object], ...] = (
+    note_tick, note_requests_expired, tick, watch_all, pack_log, forget_files, follow_retrainings, enforce_retention,
+)  # fmt: skip
 
 # What may take long (an export, a backup) has a lane of its own, so that the watching goes on meanwhile.
 WORKING: tuple[Callable[..., object], ...] = (run_schedules,)

@@ -124,7 +124,7 @@ def test_an_unknown_account_is_refused_in_one_line(command, demo_home):
         ("train", "heart_disease", "--version", "one", "--as", "scientist"),
         ("train", "heart_disease", "--as", "developer"),
         ("project", "create", "Bad Name", "--data", "pyproject.toml", "--target", "x", "--as", "scientist"),
-        ("retrain", "heart_disease"),
+        ("retrain", "heart_disease", "--as", "developer"),
         ("rollback", "heart_disease", "--as", "devops"),
         ("user", "add", "x", "--role", "king", "--as", "admin"),
         ("export-log", "nothing", "out.jsonl", "--as", "scientist"),

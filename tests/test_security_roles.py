@@ -22,7 +22,7 @@ from core.jobs import jobs
 from core.monitoring import alerts, webhooks
 from core.projects import creation, projects, proposals, samples
 from core.registry import versions as registry
-from core.retraining import triggers
+from core.retraining import retraining, triggers
 from core.schedule import schedules, slots
 from core.scoring import files, labels, log, predict, tables
 from core.scoring import job as scoring
@@ -177,6 +177,8 @@ ACTS = (
     Act("core.training.runs.start_training", "start_training", "train",
         lambda h, a: runs.start_training(h, a, PROJECT, candidates=[("dummy", {})]),
         by_hand=f"train {PROJECT} --candidates dummy"),
+    Act("core.retraining.retraining.start", "start_retraining", "train", lambda h, a: retraining.start(h, a, PROJECT, reason="again"),
+        by_hand=f"retrain {PROJECT}"),
     Act("core.deployment.deploy", "deploy", "deploy", lambda h, a: deployment.deploy(h, a, PROJECT, "1.1.0"), approved,
         f"deploy {PROJECT} 1.1.0"),
     Act("core.deployment.rollback", "rollback", "rollback", lambda h, a: deployment.rollback(h, a, PROJECT), both_were_live,
@@ -258,6 +260,7 @@ ACTS = (
 # Acts without a choice of role: at the door, about oneself, or inside a job whose start was the act that asks for the role.
 OWN = {
     "core.accounts._open_session", "core.accounts.sign_out", "core.accounts.change_password", "core.accounts.use_reset_code", "core.training.job.run",
+    "core.retraining.retraining.finish", "core.retraining.steps.archive",
     "core.restore._settle",  # in the restored installation
 }  # fmt: skip
 # Functions that open a write without being an act: what time decides, the clock's and the workers' own rows, the prediction log.
@@ -273,6 +276,8 @@ WRITES = {
     "core.drift.job": {"run"},
     "core.drift.checks": {"store_measured"},
     "core.scoring.log": {"append"},
+    "core.retraining.retraining": {"claim", "note_step"},
+    "core.retraining.steps": {"register", "request"},  # which version and request a retraining came to; the acts are their own
     "core.scoring.journal": {"_write"},
     "core.scoring.compact": {"_pack"},
     "core.scoring.profiles": {"rebuild"},
@@ -287,6 +292,7 @@ UNATTENDED = {
     "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
     "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
     "core.projects.proposals.note_expired", "core.monitoring.webhooks._take_once",
+    "core.retraining.retraining.fail", "core.retraining.retraining._resume",
 }  # fmt: skip
 # One private function behind several entries of the table.
 BEHIND = {

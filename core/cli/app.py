@@ -18,6 +18,7 @@ from core.cli import (
     keys,
     logs,
     monitoring,
+    notify,
     projects,
     purge,
     registry,
@@ -47,6 +48,7 @@ app.add_typer(accounts.commands, name="user")
 app.add_typer(keys.commands, name="key")
 app.add_typer(schedule.commands, name="schedule")
 app.add_typer(purge.commands, name="purge")
+app.add_typer(notify.commands, name="notify")
 app.add_typer(watching.alert_commands, name="alert")
 app.add_typer(watching.limits_commands, name="limits")
 

@@ -9,6 +9,7 @@ import typer
 
 from core.cli import console
 from core.cli.console import As, Json, Project
+from core.errors import Refused
 from core.home import Home
 
 if TYPE_CHECKING:
