@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages import parts, settings_accounts, settings_forms, settings_keys, settings_roles, settings_storage, settings_thresholds
+from pages import (
+    parts,
+    settings_accounts,
+    settings_channels,
+    settings_forms,
+    settings_keys,
+    settings_roles,
+    settings_storage,
+    settings_thresholds,
+)
 from pages.session import PageContext
 
 TABS: dict[str, tuple[str, Callable[[PageContext], None]]] = {
@@ -15,6 +24,7 @@ TABS: dict[str, tuple[str, Callable[[PageContext], None]]] = {
     "roles": ("Who may do what", settings_roles.show),
     "keys": ("API keys", settings_keys.show),
     "thresholds": ("Thresholds", settings_thresholds.show),
+    "channels": ("Channels", settings_channels.show),
     "storage": ("Storage", settings_storage.show),
 }
 

@@ -21,6 +21,7 @@ def show_own(context: PageContext) -> None:
         st.caption("This is one of the demo's accounts: it has no password and opens on this machine only.")
     else:
         parts.show_door_link("/password", "Change password")
+    _show_own_email(context)
     st.subheader("Where you are signed in", anchor=False)
     sessions = accounts.list_sessions(context.home, me.name, now=context.now)
     if not sessions:
@@ -32,6 +33,24 @@ def show_own(context: PageContext) -> None:
         with parts.guarded():
             done = accounts.revoke_sessions(context.home, context.actor, me.name, key=request_key("own-end"), now=context.now)
             note(f"{_sessions(done['revoked'])} ended.")
+
+
+def _show_own_email(context: PageContext) -> None:
+    known = accounts.find_account(context.home, context.account.name)
+    present = known.email if known else ""
+    st.subheader("Where you are mailed", anchor=False)
+    with st.form(turn("own-email"), border=True):
+        email = st.text_input(
+            "E-mail address", present, max_chars=254, key=turn("own-email-address"),
+            help="Requests to decide and what becomes of yours are mailed here. Empty: nothing is.",
+        )  # fmt: skip
+        sent = st.form_submit_button("Save")
+    if sent:
+        with parts.guarded():
+            done = accounts.set_email(
+                context.home, context.actor, context.account.name, email, key=request_key("own-email", email), now=context.now
+            )  # fmt: skip
+            note(f"You are mailed at {done['email']}." if email.strip() else "You are not mailed any more.")
 
 
 def _show_sessions(sessions: list[dict[str, Any]]) -> None:
@@ -50,6 +69,7 @@ def show(context: PageContext) -> None:
             "Role": a.role_title,
             "State": "● Open" if a.active else "■ Closed",
             "Demo": "yes" if a.demo else "",
+            "E-mail": a.email or "none",
             "Since": parts.local_time(a.created_at) if a.created_at else "",
             "Sessions": len(accounts.list_sessions(context.home, a.name, now=context.now)),
         }
@@ -90,13 +110,16 @@ def _show_change(context: PageContext, known: list[Account]) -> None:
         "role": "Give another role",
         "code": "Give a one-time code for a new password",
         "sessions": "End its sessions",
+        "email": "Say where it is mailed",
         "active": "Close the account" if account.active else "Open the account again",
     }
     program = account.role == roles.PROGRAM  # no password, no session, no other role
     if program:
         what = {"active": what["active"]}
     chosen = st.selectbox("What to do", list(what), format_func=lambda w: what[w], key=f"change-what-{name}")
-    role = ""
+    role, email = "", ""
+    if chosen == "email":
+        email = st.text_input("E-mail address", account.email, max_chars=254, key=turn(f"change-email-{name}"), help="Empty: nowhere.")
     if chosen == "role":
         others = [r for r in roles.PERSON_ROLES if r != account.role]
         role = st.selectbox("New role", others, format_func=lambda r: roles.ROLE_TITLES[r], key=f"change-role-{name}")
@@ -104,12 +127,13 @@ def _show_change(context: PageContext, known: list[Account]) -> None:
         "role": f"{name} is {account.role_title} now and becomes {roles.ROLE_TITLES.get(role, '')}; its sessions end.",
         "code": f"{name} can set a new password with the code for 24 hours; the present password goes on working until then.",
         "sessions": f"Everybody who is signed in as {name} is signed out.",
+        "email": f"{name} is mailed at {email.strip()}." if email.strip() else f"{name} is not mailed.",
         "active": _describe_opening(account),
     }[chosen]
     reason = parts.confirm(what[chosen], will, key=turn(f"change-{name}-{chosen}"), risky=chosen == "active" and account.active)
     if reason is not None:
         with parts.guarded():
-            _change(context, account, chosen, role, reason)
+            _change(context, account, chosen, role or email, reason)
 
 
 def _describe_opening(account: Account) -> str:
@@ -122,22 +146,25 @@ def _describe_opening(account: Account) -> str:
     return f"{account.name} can sign in and act again as {account.role_title}."
 
 
-def _change(context: PageContext, account: Account, what: str, role: str, reason: str) -> None:
+def _change(context: PageContext, account: Account, what: str, value: str, reason: str) -> None:
     home, actor, name, now = context.home, context.actor, account.name, context.now
     if what == "role":
-        accounts.change_role(home, actor, name, role, reason=reason, key=request_key(what, name, role), now=now)
-        note(f"{name}: {account.role_title} before, {roles.ROLE_TITLES[role]} now.")
+        accounts.change_role(home, actor, name, value, reason=reason, key=request_key(what, name, value), now=now)
+        note(f"{name}: {account.role_title} before, {roles.ROLE_TITLES[value]} now.")
+    elif what == "email":
+        accounts.set_email(home, actor, name, value, reason=reason, key=request_key(what, name, value), now=now)
+        note(f"{name}: mailed at {account.email or 'no address'} before, at {value.strip() or 'no address'} now.")
     elif what == "code":
         code = accounts.reset_code(home, actor, name, reason=reason, now=now)
         note(f"{name} can set a new password with this code.", secret=_code(code))
     elif what == "sessions":
-        done = accounts.revoke_sessions(home, actor, name, reason=reason, key=request_key(what, name, role), now=now)
+        done = accounts.revoke_sessions(home, actor, name, reason=reason, key=request_key(what, name, value), now=now)
         note(f"{name}: {_sessions(done['revoked'])} ended.")
     elif account.active:
-        accounts.close_account(home, actor, name, reason=reason, key=request_key(what, name, role), now=now)
+        accounts.close_account(home, actor, name, reason=reason, key=request_key(what, name, value), now=now)
         note(f"{name}: open before, closed now.")
     else:
-        accounts.reopen_account(home, actor, name, reason=reason, key=request_key(what, name, role), now=now)
+        accounts.reopen_account(home, actor, name, reason=reason, key=request_key(what, name, value), now=now)
         note(f"{name}: closed before, open now.")
 
 

@@ -69,6 +69,23 @@ def role(
 
 
 @commands.command()
+def email(
+    name: Name,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Such as name@example.com; none for no mail.")],
+    reason: Reason = "",
+    as_name: As = "",
+    as_json: Json = False,
+) -> None:
+    """Say where an account is mailed: your own, or anybody's for an administrator."""
+    from core import accounts
+
+    home = console.open_home()
+    done = accounts.set_email(home, console.actor(home, as_name), name, "" if address == "none" else address, reason=reason)
+    said = f"{name} is mailed at {done['email']}." if done["email"] != "none" else f"{name} is not mailed."
+    console.answer({"id": name, **done}, as_json, said)
+
+
+@commands.command()
 def close(name: Name, reason: Reason = "", as_name: As = "", as_json: Json = False) -> None:
     """Close an account: it stays in the audit and can act no more."""
     from core import accounts
