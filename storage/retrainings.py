@@ -1,4 +1,4 @@
-"""Retrainings with their steps, and the approvals that an agent's retraining stands on."""
+"""Retrainings with their steps."""
 
 from __future__ import annotations
 
@@ -56,18 +56,3 @@ def update_retraining(db: Database, retraining_id: int, **values: Any) -> None:
     kept = {k: json.dumps(v) if k in _JSON else v for k, v in values.items()}
     columns = ", ".join(f"{name} = ?" for name in kept)
     db.conn.execute(f"UPDATE retrainings SET {columns} WHERE id = ?", (*kept.values(), retraining_id))  # noqa: S608
-
-
-def find_approval(db: Database, project: str, approval_id: int) -> dict[str, Any] | None:
-    """An agent's request to retrain: id, state, decided_by, used_at."""
-    row = db.conn.execute(
-        "SELECT id, state, decided_by, used_at FROM agent_requests WHERE id = ? AND project = ? AND action = 'retrain'",
-        (approval_id, project),
-    ).fetchone()
-    return dict(row) if row is not None else None
-
-
-def is_spent(db: Database, approval_id: int) -> bool:
-    """Whether a retraining was started on this approval already."""
-    found = db.conn.execute("SELECT 1 FROM retrainings WHERE json_extract(params, '$.approval') = ?", (approval_id,)).fetchone()
-    return found is not None

@@ -6,16 +6,19 @@ done. Nothing goes live by a retraining; the best that it does is to ask for a r
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlite_utils import Database
+
 from core import acts, roles
 from core.acts import Actor, Done, Tx
+from core.agent import warrants
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
 from core.jobs import jobs
+from core.notify import events
 from core.projects.projects import get_definition, get_project
 from core.retraining import triggers
 from core.times import stamp, utc_now
@@ -155,15 +158,14 @@ def start(
     asked = check_asked(home, project, params or {})
     follow_up(home, now=now)
     found = triggers.check(home, project, now=now) if trigger in ("schedule", "new_data") else None
-    # a retraining of its own begins a story of its own, unless an incident or a schedule hands it one to go on with
-    story = correlation_id or secrets.token_hex(8)
 
     def work(tx: Tx) -> Done:
         under_way = store.find_open(tx.db, project)
         if under_way is not None:
             raise Refused(f"Retraining {under_way['id']} of {project} is under way (job {under_way['job_id']}); wait for it or cancel that job.")
+        approver = ""
         if trigger == "agent":
-            _check_approval(tx, project, approval)
+            approver = warrants.use(tx, approval or 0, project, "retrain", asked)
         elif found is not None and not found.starts_as and not roles.may(tx.role, "train"):
             raise Refused(f"No retraining of {project} is due by time or by new labels: {found.sentence}")
         if not datasets_store.list_datasets(tx.db, project):
@@ -181,12 +183,12 @@ def start(
         job_id = jobs.enqueue(tx, project=project, kind="retrain", params={"retraining": retraining_id}, owner=owner)
         store.update_retraining(tx.db, retraining_id, job_id=job_id)
         after = {"retraining": retraining_id, "job": job_id, "trigger": trigger, "live": live["version"] if live else None, **asked}
-        return Done({"id": retraining_id, "job": job_id}, after=after, subject=f"retraining {retraining_id}")
+        return Done({"id": retraining_id, "job": job_id}, after=after, subject=f"retraining {retraining_id}", approver=approver)
 
-    permission = {"person": "train", "agent": "file_request"}.get(trigger, "start_due_retraining")
+    permission = {"person": "train", "agent": warrants.PERMISSION}.get(trigger, "start_due_retraining")
     return acts.perform(
         home, actor, "start_retraining", work, permission=permission, project=project, reason=reason, key=key,
-        trigger={"person": "person", "agent": "alert"}.get(trigger, "schedule"), correlation_id=story, now=now,
+        trigger={"person": "person", "agent": "alert"}.get(trigger, "schedule"), correlation_id=correlation_id, now=now,
     )  # fmt: skip
 
 
@@ -201,15 +203,6 @@ def check_asked(home: Home, project: str, params: dict[str, Any]) -> dict[str, A
     for name, values in params.get("candidates") or []:
         check_params(get_candidate(name), values, task)
     return dict(params)
-
-
-def _check_approval(tx: Tx, project: str, approval: int | None) -> None:
-    row = store.find_approval(tx.db, project, approval) if approval is not None else None
-    if row is None or row["state"] not in ("approved", "used"):
-        state = f"; request {approval} is {row['state']}" if row else ""
-        raise Refused(f"The agent starts a retraining of {project} only on an approved request{state}.")
-    if store.is_spent(tx.db, row["id"]):
-        raise Refused(f"Request {row['id']} was good for one retraining, and that was started already.")
 
 
 def get(home: Home, retraining_id: int) -> Retraining:
@@ -276,6 +269,7 @@ def finish(home: Home, actor: Actor, found: Retraining, *, outcome: str, sentenc
 
     def work(tx: Tx) -> Done:
         store.update_retraining(tx.db, found.id, state="done", outcome=outcome, finished_at=tx.at)
+        _tell(tx.db, found, outcome, sentence, now)
         after = {"outcome": outcome, "version": found.version, "request": found.request_id, "live": found.live_version}
         return Done(before={"state": "open"}, after=after, subject=f"retraining {found.id}")
 
@@ -295,6 +289,7 @@ def fail(home: Home, retraining_id: int, *, state: str, sentence: str, now: date
         store.update_retraining(
             db, retraining_id, state=state, outcome="failed" if state == "failed" else None, finished_at=stamp(now), steps=steps
         )
+        _tell(db, _retraining(row), state, sentence, now)
         note(
             actor=row["started_by"], via="job", trigger=_trigger(_retraining(row)), action="finish_retraining", project=row["project"],
             subject=f"retraining {retraining_id}", before={"state": "open"}, after={"state": state, "live": row["live_version"]},
@@ -343,6 +338,16 @@ def _resume(home: Home, retraining_id: int, interrupted: int, *, now: datetime) 
             reason="its worker was interrupted", correlation_id=row["correlation_id"],
         )  # fmt: skip
     return job_id
+
+
+def _tell(db: Database, found: Retraining, outcome: str, sentence: str, now: datetime) -> None:
+    """Queue the messages for whoever wants to hear how a retraining ended, in the transaction that ends it."""
+    request = f"request {found.request_id}" if found.request_id else "none"
+    facts = {"Outcome": outcome, "Why": sentence, "Version": found.version or "none", "Release": request, "Live": found.live_version or "nothing"}
+    events.tell(
+        db, "retraining_finished", project=found.project, subject=f"retraining {found.id}: {outcome}", facts=facts,
+        link=f"/training?retraining={found.id}", correlation_id=found.correlation_id, now=now, to=(found.started_by,),
+    )  # fmt: skip
 
 
 def _trigger(found: Retraining) -> str:
