@@ -139,9 +139,8 @@ def _make(home: Home, actor: Actor, out: Path, now: datetime) -> Backup:
         staged = Home(Path(near), home.models)
         # the log of predictions first: what it names is then in the acts' database, which is the later of the two
         for source, target in ((home.predictions_db, staged.predictions_db), (home.db, staged.db)):
-            store.snapshot(source, target)
-            if wrong := store.check_integrity(target):
-                raise Refused(f"{source.name} is damaged ({wrong[:200]}); no backup was made. Restore an earlier one.")
+            if wrong := store.snapshot(source, target):
+                raise Refused(f"{source.name} cannot be copied whole ({wrong[:200]}); no backup was made. Look at the disk.")
         shutil.copyfile(home.root / "secret.key", staged.root / "secret.key")
         last = look_apart(lambda: _note_head(staged))
         problems = find_problems(staged, every_version=False)

@@ -12,10 +12,17 @@ from storage import migrations
 from storage.connection import connect
 
 
-def snapshot(source: Path, target: Path) -> None:
-    """Copy a database as it is at one moment (SQLite's backup API); writers are not held up meanwhile."""
-    with closing(connect(source).conn) as live, closing(sqlite3.connect(target)) as copy:
-        live.backup(copy)  # all pages in one read transaction: a copy page by page begins anew with every write
+def snapshot(source: Path, target: Path) -> str:
+    """Copy a database as it is at one moment (SQLite's backup API); writers are not held up meanwhile.
+
+    Returns what is wrong with the copy (see :func:`check_integrity`), or "".
+    """
+    try:
+        with closing(connect(source).conn) as live, closing(sqlite3.connect(target)) as copy:
+            live.backup(copy)  # all pages in one read transaction: a copy page by page begins anew with every write
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return check_integrity(target)
 
 
 def check_integrity(path: Path) -> str:

@@ -197,6 +197,9 @@ def _run(home: Home, schedule: Schedule, slot: Slot, now: datetime, *, actor: st
             state = outcome.pop("state", "done")
         except GreenlightError as error:
             outcome = {"sentence": str(error)}
+        except OSError as error:
+            log.exception("schedule %s (%s) failed", schedule.id, schedule.kind)
+            outcome = {"sentence": f"A file could not be read or written ({error.strerror or error}); look at the disk's room and rights."}
         except Exception as error:  # the boundary of a slot: one that fails must not keep the others from their turn
             log.exception("schedule %s (%s) failed", schedule.id, schedule.kind)
             outcome = {"sentence": f"An unexpected error ended it ({type(error).__name__}); the log holds its trace."}

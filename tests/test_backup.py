@@ -1,0 +1,323 @@
+"""A backup is whole, made while others write, and comes back as it was; what is no backup comes back as a sentence."""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core import accounts, audit, backup, deployment, keys
+from core.acts import Actor
+from core.cli.app import main
+from core.errors import BadInput, Refused
+from core.home import Home, open_home
+from core.registry import golden
+from core.restore import read_manifest, restore_backup
+from core.schedule import schedules, slots
+from core.scoring import files, journal, log, scorer
+from storage.connection import close_all, connect, writing
+
+ADMIN, DEVOPS = Actor("admin"), Actor("devops")
+HEART = "heart_disease"
+
+
+def restored_to(tmp_path, name="restored"):
+    return Home(tmp_path / name, tmp_path / name / "models")
+
+
+def restore(file, target, **options):
+    return restore_backup(file, target.root, target.models, ADMIN, **options)
+
+
+def predict(home, source="heart_hungary.csv"):
+    table = home.root / "samples" / HEART / source
+    files.predict_file(home, DEVOPS, HEART, table, home.root / f"out-{os.urandom(4).hex()}.csv", source="test")
+
+
+def rebuild(source, target, change):
+    """Copy a backup, each member through ``change(name, content)``; None leaves it out."""
+    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
+        for info in old:
+            name, content = info.name, change(info.name, old.extractfile(info).read())
+            if content is not None:
+                fresh = tarfile.TarInfo(name)
+                fresh.size = len(content)
+                new.addfile(fresh, io.BytesIO(content))
+    return target
+
+
+def test_an_installation_comes_back_with_its_audit_models_and_answers(trained_home, tmp_path):
+    predict(trained_home)
+    journal.close_journals()
+    made = backup.make_backup(trained_home, ADMIN, tmp_path / "b.tar")
+    assert made.problems == ()
+    assert (tmp_path / "b.tar").stat().st_mode & 0o777 == 0o600
+    assert made.sha256 == hashlib.sha256((tmp_path / "b.tar").read_bytes()).hexdigest()
+    target = restored_to(tmp_path)
+    done = restore(tmp_path / "b.tar", target)
+    assert (done["problems"], done["audit_count"], done["versions"]) == ([], made.audit_count, 1)
+    verdict = audit.verify(target)
+    assert (verdict.intact, verdict.count) == (True, made.audit_count + 1)
+    assert audit.get_event(target, made.audit_count)["hash"] == made.audit_head
+    last = audit.get_event(target, verdict.count)
+    assert (last["action"], last["actor"], last["after"]["audit_head"]) == ("restore_backup", "admin", made.audit_head)
+    assert log.read(target, HEART).equals(log.read(trained_home, HEART))
+    live = deployment.find_live(target, HEART)
+    rows = golden.read_rows(target, scorer.load_scorer(target, HEART))
+    before = scorer.score(scorer.load_scorer(trained_home, HEART), rows)
+    after = scorer.score(scorer.load_scorer(target, HEART), rows)
+    assert live.version == "1.0.0"
+    assert after.probabilities.tobytes() == before.probabilities.tobytes()
+    assert (target.root / "secret.key").read_bytes() == trained_home.secret_key()
+
+
+def test_a_backup_under_load_is_of_one_moment_and_every_act_in_it_is_whole(trained_home, tmp_path):
+    stop, written = threading.Event(), []
+
+    def write():
+        while not stop.is_set():
+            written.append(keys.add_key(trained_home, ADMIN, f"program_{len(written)}", ("predict",))["id"])
+        close_all()
+
+    def ask():
+        while not stop.is_set():
+            predict(trained_home, "heart_switzerland.csv")
+        close_all()
+
+    threads = [threading.Thread(target=t) for t in (write, ask)]
+    for thread in threads:
+        thread.start()
+    try:
+        counts = []
+        for number in range(6):
+            made = backup.make_backup(trained_home, ADMIN, tmp_path / f"{number}.tar")
+            assert made.problems == ()
+            counts.append(made.audit_count)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert counts == sorted(set(counts))
+    assert counts[-1] - counts[0] > 5, "nothing was written meanwhile: the test proves nothing"
+    for number in (0, 5):
+        target = restored_to(tmp_path, f"restored-{number}")
+        assert restore(tmp_path / f"{number}.tar", target)["problems"] == []
+        assert {k.id for k in keys.list_keys(target)} <= set(written)
+        added = audit.search(target, action="add_key", limit=10_000)[1]
+        assert len(keys.list_keys(target)) == added
+
+
+def test_only_the_administrator_makes_one_and_nothing_is_written_for_others(demo_home, tmp_path):
+    for name in ("scientist", "director", "devops", "developer"):
+        with pytest.raises(Refused, match="who may: Administrator"):
+            backup.make_backup(demo_home, Actor(name), tmp_path / "b.tar")
+    assert list(tmp_path.glob("*.tar*")) == []
+    assert list(demo_home.work.iterdir()) == []
+    event = audit.search(demo_home, limit=1)[0][0]
+    assert (event["actor"], event["action"], event["outcome"]) == ("developer", "make_backup", "refused")
+
+
+def test_a_backup_never_overwrites_and_names_the_folder_that_is_not_there(demo_home, tmp_path):
+    (tmp_path / "b.tar").write_text("mine")
+    with pytest.raises(BadInput, match="never overwritten"):
+        backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    assert (tmp_path / "b.tar").read_text() == "mine"
+    with pytest.raises(BadInput, match="There is no folder"):
+        backup.make_backup(demo_home, ADMIN, tmp_path / "nowhere" / "b.tar")
+
+
+def test_logs_jobs_files_links_and_other_backups_stay_out(demo_home, tmp_path):
+    (demo_home.logs / "app.log").write_text("line")
+    (demo_home.work / "upload.csv").write_text("x")
+    (demo_home.root / "passwords").symlink_to("/etc/passwd")
+    (demo_home.reports / "r.html").write_text("report")
+    first = backup.make_in_folder(demo_home, ADMIN, keep=3, now=datetime.now(UTC))
+    names = read_manifest(backup.list_backups(demo_home)[0])["files"]
+    assert "home/reports/r.html" in names
+    assert not [n for n in names if "app.log" in n or "upload" in n or "passwords" in n or "backups" in n or n.endswith(".lock")]
+    assert f"_{first.audit_count}_{first.audit_head[:8]}.tar" in first.path
+
+
+def test_the_schedule_keeps_so_many_and_an_ill_installation_pushes_none_out(trained_home):
+    start = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    schedules.set_schedule(trained_home, ADMIN, "", "backup", {"every_days": 1, "at": "02:30"}, params={"keep": 2}, now=start)
+    for day in range(1, 4):
+        (slot,) = slots.run_due(trained_home, now=start + timedelta(days=day))
+        assert slot.state == "done", slot.sentence
+    kept = [p.name for p in backup.list_backups(trained_home)]
+    assert [n[11:19] for n in kept] == ["20260331", "20260330"]
+    (trained_home.models / HEART / "1.0.0" / "model.pkl").write_bytes(b"gone")
+    (slot,) = slots.run_due(trained_home, now=start + timedelta(days=4))
+    assert slot.state == "failed"
+    assert "is not the one that was registered" in slot.sentence
+    assert [p.name for p in backup.list_backups(trained_home)][1:] == kept
+
+
+def test_a_damaged_database_gives_no_backup(demo_home, tmp_path):
+    close_all()
+    with demo_home.predictions_db.open("r+b") as file:
+        file.seek(4096 * 2)
+        file.write(os.urandom(4096 * 8))
+    with pytest.raises(Refused, match=r"predictions\.db cannot be copied whole"):
+        backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    assert list(tmp_path.glob("*.tar*")) == []
+    assert list(tmp_path.glob(".*.part")) == []
+
+
+def test_a_restore_ends_sessions_that_may_have_been_revoked_since(demo_home, tmp_path):
+    token = accounts.sign_in_persona(demo_home, "scientist", address="127.0.0.1", demo_mode=True)
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    target = restored_to(tmp_path)
+    restore(tmp_path / "b.tar", target)
+    assert accounts.find_session(demo_home, token) is not None
+    assert accounts.find_session(target, token) is None
+
+
+def test_a_place_that_holds_an_installation_is_left_alone(demo_home, trained_home, tmp_path):
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    before = audit.verify(trained_home).head
+    with pytest.raises(Refused, match="holds an installation already"):
+        restore(tmp_path / "b.tar", trained_home)
+    with pytest.raises(Refused, match="holds models already"):
+        restore_backup(tmp_path / "b.tar", tmp_path / "empty", trained_home.models, ADMIN)
+    assert audit.verify(trained_home).head == before
+    assert not (tmp_path / "empty").exists()
+
+
+def test_a_fresh_installation_without_an_account_is_empty_enough(demo_home, tmp_path):
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    fresh = open_home(tmp_path / "fresh")
+    accounts.first_start_code(fresh)
+    close_all()
+    restore(tmp_path / "b.tar", fresh)
+    assert [a.name for a in accounts.list_accounts(fresh)] == [a.name for a in accounts.list_accounts(demo_home)]
+    assert not list(fresh.root.glob(".restoring*"))
+
+
+def test_who_is_no_administrator_of_the_backup_restores_nothing(demo_home, tmp_path):
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    for name in ("devops", "nobody"):
+        with pytest.raises(Refused):
+            restore_backup(tmp_path / "b.tar", tmp_path / "r", tmp_path / "r" / "models", Actor(name))
+        assert [p for p in (tmp_path / "r").rglob("*") if p.is_file()] == []
+
+
+def test_each_flipped_byte_of_a_file_is_found(trained_home, tmp_path):
+    backup.make_backup(trained_home, ADMIN, tmp_path / "b.tar")
+    for name in read_manifest(tmp_path / "b.tar")["files"]:
+        def flip(member, content, name=name):
+            return content[:-1] + bytes([content[-1] ^ 1]) if member == name else content
+
+        bad = rebuild(tmp_path / "b.tar", tmp_path / "bad.tar", flip)
+        with pytest.raises(BadInput, match="damaged"):
+            restore(bad, restored_to(tmp_path))
+    assert [p for p in (tmp_path / "restored").rglob("*") if p.is_file()] == []
+
+
+def test_a_file_cut_off_anywhere_is_not_a_whole_backup(demo_home, tmp_path):
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    content = (tmp_path / "b.tar").read_bytes()
+    for end in (0, 100, 512, len(content) // 3, len(content) // 2, len(content) - 12_000):
+        (tmp_path / "cut.tar").write_bytes(content[:end])
+        with pytest.raises(BadInput):
+            restore(tmp_path / "cut.tar", restored_to(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["home/../../evil", "/etc/evil", "home/a\\..\\b", "models/..", "elsewhere/x", "home/\x00", "home//x"])
+def test_a_name_that_would_lead_outside_is_refused_before_anything_is_written(demo_home, tmp_path, name):
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+
+    def name_it(member, content):
+        if member != "manifest.json":
+            return content
+        manifest = json.loads(content)
+        manifest["files"][name] = {"sha256": "0" * 64, "bytes": 1}
+        return json.dumps(manifest).encode()
+
+    bad = rebuild(tmp_path / "b.tar", tmp_path / "bad.tar", name_it)
+    with pytest.raises(BadInput, match="which no backup has"):
+        restore(bad, restored_to(tmp_path))
+    assert not (tmp_path / "restored").exists()
+
+
+def test_a_link_in_the_place_of_a_file_and_a_stowaway_are_refused(demo_home, tmp_path):
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    with tarfile.open(tmp_path / "b.tar") as old, tarfile.open(tmp_path / "link.tar", "w") as new:
+        for info in old:
+            if info.name == "home/secret.key":
+                info.type, info.linkname, info.size = tarfile.SYMTYPE, "/etc/passwd", 0
+            new.addfile(info, old.extractfile(info) if info.isreg() else None)
+    with pytest.raises(BadInput, match="damaged"):
+        restore(tmp_path / "link.tar", restored_to(tmp_path))
+    (tmp_path / "stow.tar").write_bytes((tmp_path / "b.tar").read_bytes())
+    with tarfile.open(tmp_path / "stow.tar", "a") as more:
+        info = tarfile.TarInfo("home/evil.py")
+        info.size = 4
+        more.addfile(info, io.BytesIO(b"evil"))
+    with pytest.raises(BadInput, match="its manifest does not name"):
+        restore(tmp_path / "stow.tar", restored_to(tmp_path))
+
+
+def test_a_backup_of_a_newer_version_or_format_is_refused(demo_home, tmp_path):
+    with writing(demo_home.db) as db:
+        db.conn.execute("INSERT INTO _sqlite_migrations(migration_set, name, applied_at) VALUES ('greenlight', 'm999_tomorrow', 'x')")
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    with pytest.raises(BadInput, match=r"m999_tomorrow.*install that version first"):
+        restore(tmp_path / "b.tar", restored_to(tmp_path))
+    newer = rebuild(
+        tmp_path / "b.tar", tmp_path / "n.tar",
+        lambda n, c: json.dumps({**json.loads(c), "format": 2}).encode() if n == "manifest.json" else c,
+    )  # fmt: skip
+    with pytest.raises(BadInput, match="has format 2"):
+        restore(newer, restored_to(tmp_path))
+
+
+def test_an_audit_that_was_touched_is_told_at_both_ends_and_restored_only_on_demand(demo_home, tmp_path):
+    raw = connect(demo_home.db).conn
+    for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'").fetchall():
+        raw.execute(f"DROP TRIGGER {name}")
+    raw.execute("UPDATE audit SET body = body || ' ' WHERE seq = 2")
+    raw.close()
+    made = backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    assert "Event 2 was changed" in made.problems[0]
+    assert made.sentence.startswith("The backup was written, but the installation is not well")
+    with pytest.raises(Refused, match="Nothing was restored: The audit: Event 2 was changed"):
+        restore(tmp_path / "b.tar", restored_to(tmp_path))
+    done = restore(tmp_path / "b.tar", restored_to(tmp_path), despite_problems=True)
+    assert len(done["problems"]) == 1
+
+
+def test_a_dataset_whose_file_is_gone_is_named_and_one_that_was_purged_is_not(demo_home, tmp_path):
+    (gone,) = demo_home.datasets.glob(f"{HEART}/*/data.csv")
+    gone.unlink()
+    made = backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    assert made.problems == (f"The file of dataset 1 of {HEART} is gone.",)
+
+
+def test_the_commands_make_and_restore_with_one_json_document_each(trained_home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GREENLIGHT_HOME", str(trained_home.root))
+    monkeypatch.delenv("GREENLIGHT_MODELS", raising=False)
+    assert main(["backup", str(tmp_path / "b.tar"), "--as", "admin", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert main(["restore", str(tmp_path / "b.tar"), "--as", "admin"]) == 1
+    assert "holds an installation already" in capsys.readouterr().err
+    monkeypatch.setenv("GREENLIGHT_HOME", str(tmp_path / "new"))
+    assert main(["restore", str(tmp_path / "b.tar"), "--json"]) == 2
+    capsys.readouterr()
+    assert main(["restore", str(tmp_path / "b.tar"), "--as", "admin", "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert (done["audit_head"], done["problems"]) == (made["audit_head"], [])
+    assert main(["versions", HEART, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["version"] == "1.0.0"
+
+
+def test_the_key_is_in_no_log_audit_or_answer_of_a_backup(demo_home, tmp_path):
+    made = backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    key = demo_home.secret_key()
+    said = json.dumps(audit.search(demo_home, limit=5)[0], default=str) + repr(made)
+    assert key.hex() not in said
+    assert repr(key)[2:-1] not in said
