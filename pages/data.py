@@ -272,8 +272,13 @@ def _compare(root: str, models: str, older: int, newer: int) -> dict[str, Any] |
 
 
 def _show_rows(context: PageContext, dataset: Dataset) -> None:
+    try:
+        first = versions.preview(context.home, dataset)
+    except NotFound as gone:  # its rows were deleted; what was found out about them is still shown
+        st.info(parts.plain(gone), icon=":material/delete:")
+        return
     st.caption(f"The first 50 of {dataset.rows:,} rows, as they came.")
-    st.dataframe(versions.preview(context.home, dataset), hide_index=True, key="data-preview", alt="First rows")
+    st.dataframe(first, hide_index=True, key="data-preview", alt="First rows")
     if context.account.may("export_dataset"):
         parts.download(
             "Export as CSV", lambda: versions.export_dataset(context.home, context.actor, dataset),

@@ -164,10 +164,12 @@ def _show_table(lines: tuple[Line, ...]) -> None:
         rows, hide_index=True, key=f"logs-table-{turn}", on_select="rerun", selection_mode="single-row",
         height=min(38 + 35 * len(rows), TABLE_HEIGHT),
         column_config={
-            "When": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm:ss.SSS", timezone=_zone(), width=190),
-            "Level": st.column_config.TextColumn(width=90),
-            "Logger": st.column_config.TextColumn(width=110),
-            "Message": st.column_config.TextColumn(width="large"),
+            "When": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm:ss.SSS", timezone=_zone(), width=185),
+            "Level": st.column_config.TextColumn(width=85),
+            "Logger": st.column_config.TextColumn(width=100),
+            "Message": st.column_config.TextColumn(width=330),
+            "Who": st.column_config.TextColumn(width=90),
+            "Project": st.column_config.TextColumn(width=110),
         },
     )  # fmt: skip
     shown: list[Line] = st.session_state.get("logs-shown", [])  # what stood there when the row was chosen

@@ -3,6 +3,7 @@
 import pytest
 
 from core import audit, erasure, retention
+from core.acts import Actor
 from core.datasets import versions as datasets
 from core.scoring import log
 from core.scoring.predict import predict_rows
@@ -107,3 +108,13 @@ def test_a_person_of_whom_nothing_is_kept_is_not_asked_to_be_confirmed(demo_home
 
 def test_the_number_of_rules_is_the_number_of_kinds(demo_home):
     assert {r.kind for r in retention.list_rules(demo_home, HEART)} == set(retention.KINDS)
+
+
+def test_the_data_page_says_that_the_rows_were_deleted_and_shows_their_report_still(demo_home, open_page):
+    retention.purge_dataset(demo_home, Actor("admin"), HEART, 1, confirm=HEART, reason="old")
+    test = open_page(demo_home, "data", dataset="1")
+    test.session_state["data-tabs"] = "Rows"
+    test.run()
+    assert not test.exception
+    assert not test.error
+    assert "was purged by admin" in test.info[0].value

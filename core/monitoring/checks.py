@@ -89,12 +89,12 @@ def watch(home: Home, project: str, *, now: datetime, kinds: tuple[str, ...] | N
 
 
 def _tell(project: str, group: Group, findings: list[Finding]) -> None:
-    """One line of the log for one check; those of each minute are for who looks closely."""
+    """One line of the log for a group of checks; all but those of drift are for who looks closely, alerts are told anyway."""
     states = ", ".join(f"{n} {state}" for state, n in sorted(Counter(f.state for f in findings).items())) or "nothing to measure"
     ill = "; ".join(f"{f.title}: {f.sentence}" for f in findings if f.state in alerts.SEVERITIES)
     with logs.bound(project=project):
         log.log(
-            logging.INFO if group.every > MINUTE else logging.DEBUG, "%s checked: %s%s", group.title, states, f". {ill}" if ill else "",
+            logging.INFO if group.kind == "drift" and findings else logging.DEBUG, "%s checked: %s%s", group.title, states, f". {ill}" if ill else "",
             extra={"facts": {"check": group.kind, "states": {f.kind: f.state for f in findings}}},
         )
 
