@@ -67,11 +67,14 @@ def list_new_alerts(db: Database, limit: int = 1_000) -> list[dict[str, Any]]:
     return read_rows(rows, _ALERT)
 
 
-def list_alerts(db: Database, incident_id: int) -> list[dict[str, Any]]:
+def list_alerts(db: Database, incident_id: int, *, limit: int = 10_000) -> list[dict[str, Any]]:
+    """Oldest first; the newest ``limit`` of them."""
     rows = db.conn.execute(
-        "SELECT a.* FROM alerts a JOIN incident_alerts i ON i.alert_id = a.id WHERE i.incident_id = ? ORDER BY a.id", (incident_id,)
+        """SELECT a.* FROM alerts a JOIN incident_alerts i ON i.alert_id = a.id WHERE i.incident_id = ?
+           ORDER BY a.state = 'resolved', a.id DESC LIMIT ?""",
+        (incident_id, limit),
     )
-    return read_rows(rows, _ALERT)
+    return sorted(read_rows(rows, _ALERT), key=lambda a: a["id"])
 
 
 def link_alert(db: Database, alert_id: int, incident_id: int) -> bool:

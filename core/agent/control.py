@@ -99,7 +99,10 @@ def _change(
             raise Refused(f"Nothing would change: {before.sentence}")
         after = replace(after, at=tx.at, by=actor.name, reason=reason)
         settings_store.set_setting(tx.db, KEY, json.dumps(asdict(after)))
-        shown = [{k: getattr(c, k) for k in ("paused", "dry_run", "per_hour")} for c in (before, after)]
-        return Done(asdict(after), *shown, subject="the agent")
+        return Done(asdict(after), _switches(before), _switches(after), "the agent")
 
     return acts.perform(home, actor, action, work, permission="pause_agent", reason=reason, key=key, now=now)
+
+
+def _switches(control: Control) -> dict[str, Any]:
+    return {"paused": control.paused, "dry_run": control.dry_run, "per_hour": control.per_hour}

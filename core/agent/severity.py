@@ -15,6 +15,7 @@ is 0.5 or 0.7 by its word. Every line rises, so a worse value never gets a lower
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from core.projects.limits import Limits
@@ -45,7 +46,7 @@ def scale(value: float, warning: float, worst: float, critical: float | None = N
     points = [(0.0, 0.0), (warning, WARNS), *([] if critical is None else [(critical, CRITICAL)]), (worst, 1.0)]
     if value <= 0:
         return WARNS if warning <= 0 else 0.0
-    for (low, at_low), (high, at_high) in zip(points, points[1:], strict=False):
+    for (low, at_low), (high, at_high) in pairwise(points):
         if value <= high:
             return at_high if high <= low else at_low + (at_high - at_low) * (value - low) / (high - low)
     return 1.0

@@ -13,6 +13,7 @@ from typing import Any
 from core import acts, roles
 from core.accounts import Account
 from core.acts import Actor, Done, Tx
+from core.agent import warrants
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
 from core.notify import events
@@ -190,6 +191,43 @@ def decide(
         home, actor, "approve_settings" if decision == "approved" else "reject_settings", work, permission="approve_settings",
         project=known["project"] if known else "", subject=_subject(request_id), reason=reason, key=key, now=now,
     )
+
+
+def change_on_warrant(
+    home: Home, actor: Actor, project: str, changes: Mapping[str, Any], *, reason: str, warrant: int, correlation_id: str | None = None,
+    now: datetime | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Change values on the agent's approved request; they are kept like those of any other approved request.
+
+    Raises
+    ------
+    Refused
+        The request is not approved, or not for exactly this.
+    BadInput
+        A value that has become impossible, or is in force already.
+    """
+    now = now or utc_now()
+    definition, in_force = get_definition(home, project), get_limits(home, project)
+    wanted = check_changes(definition, in_force, changes)
+
+    def work(tx: Tx) -> Done:
+        approver = warrants.use(tx, warrant, project, "change_setting", {"changes": dict(changes)})
+        change = {name: {"from": value_of(in_force, name), "to": value} for name, value in wanted.items()}
+        request_id = store.insert_request(
+            tx.db,
+            {"project": project, "changes": change, "requested_by": actor.name, "reason": reason[:2000], "requested_at": tx.at,
+             "expires_at": stamp(now + WAITS), "state": "approved", "decided_by": approver, "decided_at": tx.at,
+             "decision_reason": f"request {warrant} of the agent"},
+        )
+        for name, value in wanted.items():
+            store.set_setting(tx.db, project=project, name=name, value=value, at=tx.at, by=approver, request_id=request_id)
+        before, after = ({n: c[side] for n, c in change.items()} for side in ("from", "to"))
+        return Done({"id": request_id, "changes": change}, before, after, _subject(request_id), approver=approver)
+
+    return acts.perform(
+        home, actor, "change_settings", work, permission=warrants.PERMISSION, project=project, subject="settings", reason=reason,
+        trigger="alert", correlation_id=correlation_id, now=now,
+    )  # fmt: skip
 
 
 def withdraw(

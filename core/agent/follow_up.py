@@ -1,0 +1,198 @@
+"""What becomes of an incident: a new diagnosis when its alerts change, what approved actions led to, and its end.
+
+An incident is over when all its alerts have ended and stayed ended long enough for every check to look again. It goes to people when
+what was done did not help within a day, when what was asked for was refused, or when what was allowed failed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from core import acts, roles
+from core.acts import Done, Tx
+from core.agent import account, policy
+from core.agent.agent_requests import note_event
+from core.agent.diagnosis import diagnose, sign
+from core.agent.incidents import Incident, get_incident
+from core.agent.opening import LOOKED_AT, rewrite
+from core.home import Home
+from core.monitoring import checks
+from core.monitoring.findings import Finding
+from core.notify.events import tell
+from core.projects.limits import get_limits
+from core.retraining import retraining
+from core.times import parse, stamp
+from storage import agent as store
+from storage.connection import reading
+
+log = logging.getLogger("greenlight.mlops")
+
+QUIET = timedelta(minutes=15)  # longer than the beat of every check that raises alerts
+HELPS_WITHIN = timedelta(hours=24)
+
+
+def follow(home: Home, incident_id: int, *, now: datetime) -> None:
+    """Look at one incident that is not over."""
+    incident = get_incident(home, incident_id)
+    alerts = store.list_alerts(reading(home.db), incident_id, limit=LOOKED_AT)
+    opened = [a for a in alerts if a["state"] != "resolved"]
+    if not opened:
+        if _is_quiet(alerts, now) and not _is_retraining(home, incident):
+            _close(home, incident, alerts, now=now)
+        return
+    if sign(opened, get_limits(home, incident.project)) != incident.diagnosis["signature"]:
+        _diagnose_again(home, incident, alerts, now)
+    _read_retraining(home, incident_id, now)
+    _judge_effect(home, get_incident(home, incident_id), opened, now)
+
+
+def _diagnose_again(home: Home, incident: Incident, alerts: Sequence[dict[str, Any]], now: datetime) -> None:
+    found = diagnose(home, incident.project, incident.cause, alerts, now=now)
+    plan = policy.plan(found.issue, found.cause, found.severity, get_limits(home, incident.project))
+    with acts.unattended(home, now) as (db, note):
+        row = store.find_incident(db, incident.id)
+        if row is not None and row["closed_at"] is None:
+            rewrite(db, note, row, found, plan, now=now)
+
+
+def _is_quiet(alerts: Sequence[dict[str, Any]], now: datetime) -> bool:
+    return all(a["resolved_at"] and now - parse(a["resolved_at"]) >= QUIET for a in alerts)
+
+
+def _is_retraining(home: Home, incident: Incident) -> bool:
+    under_way = retraining.find_open(home, incident.project)
+    return under_way is not None and under_way.correlation_id == incident.correlation_id
+
+
+def _read_retraining(home: Home, incident_id: int, now: datetime) -> None:
+    """What became of a retraining that a person approved: told once, in the timeline."""
+    for request in store.list_requests(reading(home.db), incident_id=incident_id, states=("used",)):
+        if request["action"] != "retrain":
+            continue
+        mine = next((r for r in retraining.list_retrainings(home, request["project"]) if r.params.get("approval") == request["id"]), None)
+        if mine is None or mine.state == "open":
+            continue
+        if any(e["kind"] == "effect" and e["detail"].get("retraining") == mine.id for e in store.list_events(reading(home.db), incident_id)):
+            continue
+        helped = mine.outcome == "better"
+        asks = f" Request {mine.request_id} asks for the release of version {mine.version}." if helped and mine.request_id else ""
+        sentence = f"Retraining {mine.id}: {mine.sentence}{asks}"
+        detail = {"retraining": mine.id, "outcome": mine.outcome, "version": mine.version, "request": mine.request_id}
+        _tell_effect(home, incident_id, "better" if helped else str(mine.outcome or mine.state), sentence, detail, now)
+        if not helped:
+            escalate(home, incident_id, f"The retraining did not help: {mine.sentence}", now=now)
+
+
+def _tell_effect(home: Home, incident_id: int, status: str, sentence: str, detail: dict[str, Any], now: datetime) -> None:
+    incident = get_incident(home, incident_id)
+
+    def work(tx: Tx) -> Done:
+        store.insert_event(
+            tx.db, incident_id=incident_id, at=tx.at, kind="effect", action="", status=status, sentence=sentence, detail=detail
+        )
+        return Done(after={"status": status, **detail}, subject=f"incident {incident_id}")
+
+    acts.perform(
+        home, account.ACTOR, "agent_check_effect", work, permission="run_safe_action", project=incident.project, reason=sentence,
+        trigger="alert", correlation_id=incident.correlation_id, now=now,
+    )  # fmt: skip
+
+
+def _judge_effect(home: Home, incident: Incident, opened: Sequence[dict[str, Any]], now: datetime) -> None:
+    """After a day in which nothing was left to do: has it become less bad? If not, people must look."""
+    if incident.state != "watching" or incident.diagnosis["plan"]["band"] == "low":
+        return
+    events = store.list_events(reading(home.db), incident.id)
+    last = max((e["at"] for e in events if e["kind"] in ("action", "effect", "diagnosis")), default=incident.opened_at)
+    if now - parse(last) < HELPS_WITHIN:
+        return
+    still = "; ".join(f"{a['kind'].replace('_', ' ')}{' of ' + a['subject'] if a['subject'] else ''}" for a in opened[:5])
+    escalate(home, incident.id, f"A day after the last action {len(opened)} alerts are still open ({still}).", now=now)
+
+
+def escalate(home: Home, incident_id: int, why: str, *, now: datetime) -> None:
+    """Hand an incident to people; it still closes by itself when its alerts end."""
+    with acts.unattended(home, now) as (db, note):
+        row = store.find_incident(db, incident_id)
+        if row is None or row["state"] in ("escalated", "closed"):
+            return
+        store.update_incident(db, incident_id, state="escalated")
+        store.insert_event(
+            db, incident_id=incident_id, at=stamp(now), kind="end", action="", status="escalated", sentence=f"Escalated: {why}"
+        )
+        note(
+            actor=account.NAME, role=roles.AGENT, via="agent", trigger="alert", action="escalate_incident", project=row["project"],
+            subject=f"incident {incident_id}", before={"state": row["state"]}, after={"state": "escalated"}, reason=why,
+            correlation_id=row["correlation_id"],
+        )  # fmt: skip
+        tell(
+            db, "incident_escalated", project=row["project"], subject=f"incident {incident_id}", facts={"Why": why},
+            link=f"/agent?incident={incident_id}", correlation_id=row["correlation_id"], now=now,
+        )  # fmt: skip
+
+
+def _close(home: Home, incident: Incident, alerts: Sequence[dict[str, Any]], *, now: datetime) -> None:
+    outcome, measured = describe_end(alerts, _findings(home, incident.project))
+
+    def work(tx: Tx) -> Done:
+        row = store.find_incident(tx.db, incident.id)
+        if row is None or row["closed_at"] is not None:
+            return Done({"closed": False}, subject=f"incident {incident.id}")
+        for request in store.list_requests(tx.db, incident_id=incident.id, states=("pending",)):
+            store.update_request(tx.db, request["id"], state="withdrawn")
+            note_event(tx.db, request, "withdrawn", "The incident is over, so it is not asked for any more.", at=tx.at)
+        store.update_incident(tx.db, incident.id, state="closed", closed_at=tx.at, outcome=outcome)
+        store.insert_event(
+            tx.db, incident_id=incident.id, at=tx.at, kind="end", action="", status="closed", sentence=outcome, detail={"measured": measured}
+        )
+        tell(
+            tx.db, "incident_closed", project=incident.project, subject=f"incident {incident.id}", facts={"Outcome": outcome},
+            link=f"/agent?incident={incident.id}", correlation_id=incident.correlation_id, now=tx.now,
+        )  # fmt: skip
+        return Done({"closed": True}, {"state": row["state"]}, {"state": "closed", "measured": measured}, f"incident {incident.id}")
+
+    done = acts.perform(
+        home, account.ACTOR, "close_incident", work, permission="run_safe_action", project=incident.project, reason=outcome,
+        trigger="alert", correlation_id=incident.correlation_id, now=now,
+    )  # fmt: skip
+    if done["closed"]:
+        _report(home, incident, now)
+
+
+def describe_end(alerts: Sequence[dict[str, Any]], findings: dict[tuple[str, str], Finding]) -> tuple[str, list[dict[str, Any]]]:
+    """How an incident ended, in words and numbers: what each alert measured, and what its check finds now."""
+    measured: list[dict[str, Any]] = []
+    words: list[str] = []
+    for alert in alerts:
+        found = findings.get((alert["kind"], alert["subject"])) or findings.get((alert["kind"], ""))
+        now_ = found.value if found is not None and found.state != "unknown" else None
+        same = found is not None and found.subject == alert["subject"]
+        measured.append({"alert": alert["id"], "kind": alert["kind"], "subject": alert["subject"], "before": alert["value"],
+                         "after": now_ if same else None, "by": alert["resolved_by"]})
+        if alert["value"] is not None and same and now_ is not None and len(words) < 4:
+            name = alert["kind"].replace("_", " ") + (f" {alert['subject']}" if alert["subject"] else "")
+            words.append(f"{name} {alert['value']:.3g} before, {now_:.3g} now")
+    by = sorted({str(a["resolved_by"]) for a in alerts if a["resolved_by"] and a["resolved_by"] != "monitor"})
+    who = f" ({', '.join(by)} ended some by hand)" if by else ""
+    count = "Its alert has" if len(alerts) == 1 else f"All {len(alerts)} alerts have"
+    tail = f": {'; '.join(words)}." if words else "; what they measured has not been measured again since."
+    return f"{count} ended{who}{tail}", measured
+
+
+def _findings(home: Home, project: str) -> dict[tuple[str, str], Finding]:
+    return {(f.kind, f.subject): f for w in checks.find_last(home, project) for f in w.findings}
+
+
+def _report(home: Home, incident: Incident, now: datetime) -> None:
+    """Every closed incident makes its report; one that cannot be made does not keep the incident open."""
+    try:
+        from core.reports import make
+    except ImportError:
+        return
+    try:
+        make.make_unattended(home, "incident", project=incident.project, subject=str(incident.id), now=now)
+    except Exception:  # the boundary of the report: the incident is over whether it can be drawn or not
+        log.exception("the report of incident %s could not be made", incident.id)

@@ -1,0 +1,144 @@
+"""From alerts to incidents: diagnosis and decision of everything new, written in one transaction however many alerts there are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from core import acts, roles
+from core.agent import account, policy
+from core.agent.actions import ACTIONS
+from core.agent.agent_requests import note_event
+from core.agent.diagnosis import Diagnosis, diagnose, family_of
+from core.agent.policy import BANDS, Plan
+from core.home import Home
+from core.projects.limits import get_limits
+from core.projects.projects import list_projects
+from core.text import one_line
+from core.times import stamp
+from storage import agent as store
+from storage.connection import reading
+
+LOOKED_AT = 200  # alerts of one incident that a diagnosis reads: the newest that are open
+TOLD = 5  # alerts that get a line each in the timeline; more get one together
+PENDING, DRY = "pending", "dry run"
+
+
+@dataclass(frozen=True)
+class _Group:
+    project: str
+    family: str
+    fresh: list[dict[str, Any]]
+    diagnosis: Diagnosis
+    plan: Plan
+
+
+def take_alerts(home: Home, *, now: datetime) -> list[int]:
+    """Give every new alert its incident, with diagnosis and decision; returns the incidents that were opened or joined."""
+    fresh = store.list_new_alerts(reading(home.db))
+    here = {p.name for p in list_projects(home)} if fresh else set()
+    by_family: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for alert in fresh:
+        if alert["project"] in here:
+            by_family[alert["project"], family_of(alert)].append(alert)
+    if not by_family:
+        return []
+    account.ensure(home, now)
+    groups = [_read_group(home, project, family, alerts, now) for (project, family), alerts in by_family.items()]
+    changed = []
+    with acts.unattended(home, now) as (db, note):
+        for group in groups:
+            changed += _write_group(db, note, group, now)
+    return changed
+
+
+def _read_group(home: Home, project: str, family: str, fresh: list[dict[str, Any]], now: datetime) -> _Group:
+    known = store.find_open(reading(home.db), project, family)
+    before = store.list_alerts(reading(home.db), known["id"], limit=LOOKED_AT) if known else []
+    found = diagnose(home, project, family, [*before, *fresh], now=now)
+    return _Group(project, family, fresh, found, policy.plan(found.issue, found.cause, found.severity, get_limits(home, project)))
+
+
+def _write_group(db: Any, note: Any, group: _Group, now: datetime) -> list[int]:
+    row = store.find_open(db, group.project, group.family)
+    incident_id = row["id"] if row else _open(db, group, now)
+    linked = [a for a in group.fresh if store.link_alert(db, a["id"], incident_id)]
+    if row is not None and not linked:
+        return []  # another process was first
+    _tell_alerts(db, incident_id, linked, now)
+    rewrite(db, note, store.find_incident(db, incident_id) or {}, group.diagnosis, group.plan, now=now, is_new=row is None)
+    return [incident_id]
+
+
+def _open(db: Any, group: _Group, now: datetime) -> int:
+    first = group.fresh[0]
+    return store.insert_incident(
+        db,
+        {
+            "project": group.project, "kind": group.diagnosis.issue, "cause": group.family, "severity": group.diagnosis.severity,
+            "state": "open", "diagnosis": {}, "opened_at": stamp(now), "last_seen_at": stamp(now), "outcome": "",
+            "correlation_id": first["correlation_id"],
+        },
+    )  # fmt: skip
+
+
+def _tell_alerts(db: Any, incident_id: int, alerts: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    for alert in alerts[:TOLD]:
+        name = f"{alert['kind'].replace('_', ' ')}{', ' + one_line(alert['subject'])[:60] if alert['subject'] else ''}"
+        store.insert_event(
+            db, incident_id=incident_id, at=stamp(now), kind="alert", action="", status=alert["severity"],
+            sentence=f"{name[0].upper()}{name[1:]}: {one_line(alert['sentence'])[:400]}", detail={"alert": alert["id"], "value": alert["value"]},
+        )  # fmt: skip
+    if len(alerts) > TOLD:
+        store.insert_event(
+            db, incident_id=incident_id, at=stamp(now), kind="alert", action="", status="", sentence=f"{len(alerts) - TOLD} more alerts of the same cause.",
+            detail={"alerts": [a["id"] for a in alerts[TOLD:205]]},
+        )  # fmt: skip
+
+
+def rewrite(
+    db: Any, note: Any, row: dict[str, Any], found: Diagnosis, plan: Plan, *, now: datetime, is_new: bool = False
+) -> None:
+    """Write a diagnosis and what was decided on it, in the caller's transaction; what was done already stays done.
+
+    A new cause, or a higher band, is dealt with from the beginning; the same or a lower one goes on where it was.
+    """
+    old = row["diagnosis"]
+    other = is_new or old.get("cause") != found.cause or BANDS.index(plan.band) > BANDS.index(old["plan"]["band"])
+    if not other:
+        kept = {**found.plain, "plan": old["plan"]}
+        store.update_incident(db, row["id"], diagnosis=kept, severity=max(row["severity"], found.severity), last_seen_at=stamp(now))
+        return
+    steps = [{"action": name, "status": PENDING} for name in (*plan.actions, *plan.advise)]
+    written = {"band": plan.band, "rule": plan.rule, "steps": steps}
+    values = {"diagnosis": {**found.plain, "plan": written}, "kind": found.issue, "severity": max(row["severity"], found.severity)}
+    store.update_incident(db, row["id"], **values, last_seen_at=stamp(now), **({} if row["state"] == "escalated" else {"state": "open"}))
+    store.insert_event(
+        db, incident_id=row["id"], at=stamp(now), kind="diagnosis", action="", status=found.issue, sentence=found.sentence,
+        detail={"cause": found.cause, "severity": found.severity, "evidence": found.evidence, "retraining_helps": found.retraining_helps},
+    )  # fmt: skip
+    titles = ", ".join(ACTIONS[a].title.lower() for a in (*plan.actions, *plan.advise))
+    left = f" Not allowed in this project: {', '.join(ACTIONS[a].title.lower() for a in plan.left_out)}." if plan.left_out else ""
+    store.insert_event(
+        db, incident_id=row["id"], at=stamp(now), kind="decision", action="", status=plan.band, sentence=f"{plan.rule} Plan: {titles}.{left}",
+        detail={"actions": list(plan.actions), "advise": list(plan.advise), "left_out": list(plan.left_out)},
+    )  # fmt: skip
+    note(
+        actor=account.NAME, role=roles.AGENT, via="agent", trigger="alert", action="open_incident" if is_new else "diagnose_incident",
+        project=row["project"], subject=f"incident {row['id']}: {found.issue}", reason=plan.rule,
+        before=None if is_new else {"cause": old.get("cause"), "severity": old.get("severity")},
+        after={"cause": found.cause, "severity": found.severity, "plan": [*plan.actions, *plan.advise]},
+        correlation_id=row["correlation_id"],
+    )  # fmt: skip
+    _withdraw_unplanned(db, row, plan, now)
+
+
+def _withdraw_unplanned(db: Any, row: dict[str, Any], plan: Plan, now: datetime) -> None:
+    """A request that the new diagnosis would not file any more is taken back before somebody approves it."""
+    for request in store.list_requests(db, incident_id=row["id"], states=("pending",)):
+        if request["action"] not in plan.actions:
+            store.update_request(db, request["id"], state="withdrawn")
+            note_event(db, request, "withdrawn", "The diagnosis has changed, so it is not asked for any more.", at=stamp(now))

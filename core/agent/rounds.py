@@ -1,0 +1,53 @@
+"""One round of the agent, called by the clock: what time decides, new alerts, plans to work off, and what became of the rest."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from core.agent import account, agent_requests, incidents
+from core.agent.carry_out import carry_out
+from core.agent.control import read_control
+from core.agent.execute import work_off
+from core.agent.follow_up import follow
+from core.agent.incidents import Incident
+from core.agent.opening import take_alerts
+from core.errors import Refused
+from core.home import Home
+from core.projects.projects import list_projects
+
+log = logging.getLogger("greenlight.mlops")
+
+
+def turn(home: Home, *, now: datetime) -> list[Incident]:
+    """One round; returns the incidents that are not over or have ended in it, newest first.
+
+    Paused, only requests run out of time. An incident that fails by itself does not keep the others from their turn.
+    """
+    agent_requests.note_expired(home, now=now)
+    control = read_control(home)
+    if control.paused:
+        return []
+    take_alerts(home, now=now)
+    here = {p.name for p in list_projects(home)}
+    known = [i for i in incidents.list_unclosed(home) if i.project in here]
+    if not known:
+        return []
+    account.ensure(home, now)
+    for request in agent_requests.list_requests(home, states=("approved",), now=now):
+        carry_out(home, request.id, now=now)
+    for incident in known:
+        try:
+            follow(home, incident.id, now=now)
+            if incidents.get_incident(home, incident.id).closed_at is None:
+                work_off(home, incident.id, control, now=now)
+        except Refused:
+            raise  # the account is closed: nothing of the agent may go on
+        except Exception:  # the boundary of one incident
+            log.exception("the agent's turn on incident %s failed", incident.id)
+    return [incidents.get_incident(home, i.id) for i in known]
+
+
+def hear(home: Home, *, now: datetime) -> list[int]:
+    """Diagnose and decide what has just come in, and leave the doing to the next round; returns the incidents."""
+    return [] if read_control(home).paused else take_alerts(home, now=now)
