@@ -73,7 +73,8 @@ def test_every_promised_command_is_there():
     } <= set(tree)  # fmt: skip
     assert set(tree["project"].commands) == {"create", "list", "archive", "restore"}
     assert set(tree["audit"].commands) == {"verify", "export", "list"}
-    assert set(tree["user"].commands) == {"add", "list", "role", "close", "reopen", "reset"}
+    assert set(tree["user"].commands) == {"add", "list", "role", "email", "close", "reopen", "reset"}
+    assert set(tree["notify"].commands) == {"channels", "test", "list", "send", "redeliver", "choose", "switch", "secret"}
     assert set(tree["key"].commands) == {"add", "list", "revoke", "webhook"}
     assert set(tree["purge"].commands) == {"predictions", "dataset", "person", "keep", "rules"}
     assert set(tree["alert"].commands) == {"acknowledge", "resolve"}
