@@ -80,8 +80,9 @@ def _show_form(context: PageContext, project: Project, history: list[dict[str, A
         st.caption(missing)
     label = "Also make Evidently's full report (some seconds, in the background)"
     evidently = st.checkbox(label, value=True, key="drift-evidently")
-    # Named after the newest check: when it is there, a second click finds its button gone.
-    turn = history[0]["id"] if history else 0
+    # Named after a person's newest check: when it is there, a second click finds its button gone. The clock's do not count,
+    # or a click would be lost whenever it has just kept one.
+    turn = next((h["id"] for h in history if h["by"] != checks.CLOCK), 0)
     if st.button("Run check", type="primary", disabled=bool(missing), key=f"drift-run-{turn}") and current is not None:
         with parts.guarded():
             with st.spinner("Comparing …"):
