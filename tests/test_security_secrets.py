@@ -10,11 +10,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
+from api.build import make_api
 from core import accounts, audit, audit_export, logs
 from core.acts import Actor
 from core.cli.app import main
 from core.errors import GreenlightError
 from core.jobs import jobs
+from core.settings import Settings
 from core.training import runs
 from pages import door, forms
 
@@ -76,7 +78,7 @@ def test_the_forms_at_the_door_give_no_secret_back(kept_logs):
     code = accounts.add_account(home, ADMIN, "dora", "devops", now=NOW)["code"]
     app = Starlette(
         routes=[*forms.routes(home, clock=lambda: NOW)],
-        middleware=[Middleware(door.Door, home=home, hosts=frozenset(), clock=lambda: NOW)],
+        middleware=[Middleware(door.Door, home=home, programs=make_api(home, Settings()), hosts=frozenset(), clock=lambda: NOW)],
     )
     client = TestClient(app, base_url="http://localhost", follow_redirects=False, client=("127.0.0.1", 50000))
     answers = [
