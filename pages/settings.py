@@ -13,6 +13,7 @@ from pages import (
     settings_forms,
     settings_keys,
     settings_roles,
+    settings_schedules,
     settings_storage,
     settings_thresholds,
 )
@@ -25,6 +26,7 @@ TABS: dict[str, tuple[str, Callable[[PageContext], None]]] = {
     "keys": ("API keys", settings_keys.show),
     "thresholds": ("Thresholds", settings_thresholds.show),
     "channels": ("Channels", settings_channels.show),
+    "schedules": ("Schedules", settings_schedules.show),
     "storage": ("Storage", settings_storage.show),
 }
 
