@@ -18,7 +18,7 @@ from core.projects.definition import Definition
 from core.times import parse, utc_now
 from core.training import catalogue, runs
 from core.training.catalogue import Candidate, Param
-from pages import parts, sending
+from pages import parts, retraining, sending
 from pages.findings import VERDICTS
 from pages.session import PageContext
 
@@ -31,7 +31,7 @@ ACROSS = 3  # cards beside each other
 
 
 def show(context: PageContext) -> None:
-    """The running training, the form of the next, and the history; ``?job=3`` opens one of them."""
+    """The running training, the form of the next, and the history; ``?job=3`` opens one of them, ``?retraining=3`` a retraining."""
     parts.show_title("Training", "What is being tried?")
     if context.project is None:
         parts.show_empty(
@@ -42,6 +42,11 @@ def show(context: PageContext) -> None:
     data = versions.list_datasets(context.home, project)
     if not data:
         parts.show_empty("There is nothing to train on yet.", "Add a table of examples first.", page="data", label="Go to Data")
+        return
+    views = ("Training", "Retraining")
+    asked = "Retraining" if "retraining" in st.query_params else "Training"
+    if st.segmented_control("View", views, default=asked, required=True, key="training-view", label_visibility="collapsed") == "Retraining":
+        retraining.show(context, project)
         return
     sent = sending.show_sent("training")
     if sent and sent.get("run"):

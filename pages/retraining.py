@@ -1,0 +1,223 @@
+"""Retraining: is it due, how far is it, and what came of the last ones?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from core.errors import NotFound
+from core.jobs import jobs
+from core.retraining import report, retraining, triggers
+from core.retraining.retraining import Retraining, Step
+from core.times import utc_now
+from pages import parts, sending
+from pages.session import PageContext
+
+FORM = "retraining"
+MARKS = {
+    "waiting": ":gray[:material/radio_button_unchecked: Waiting]", "running": ":gray[:material/progress_activity: Running]",
+    "done": ":green[:material/check_circle: Done]", "skipped": ":gray[:material/remove_circle_outline: Skipped]",
+    "failed": ":red[:material/error: Failed]",
+}  # fmt: skip
+FIRED = {True: "◆ Due", False: "● Not due", None: "✕ Unknown"}
+OUTCOMES = {"better": "✓ Better", "worse": "✕ Worse", "unclear": "? Unclear", "failed": "✕ Failed"}
+STARTED = {"schedule": "schedule", "new_data": "new labels", "person": "a person", "agent": "the agent"}
+
+
+def show(context: PageContext, project: str) -> None:
+    """The check, what is under way, the button, and the history; ``?retraining=3`` opens one of them."""
+    sending.show_sent(FORM)
+    _show_check(context, project)
+    under_way = retraining.find_open(context.home, project)
+    if under_way is not None:
+        _watch(context, under_way.id)
+    else:
+        _show_start(context, project)
+    _show_history(context, project)
+
+
+# ---- is it due? ----
+
+
+def _show_check(context: PageContext, project: str) -> None:
+    found = triggers.check(context.home, project, now=context.now)
+    status = "warning" if found.due else "ok" if found.triggers else "unknown"
+    st.markdown(f"{parts.find_status(status).markdown} {parts.plain(found.sentence)}")
+    if not found.triggers:
+        return
+    st.dataframe(
+        [
+            {
+                "Trigger": t.name.capitalize(), "State": FIRED[t.fired], "Measured": _amount(t.value, t.unit),
+                "Due from": _amount(t.threshold, t.unit), "Why": t.sentence,
+            }
+            for t in found.triggers
+        ],
+        hide_index=True, key="retraining-triggers", alt="What may ask for a retraining: measured value, threshold and why",
+        column_config={"Why": st.column_config.TextColumn(width="large")},
+    )  # fmt: skip
+    st.caption(
+        "Time and new labels start a retraining by schedule; a drop of performance and drift are first looked into by the agent. "
+        "The thresholds stand in Settings."
+    )
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return "unknown"
+    if unit == "share":
+        return f"{value:.1%}"
+    if unit == "score":
+        return f"{value:.2f}"
+    return f"{value:,.1f} {unit}" if unit == "days" else f"{value:,.0f} {unit}"
+
+
+# ---- the one that is under way ----
+
+
+@st.fragment(run_every=1.0)
+def _watch(context: PageContext, number: int) -> None:
+    """Only this part asks again every second; when the retraining ends, the whole page is drawn once."""
+    found = retraining.get(context.home, number)
+    if found.state != "open":
+        look = {"better": "success"}.get(found.outcome or "", "error" if found.state == "failed" else "info")
+        sending.note_sent(FORM, f"Retraining {number} has ended. {parts.plain(found.sentence)}", look=look)
+        st.query_params["retraining"] = str(number)
+        st.rerun()
+    with st.container(border=True):
+        st.markdown(
+            f"{parts.find_status('running').markdown} **Retraining {number}**, started by {parts.plain(found.started_by)} "
+            f"({STARTED[found.trigger]}): {parts.plain(found.reason)}"
+        )
+        job = jobs.get_job(context.home, found.job_id, now=utc_now()) if found.job_id is not None else None
+        _show_steps(found)
+        if job is None or job.state == "queued":
+            st.caption("Waits for a free worker; it starts by itself, also when this page is closed.")
+        elif job.finished:
+            st.caption(f"{parts.plain(job.error or 'Its job ended.')} The clock goes on with it within a minute.")
+        elif job.cancel_by:
+            st.caption(f"{parts.plain(job.cancel_by)} asked to stop.")
+        else:
+            st.progress(job.share or 0.0, text=parts.plain(job.note.replace("_", " ") or "starting"))
+            if st.button("Cancel", key=f"retraining-cancel-{job.id}", icon=":material/stop_circle:", help="The live version stays as it is."):
+                with parts.guarded():
+                    jobs.cancel(context.home, context.actor, job.id, key=sending.request_key(FORM, "cancel", job.id))
+                    sending.note_sent(FORM, f"Retraining {number} was under way. Now: asked to stop.", look="info")
+                    st.rerun()
+
+
+def _show_steps(found: Retraining) -> None:
+    for place, step in enumerate(found.steps, 1):
+        _show_step(place, step)
+
+
+def _show_step(place: int, step: Step) -> None:
+    said = f": {parts.plain(step.sentence)}" if step.sentence else ""
+    st.markdown(f"{MARKS[step.state]} **{place}. {step.title}**{said}")
+
+
+# ---- starting one ----
+
+
+def _show_start(context: PageContext, project: str) -> None:
+    reason = parts.confirm(
+        "Retrain now",
+        "Exports fresh rows, trains the live version's candidates anew and compares. Nothing goes live by it: a better version asks "
+        "for its release, any other is archived.",
+        key=f"retraining-start-{project}",
+    )
+    if reason is not None:
+        _start(context, project, reason, {})
+
+
+def _start(context: PageContext, project: str, reason: str, params: dict[str, Any]) -> None:
+    with parts.guarded():
+        key = sending.request_key(FORM, "start", project, reason, params)
+        made = retraining.start(context.home, context.actor, project, reason=reason, params=params, key=key)
+        sending.note_sent(FORM, f"Retraining {made['id']} is on its way; it goes on when you leave this page.")
+        st.query_params["retraining"] = str(made["id"])
+        st.rerun()
+
+
+# ---- what came of them ----
+
+
+def _show_history(context: PageContext, project: str) -> None:
+    st.subheader("Retrainings", anchor=False)
+    found = retraining.list_retrainings(context.home, project)
+    if not found:
+        st.markdown("Nothing was retrained yet in this project.")
+        return
+    rows = [
+        {
+            "Retraining": r.id, "Outcome": OUTCOMES.get(r.outcome or "", "■ Cancelled" if r.state == "cancelled" else "◔ Under way"),
+            "Started": parts.local_time(r.started_at), "By": r.started_by, "Because of": STARTED[r.trigger], "Version": r.version or "",
+            "Request": str(r.request_id or ""), "What came of it": r.sentence,
+        }
+        for r in found
+    ]  # fmt: skip
+    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320), key="retraining-history", alt="Retrainings, newest first")
+    known = {str(r.id): r for r in found}
+    wanted = st.query_params.get("retraining", str(found[0].id))
+    if wanted not in known:
+        raise NotFound(f"This project has no retraining {wanted[:20]}.")
+    st.session_state["retraining-chosen"] = wanted
+    if len(found) > 1:
+        st.selectbox("Retraining to look at", list(known), key="retraining-chosen", width=220, on_change=_follow_choice)
+    chosen = known[wanted]
+    if chosen.state != "open":
+        _show_one(context, chosen, newest=chosen.id == found[0].id)
+
+
+def _follow_choice() -> None:
+    st.query_params["retraining"] = str(st.session_state["retraining-chosen"])
+
+
+def _show_one(context: PageContext, found: Retraining, *, newest: bool) -> None:
+    with st.container(border=True):
+        outcome = OUTCOMES.get(found.outcome or "", "■ Cancelled")
+        st.markdown(f"**Retraining {found.id}**: {outcome}. {parts.plain(found.sentence)}")
+        st.caption(
+            f"Started {parts.local_time(found.started_at)} by {parts.plain(found.started_by)} ({STARTED[found.trigger]}): "
+            f"{parts.plain(found.reason)} · live then: {found.live_version or 'nothing'} · correlation id {found.correlation_id}"
+        )
+        _show_steps(found)
+        _show_classes(found)
+        with st.container(horizontal=True):
+            if found.request_id is not None:
+                parts.show_link("approvals", "Open the release request", request=str(found.request_id))
+            run = found.find_step("training").detail.get("run")
+            if run is not None:
+                parts.show_link("comparison", "Compare the candidates", run=str(run))
+            path = report.report_path(context.home, found.id)
+            if path.exists():
+                parts.download("Report", path.read_bytes(), path.name, "text/markdown", key=f"retraining-report-{found.id}")
+    detail = found.find_step("request").detail
+    if detail.get("findings"):
+        st.markdown("**Why it was not better**")
+        for sentence in detail["findings"]:
+            st.markdown(f"- {parts.plain(sentence)}")
+    if newest and detail.get("reruns") and retraining.find_open(context.home, found.project) is None:
+        _show_reruns(context, found, detail["reruns"])
+
+
+def _show_classes(found: Retraining) -> None:
+    compared = found.find_step("evaluation").detail
+    classes = (compared.get("unseen") or {}).get("per_class")
+    if not classes:
+        return
+    rows = [
+        {"Class": name, "Rows": rows, "Recall, candidate": new, f"Recall, {compared['against']}": old}
+        for name, (rows, new, old) in classes.items()
+    ]
+    st.dataframe(rows, hide_index=True, key=f"retraining-classes-{found.id}", alt="Recall of each class, candidate beside live version")
+
+
+def _show_reruns(context: PageContext, found: Retraining, reruns: list[dict[str, Any]]) -> None:
+    st.markdown("**What may be tried next**")
+    for place, one in enumerate(reruns):
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{parts.plain(one['label'])}**: {parts.plain(one['why'])}", width="stretch")
+            if st.button("Run again so", key=f"retraining-rerun-{found.id}-{place}", icon=":material/replay:"):
+                _start(context, found.project, f"After retraining {found.id} ({found.outcome}): {one['label'].lower()}", one["params"])
