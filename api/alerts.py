@@ -14,6 +14,7 @@ from api.answers import answer_json
 from api.body import adapter_of, parse
 from api.problems import Problem
 from api.visit import visit_of
+from core.agent import rounds
 from core.monitoring import alerts, webhooks
 from core.monitoring.webhooks import Incoming
 
@@ -123,6 +124,7 @@ def take_alerts(request: Request) -> Response:
     incoming = [_read_managed(n, a) for n, a in enumerate(body["alerts"], 1)] if managed else [_read_own(body)]
     taken = webhooks.receive(visit.home, signature, incoming, identity=body.get("id", ""), now=visit.at)
     visit.project = incoming[0].project
+    rounds.hear(visit.home, now=visit.at)
     return answer_json({"request_id": visit.request_id, "alerts": taken}, status=202)
 
 

@@ -114,9 +114,16 @@ def run_schedules(home: Home, *, now: datetime) -> None:
     run_due(home, now=now)
 
 
+def let_agent_act(home: Home, *, now: datetime) -> None:
+    """New alerts are diagnosed, plans worked off, and incidents followed to their end."""
+    from core import agent
+
+    agent.turn(home, now=now)
+
+
 # What each turn of the clock does, in this order. Each stands alone: one that fails does not keep the next from its turn.
 WATCHING: tuple[Callable[..., object], ...] = (
-    note_tick, note_requests_expired, tick, watch_all, pack_log, forget_files, follow_retrainings, enforce_retention,
+    note_tick, note_requests_expired, tick, watch_all, follow_retrainings, let_agent_act, pack_log, forget_files, enforce_retention,
 )  # fmt: skip
 
 # What may take long (an export, a backup) has a lane of its own, so that the watching goes on meanwhile.

@@ -155,6 +155,11 @@ def list_requests(
     return read_rows(db.conn.execute(sql, (*values, limit)), _REQUEST)
 
 
+def list_unsaid(db: Database) -> list[int]:
+    """Requests whose approval was used without a word of what came of it: a process died in between."""
+    return [int(r["id"]) for r in db.conn.execute("SELECT id FROM agent_requests WHERE state = 'used' AND outcome = ''")]
+
+
 def update_request(db: Database, request_id: int, **values: Any) -> None:
     marks = ", ".join(f"{k} = ?" for k in values)
     db.conn.execute(f"UPDATE agent_requests SET {marks} WHERE id = ?", (*values.values(), request_id))  # noqa: S608 - our own names

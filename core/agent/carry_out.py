@@ -19,6 +19,7 @@ from core.projects import proposals
 from core.retraining import retraining
 from core.times import stamp
 from storage import agent as store
+from storage.connection import reading
 
 log = logging.getLogger("greenlight.mlops")
 
@@ -42,6 +43,14 @@ def carry_out(home: Home, request_id: int, *, now: datetime) -> str:
         log.exception("the agent could not carry out request %s", request_id)
         detail, said, status = {}, f"It failed ({type(error).__name__}); the log holds the trace.", "failed"
     return _note(home, request, status, said, detail, story, now)
+
+
+def note_unsaid(home: Home, *, now: datetime) -> None:
+    """Approvals that were used while the process died: the act is done, only its end was not told."""
+    for request_id in store.list_unsaid(reading(home.db)):
+        request = get_request(home, request_id, now=now)
+        story = get_incident(home, request.incident_id).correlation_id
+        _note(home, request, "done", "It was carried out; the process ended before it could say so.", {}, story, now)
 
 
 def _retrain(home: Home, request: AgentRequest, reason: str, story: str, now: datetime) -> tuple[dict[str, Any], str]:

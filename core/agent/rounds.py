@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from core.agent import account, agent_requests, incidents
-from core.agent.carry_out import carry_out
+from core.agent.carry_out import carry_out, note_unsaid
 from core.agent.control import read_control
 from core.agent.execute import work_off
 from core.agent.follow_up import follow
@@ -34,6 +34,7 @@ def turn(home: Home, *, now: datetime) -> list[Incident]:
     if not known:
         return []
     account.ensure(home, now)
+    note_unsaid(home, now=now)
     for request in agent_requests.list_requests(home, states=("approved",), now=now):
         carry_out(home, request.id, now=now)
     for incident in known:
