@@ -114,6 +114,13 @@ def run_schedules(home: Home, *, now: datetime) -> None:
     run_due(home, now=now)
 
 
+def write_reports(home: Home, *, now: datetime) -> None:
+    """The reports that are made by themselves: of deployments, closed incidents and ended retrainings."""
+    from core.reports.make import write_due
+
+    write_due(home, now=now)
+
+
 def let_agent_act(home: Home, *, now: datetime) -> None:
     """New alerts are diagnosed, plans worked off, and incidents followed to their end."""
     from core import agent
@@ -123,11 +130,10 @@ def let_agent_act(home: Home, *, now: datetime) -> None:
 
 # What each turn of the clock does, in this order. Each stands alone: one that fails does not keep the next from its turn.
 WATCHING: tuple[Callable[..., object], ...] = (
-    note_tick, note_requests_expired, tick, watch_all, follow_retrainings, let_agent_act, pack_log, forget_files, enforce_retention,
+    note_tick, note_requests_expired, tick, watch_all, follow_retrainings, let_agent_act, pack_log, forget_files,
 )  # fmt: skip
-
-# What may take long (an export, a backup) has a lane of its own, so that the watching goes on meanwhile.
-WORKING: tuple[Callable[..., object], ...] = (run_schedules,)
+# What may take long (an export, a backup, reports) has a lane of its own, so that the watching goes on meanwhile.
+WORKING: tuple[Callable[..., object], ...] = (run_schedules, write_reports)
 # A mail server that does not answer keeps neither of the others waiting.
 SENDING: tuple[Callable[..., object], ...] = (send_messages,)
 STEPS = WATCHING + WORKING + SENDING
