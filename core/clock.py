@@ -132,8 +132,8 @@ def let_agent_act(home: Home, *, now: datetime) -> None:
 WATCHING: tuple[Callable[..., object], ...] = (
     note_tick, note_requests_expired, tick, watch_all, follow_retrainings, let_agent_act, pack_log, forget_files,
 )  # fmt: skip
-# What may take long (an export, a backup, reports) has a lane of its own, so that the watching goes on meanwhile.
-WORKING: tuple[Callable[..., object], ...] = (run_schedules, write_reports)
+# What may take long (an export, a purge, a backup, reports) has a lane of its own, so that the watching goes on meanwhile.
+WORKING: tuple[Callable[..., object], ...] = (run_schedules, enforce_retention, write_reports)
 # A mail server that does not answer keeps neither of the others waiting.
 SENDING: tuple[Callable[..., object], ...] = (send_messages,)
 STEPS = WATCHING + WORKING + SENDING
