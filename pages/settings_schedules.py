@@ -26,7 +26,7 @@ WHAT = {
     "quality_check": "Looks at the data, the answers and, where labels came back, how often the live version is right.",
     "retrain_check": "Measures every reason to retrain; one of time or of new labels starts a retraining, which changes nothing that is live.",
     "export": "Takes the project's source as it is today, with the labelled predictions, as a new dataset version.",
-    "report": "Makes the weekly report and sends it to those who want it.",
+    "report": "Makes a report of the last seven days, or of the newest drift check, and sends it to those who want it.",
     "backup": "Copies the whole installation, with its secret key, into one checked file of the data folder.",
 }
 FORMS = {"every_days": "Every few days", "weekly": "Weekly", "monthly": "Monthly", "cron": "Cron rule"}
@@ -149,9 +149,14 @@ def _show_rule(context: PageContext, kind: str, schedule: Schedule | None) -> No
             "Time zone", zones, index=zones.index(here) if here in zones else zones.index("UTC"), key=turn(f"schedule-zone-{kind}"),
             help="A time that the spring night leaves out is the first one after it; one that the autumn night has twice runs once.",
         )  # fmt: skip
-        params = None
+        params: dict[str, Any] | None = None
+        kept = schedule.params if schedule else schedules.PARAMS.get(kind, {})
+        if kind == "report":
+            which = schedules.CHOICES["kind"]
+            params = {
+                "kind": st.selectbox("Report", which, index=which.index(kept["kind"]), format_func=str.capitalize, key=turn("schedule-report"))
+            }
         if kind == "backup":
-            kept = schedule.params if schedule else schedules.PARAMS[kind]
             params = {"keep": int(st.number_input("Backups to keep", 1, 1000, int(kept["keep"]), key=turn("schedule-keep")))}
         sent = st.form_submit_button("Change schedule" if schedule else "Schedule it", type="primary")
     if sent:

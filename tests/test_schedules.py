@@ -185,6 +185,7 @@ def test_a_backup_is_of_the_whole_installation_and_the_administrators(demo_home)
         (HEART, "dance", None, "no schedule of kind 'dance'"),
         (HEART, "drift_check", {"keep": 3}, "has no setting 'keep'"),
         ("", "backup", {"keep": 0}, "from 1 to 1000"),
+        (HEART, "report", {"kind": "incident"}, "one of weekly, drift"),
     ],
 )
 def test_a_schedule_that_cannot_be_one_is_refused(demo_home, project, kind, params, said):

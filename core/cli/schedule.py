@@ -51,6 +51,7 @@ def set_one(
     at: Annotated[str, typer.Option("--at", metavar="HH:MM", help="Time of day; 00:00 unless given.", show_default=False)] = "",
     timezone: Annotated[str, typer.Option("--timezone", metavar="ZONE", help="Such as Europe/Paris.")] = "UTC",
     keep: Annotated[int, typer.Option("--keep", metavar="N", help="Backups to keep.", show_default=False)] = 0,
+    report: Annotated[str, typer.Option("--report", metavar="KIND", help="weekly or drift.", show_default=False)] = "",
     reason: Reason = "",
     as_name: As = "",
     as_json: Json = False,
@@ -63,7 +64,8 @@ def set_one(
     who = console.actor(home, as_name)
     given = {"every_days": every_days, "weekly": weekly, "monthly": monthly, "cron": cron, "at": at}
     rule: dict[str, Any] = {**{k: v for k, v in given.items() if v}, "timezone": timezone}
-    done = schedules.set_schedule(home, who, project, kind, rule, params={"keep": keep} if keep else None, reason=reason)
+    params = {**({"keep": keep} if keep else {}), **({"kind": report} if report else {})}
+    done = schedules.set_schedule(home, who, project, kind, rule, params=params or None, reason=reason)
     console.answer(done, as_json, f"Schedule {done['id']}: {kind} {say_rule(done['rule'])}; next at {_minute(done['next_at'])} UTC.")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from core import logs
 from core.acts import Actor
 from core.deployment import find_live
+from core.errors import BadInput
 from core.home import Home
 from core.monitoring import checks
 from core.monitoring.findings import STATES, Finding
@@ -75,9 +76,16 @@ def make_backup(home: Home, schedule: Schedule, now: datetime) -> Outcome:
     return {"state": "failed" if made.problems else "done", "sentence": made.sentence, "file": made.path, "sha256": made.sha256}
 
 
-def not_yet(home: Home, schedule: Schedule, now: datetime) -> Outcome:
-    """A kind whose work does not exist in this version."""
-    return {"state": "skipped", "sentence": f"Skipped: this version makes no {schedule.title.lower()} by itself."}
+def make_report(home: Home, schedule: Schedule, now: datetime) -> Outcome:
+    """A report, sent to those who want it; of one week, or one drift check, there is one."""
+    from core.reports.make import make_unattended
+
+    try:
+        made = make_unattended(home, schedule.params["kind"], schedule.project, now=now)
+    except BadInput as error:
+        return {"state": "skipped", "sentence": f"Skipped: {error}"}  # nothing has happened yet that could be told
+    said = "was made" if made["new"] else "was made before, nothing has come since"
+    return {"sentence": f"{made['title']}: report {made['id']} {said}.", "report": made["id"]}
 
 
 def actor_of(schedule: Schedule) -> Actor:
@@ -107,6 +115,6 @@ RUNNERS: dict[str, Callable[[Home, Schedule, datetime], Outcome]] = {
     "quality_check": check_quality,
     "retrain_check": check_retraining,
     "export": export,
-    "report": not_yet,
+    "report": make_report,
     "backup": make_backup,
 }

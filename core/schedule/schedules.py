@@ -33,6 +33,7 @@ KINDS = {
 WHOLE = frozenset({"backup"})  # of the installation, not of one project
 # What a kind can be told beside its rule, and what holds unless it is.
 PARAMS: dict[str, dict[str, Any]] = {"backup": {"keep": 7}, "report": {"kind": "weekly"}}
+CHOICES = {"kind": ("weekly", "drift")}  # of a report; the others are made when something happens
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,6 @@ def _check_params(kind: str, params: dict[str, Any]) -> dict[str, Any]:
             raise BadInput(f"{KINDS[kind]} has no setting {name[:40]!r}" + (f"; it has {', '.join(known)}." if known else "."))
         if isinstance(known[name], int) and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000):
             raise BadInput(f"{name} is a whole number from 1 to 1000, not {str(value)[:20]!r}.")
-        if isinstance(known[name], str) and value != known[name]:
-            raise BadInput(f"{name} is {known[name]!r} in a schedule; the others are made when something happens.")
+        if name in CHOICES and value not in CHOICES[name]:
+            raise BadInput(f"{name} is one of {', '.join(CHOICES[name])} in a schedule, not {str(value)[:20]!r}.")
     return {**known, **params}
