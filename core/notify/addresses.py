@@ -8,6 +8,7 @@ the installation names the target.
 from __future__ import annotations
 
 import ipaddress
+import os
 import queue
 import socket
 import threading
@@ -151,11 +152,14 @@ def connect(
 
 
 @contextmanager
-def cut_off(plug: socket.socket, deadline: float) -> Iterator[None]:
-    """Shut a connection down when the time is over, however slowly the other side drips."""
-    twin = plug.dup()  # the connection may be wrapped for TLS meanwhile; this one shuts down what is beneath
+def cut_off(plug: socket.socket, deadline: float) -> Iterator[threading.Event]:
+    """Shut a connection down when the time is over, however slowly the other side drips; the event says that it was."""
+    over = threading.Event()
+    # the connection may be wrapped for TLS (a wrapped one cannot be doubled by itself); this one shuts down what is beneath
+    twin = socket.socket(fileno=os.dup(plug.fileno()))
 
     def shut() -> None:
+        over.set()
         with suppress(OSError):  # it was closed already
             twin.shutdown(socket.SHUT_RDWR)
 
@@ -163,7 +167,7 @@ def cut_off(plug: socket.socket, deadline: float) -> Iterator[None]:
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield over
     finally:
         timer.cancel()
         timer.join(timeout=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import smtplib
 import socket
@@ -32,7 +33,8 @@ def write_mail(message: Message, *, sender: str, recipient: str, now: datetime, 
     mail["To"] = check_address(recipient)
     mail["Subject"] = " ".join("".join(c if c.isprintable() else " " for c in message.line).split())
     mail["Date"] = now
-    mail["Message-ID"] = f"<greenlight-{message.id}-{message.correlation_id or 'none'}@{sender.rpartition('@')[2]}>"
+    once = hashlib.sha256(f"{message.id} {message.at} {message.correlation_id}".encode()).hexdigest()[:16]
+    mail["Message-ID"] = f"<greenlight-{message.id}-{once}@{sender.rpartition('@')[2]}>"  # the same if it is sent twice
     mail["Auto-Submitted"] = "auto-generated"
     if message.correlation_id:
         mail["X-Greenlight-Correlation-Id"] = re.sub(r"[^\w.:-]", "", message.correlation_id, flags=re.ASCII)[:64]

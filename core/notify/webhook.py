@@ -81,8 +81,9 @@ def post(connections: Connections, url: str, body: bytes, headers: dict[str, str
     except (addresses.Unreachable, Refused) as error:
         raise Failed(str(error), again=isinstance(error, addresses.Unreachable), whole=True) from None
     line: http.client.HTTPConnection | None = None
+    late = f"{host}:{port} did not answer within {seconds:g} seconds."
     try:
-        with addresses.cut_off(plug, deadline):
+        with addresses.cut_off(plug, deadline) as over:
             if secure:
                 plug = connections.tls.wrap_socket(plug, server_hostname=host)
             line = http.client.HTTPConnection(host, port)
@@ -97,12 +98,14 @@ def post(connections: Connections, url: str, body: bytes, headers: dict[str, str
         why = f"The certificate of {host} is not believed ({error.verify_message}); see GREENLIGHT_CA_FILE."
         raise Failed(why, again=True, whole=True) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        late = f"did not answer within {seconds:g} seconds" if time.monotonic() >= deadline else f"broke off ({type(error).__name__})"
-        raise Failed(f"{host}:{port} {late}.", again=True, whole=True) from None
+        why = late if time.monotonic() >= deadline else f"{host}:{port} broke off ({type(error).__name__})."
+        raise Failed(why, again=True, whole=True) from None
     finally:
         if line is not None:
             line.close()
         plug.close()
+    if over.is_set():  # what came before the end looks whole, but is not
+        raise Failed(late, again=True, whole=True)
     if 200 <= status < 300:
         return status
     if 300 <= status < 400:
