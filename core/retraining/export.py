@@ -95,8 +95,9 @@ def export(home: Home, actor: Actor, definition: Definition, *, rows: str, folde
     from core.datasets.prepare import prepare
     from core.datasets.read import read_table
 
-    content, base_name, provenance = _base(home, actor, definition, folder=folder, today=today)
-    table = read_table(content, file_name="base.csv" if base_name.startswith("the HR") else base_name, max_bytes=None)
+    # with nothing to put below it the table is taken as it is: the same bytes are the same dataset version
+    content, file_name, base_name, provenance = _base(home, actor, definition, folder=folder, today=today)
+    table = read_table(content, file_name=file_name, max_bytes=None)
     prepared = prepare(table, definition, purpose="training")
     base = _base_frame(table.frame, prepared, definition)
     base_words = f"{len(base):,} of {base_name}"
@@ -114,10 +115,12 @@ def export(home: Home, actor: Actor, definition: Definition, *, rows: str, folde
     whole = pd.concat([p for p in parts if len(p)] or [base.iloc[:0]], ignore_index=True)
     if whole.empty:
         raise Refused(f"There is no row to train {definition.name} on: no prediction has a label yet.")
-    buffer = io.StringIO()
-    whole.to_csv(buffer, index=False, lineterminator="\n")
+    if len(labelled):
+        buffer = io.StringIO()
+        whole.to_csv(buffer, index=False, lineterminator="\n")
+        content, file_name = buffer.getvalue().encode("utf-8"), f"{definition.name}_fresh.csv"
     return Export(
-        buffer.getvalue().encode("utf-8"), f"{definition.name}_fresh.csv", provenance,
+        content, file_name, provenance,
         "no table" if rows == "labelled" else base_words, len(whole), len(found), len(labelled), known, impossible,
     )  # fmt: skip
 
@@ -172,8 +175,8 @@ def row_hashes(features: pd.DataFrame, group: np.ndarray | None = None) -> np.nd
     return pd.util.hash_pandas_object(frame, index=False).to_numpy()
 
 
-def _base(home: Home, actor: Actor, definition: Definition, *, folder: Path, today: date) -> tuple[bytes, str, str]:
-    """(table, its name in words or its file name, who made its labels)."""
+def _base(home: Home, actor: Actor, definition: Definition, *, folder: Path, today: date) -> tuple[bytes, str, str, str]:
+    """(table, its file name, its name in words, who made its labels)."""
     known = datasets.list_datasets(home, definition.name)
     own = [d for d in known if not d.source.startswith(MADE_BY) and d.id not in datasets.find_purged(home, definition.name)]
     source = find_source(home, definition)
@@ -181,11 +184,12 @@ def _base(home: Home, actor: Actor, definition: Definition, *, folder: Path, tod
         out = folder / "source.csv"
         as_of = min(today, last_day(source))
         export_source(home, actor, definition.name, source, out, as_of=as_of)
-        return out.read_bytes(), f"the HR database up to {as_of}", own[0].label_provenance if own else "recorded"
+        return out.read_bytes(), f"{definition.name}_fresh.csv", f"the HR database up to {as_of}", own[0].label_provenance if own else "recorded"
     usable = [d for d in own if d.label_provenance != "model"]
     if not usable:
         raise NotFound(f"Project {definition.name} has no table of its own that could be trained on; add one on the Data page.")
-    return datasets.data_path(home, usable[0]).read_bytes(), usable[0].file_name, usable[0].label_provenance
+    name = usable[0].file_name
+    return datasets.data_path(home, usable[0]).read_bytes(), name, name, usable[0].label_provenance
 
 
 def last_day(database: Path) -> date:
