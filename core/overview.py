@@ -9,6 +9,8 @@ from typing import Any
 
 from core import approvals, deployment
 from core.accounts import Account
+from core.agent import agent_requests
+from core.agent.agent_requests import AgentRequest
 from core.approvals import Request
 from core.deployment import LiveVersion
 from core.drift import checks
@@ -75,7 +77,7 @@ class Waiting:
     """Something that waits. ``what`` is decide or deploy (for the one who looks), or mine (own requests that are open)."""
 
     what: str
-    request: Request | SettingRequest
+    request: Request | SettingRequest | AgentRequest
     sentence: str
 
 
@@ -247,6 +249,9 @@ def list_waiting(home: Home, account: Account, now: datetime, project: str | Non
             todo.append(Waiting("decide", change, f"{change.requested_by} asks to change {what}."))
         elif change.requested_by == account.name:
             mine.append(Waiting("mine", change, f"Your request to change {what} waits for a decision."))
+    for asked in agent_requests.list_requests(home, project=project, states=("pending",), now=now):
+        if not agent_requests.why_not_decide(asked, account):
+            todo.append(Waiting("decide", asked, f"The agent asks in {asked.project}: {asked.title} ({asked.risk} risk)."))
     return (*todo, *mine)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core import approvals, deployment
+from core.agent import agent_requests
 from core.home import Home
 from core.projects import projects, proposals
 from core.times import utc_now
@@ -86,7 +87,7 @@ def _guard(page: contents.Page, context: session.PageContext, allowed: bool) -> 
 def _badge(page: contents.Page, context: session.PageContext) -> str:
     if page.url != "approvals":
         return ""
-    waiting = sum(kind.count_waiting_for(context.home, context.account, now=context.now) for kind in (approvals, proposals))
+    waiting = sum(kind.count_waiting_for(context.home, context.account, now=context.now) for kind in (approvals, proposals, agent_requests))
     return f" ({waiting})" if waiting else ""
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import streamlit as st
 
 from core import overview as overviews
+from core.agent.agent_requests import AgentRequest
 from core.approvals import Request
 from core.overview import Overview, Verdict
 from core.projects import projects
+from core.projects.proposals import SettingRequest
 from pages import charts, charts_drift, charts_home, contents, parts
 from pages.session import PageContext
 
 LEVELS = {"ok": "ok", "look": "warning", "act": "critical", "unknown": "unknown"}
 ALERTS = 5  # lines on this page; Monitoring has them all
+_LINKS = {Request: "request", SettingRequest: "settings", AgentRequest: "agent"}  # what a link to Approvals names it by
 METRICS = {"accuracy": "Accuracy", "r2": "R2", "ndcg": "NDCG"}
 
 
@@ -127,7 +130,6 @@ def _show_waiting(context: PageContext) -> None:
     for item in waiting:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             sign = ":gray[:material/schedule: Yours]" if item.what == "mine" else parts.find_status("waiting").markdown
-            release = isinstance(item.request, Request)
             lapses = item.request.lapses_at if isinstance(item.request, Request) else None
             until = item.request.expires_at if item.request.state == "pending" else lapses
             ends = f" It ends {parts.plain(parts.local_time(until))}." if until else ""
@@ -136,7 +138,7 @@ def _show_waiting(context: PageContext) -> None:
             if item.what == "deploy" and isinstance(item.request, Request):
                 parts.show_link("registry", label, project=item.request.project, version=item.request.version)
             else:
-                query = {"request" if release else "settings": str(item.request.id)}
+                query = {_LINKS[type(item.request)]: str(item.request.id)}
                 parts.show_link("approvals", label, project=item.request.project, **query)
 
 

@@ -69,7 +69,7 @@ def test_every_promised_command_is_there():
     assert {
         "demo", "train", "register", "versions", "compare", "evaluate", "request", "approve", "reject", "withdraw",
         "deploy", "rollback", "undeploy", "predict", "feedback", "drift", "monitor", "retrain", "export", "export-log", "jobs", "project",
-        "audit", "user", "key", "health", "checks", "alerts", "alert", "limits", "logs", "purge",
+        "audit", "user", "key", "health", "checks", "alerts", "alert", "limits", "logs", "purge", "agent",
     } <= set(tree)  # fmt: skip
     assert set(tree["project"].commands) == {"create", "list", "archive", "restore"}
     assert set(tree["audit"].commands) == {"verify", "export", "list"}
@@ -78,6 +78,9 @@ def test_every_promised_command_is_there():
     assert set(tree["key"].commands) == {"add", "list", "revoke", "webhook"}
     assert set(tree["purge"].commands) == {"predictions", "dataset", "person", "keep", "rules"}
     assert set(tree["alert"].commands) == {"acknowledge", "resolve"}
+    assert set(tree["agent"].commands) == {
+        "list", "show", "policy", "approve", "reject", "pause", "resume", "dry-run", "limit", "turn",
+    }  # fmt: skip
     assert set(tree["limits"].commands) == {"show", "propose", "approve", "reject", "withdraw"}
 
 

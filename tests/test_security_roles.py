@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 
 from core import accounts, approvals, audit, audit_export, backup, deployment, erasure, keys, retention, roles
 from core.acts import Actor
+from core.agent import account as agent_account
+from core.agent import agent_requests, control
 from core.cli.app import main
 from core.datasets import source, versions
 from core.drift import checks
@@ -26,9 +29,10 @@ from core.retraining import retraining, triggers
 from core.schedule import schedules, slots
 from core.scoring import files, labels, log, predict, tables
 from core.scoring import job as scoring
-from core.times import utc_now
+from core.times import stamp, utc_now
 from core.training import runs
 from storage import accounts as accounts_store
+from storage import agent as agent_store
 from storage.connection import writing
 from tests.conftest import chosen_candidate, copy_home
 
@@ -100,6 +104,27 @@ def alarmed(home: Home) -> None:
 
 def scheduled(home: Home) -> None:
     schedules.set_schedule(home, DEVOPS, PROJECT, "drift_check", {"every_days": 1, "at": "02:30"})
+
+
+def asked_by_the_agent(home: Home) -> None:
+    """Request 1 of the agent: to retrain."""
+    agent_account.ensure(home, utc_now())
+    with writing(home.db) as db:
+        incident = agent_store.insert_incident(
+            db,
+            {"project": PROJECT, "kind": "data_drift", "cause": "inputs and answers", "severity": 0.9, "state": "waiting", "outcome": "",
+             "diagnosis": {}, "opened_at": stamp(utc_now()), "last_seen_at": stamp(utc_now()), "correlation_id": "story"},
+        )
+        agent_store.insert_request(
+            db,
+            {"project": PROJECT, "incident_id": incident, "action": "retrain", "params": {}, "reason": "drift", "risk": "medium",
+             "impact": "", "if_nobody": "", "evidence": {}, "requested_by": "agent", "requested_at": stamp(utc_now()),
+             "expires_at": stamp(utc_now() + timedelta(hours=1)), "state": "pending", "outcome": ""},
+        )
+
+
+def paused(home: Home) -> None:
+    control.pause(home, DEVOPS, reason="quiet")
 
 
 def prediction_label(home: Home) -> bytes:
@@ -253,6 +278,18 @@ ACTS = (
     Act("core.schedule.slots.run_now", "run_schedule", "schedule", lambda h, a: slots.run_now(h, a, 1), scheduled, "schedule run 1"),
     Act("core.backup.make_backup", "make_backup", "backup", lambda h, a: backup.make_backup(h, a, h.reports / "b.tar"),
         by_hand="backup {out}"),
+    Act("core.agent.agent_requests.approve", "approve_agent_request", "approve_retraining",
+        lambda h, a: agent_requests.approve(h, a, 1, reason="good"), asked_by_the_agent, "agent approve 1 --reason good"),
+    Act("core.agent.agent_requests.reject", "reject_agent_request", "approve_retraining",
+        lambda h, a: agent_requests.reject(h, a, 1, reason="bad"), asked_by_the_agent, "agent reject 1 --reason bad"),
+    Act("core.agent.control.pause", "pause_agent", "pause_agent", lambda h, a: control.pause(h, a, reason="quiet"),
+        by_hand="agent pause --reason quiet"),
+    Act("core.agent.control.resume", "resume_agent", "pause_agent", lambda h, a: control.resume(h, a, reason="on"), paused,
+        "agent resume --reason on"),
+    Act("core.agent.control.set_dry_run", "set_agent_dry_run", "pause_agent", lambda h, a: control.set_dry_run(h, a, True, reason="look"),
+        by_hand="agent dry-run on --reason look"),
+    Act("core.agent.control.set_hourly_limit", "set_agent_limit", "pause_agent",
+        lambda h, a: control.set_hourly_limit(h, a, 5, reason="less"), by_hand="agent limit 5 --reason less"),
     Act("core.approvals.withdraw", "withdraw_request", "request_release", lambda h, a: approvals.withdraw(h, a, 2),
         by_hand="withdraw 2"),
 )  # fmt: skip
@@ -262,6 +299,8 @@ OWN = {
     "core.accounts._open_session", "core.accounts.sign_out", "core.accounts.change_password", "core.accounts.use_reset_code", "core.training.job.run",
     "core.retraining.retraining.finish", "core.retraining.steps.archive",
     "core.restore._settle",  # in the restored installation
+    "core.agent.execute._note", "core.agent.execute._file", "core.agent.follow_up._tell_effect", "core.agent.follow_up._close",  # the agent's
+    "core.projects.proposals.change_on_warrant",  # the agent's, on an approved request: see test_agent_requests
 }  # fmt: skip
 # Functions that open a write without being an act: what time decides, the clock's and the workers' own rows, the prediction log.
 WRITES = {
@@ -284,6 +323,7 @@ WRITES = {
     "core.scoring.removal": {"erase_rows", "purge_before"},  # called by acts
     "core.retention": {"_carry_out", "rewrite_due"},  # by rules and orders that were acts
     "core.schedule.slots": {"_claim", "_put_clock_right", "_beating"},
+    "core.agent.execute": {"_settle_state"},
     "core.acts": {"perform", "unattended"},
 }  # fmt: skip
 # Changes that no signed-in person makes; each leaves an audit event in its transaction.
@@ -293,9 +333,15 @@ UNATTENDED = {
     "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
     "core.projects.proposals.note_expired", "core.monitoring.webhooks._take_once",
     "core.retraining.retraining.fail", "core.retraining.retraining._resume",
+    "core.agent.account.ensure", "core.agent.opening.take_alerts", "core.agent.agent_requests.note_expired", "core.agent.execute._note",
+    "core.agent.execute._note_held", "core.agent.follow_up._diagnose_again", "core.agent.follow_up.escalate", "core.agent.carry_out._note",
 }  # fmt: skip
 # One private function behind several entries of the table.
 BEHIND = {
+    "core.agent.agent_requests._decide": {"core.agent.agent_requests.approve", "core.agent.agent_requests.reject"},
+    "core.agent.control._change": {
+        "core.agent.control.pause", "core.agent.control.resume", "core.agent.control.set_dry_run", "core.agent.control.set_hourly_limit",
+    },
     "core.schedule.schedules._change": {
         "core.schedule.schedules.pause", "core.schedule.schedules.resume", "core.schedule.schedules.remove",
     },
@@ -444,6 +490,8 @@ def test_a_new_act_without_a_row_in_this_table_fails_here():
     assert {e for e in entries if e not in acting} == {
         "core.accounts.close_account", "core.accounts.reopen_account", "core.approvals.approve", "core.approvals.reject",
         "core.monitoring.alerts.acknowledge", "core.monitoring.alerts.resolve",
+        "core.agent.agent_requests.approve", "core.agent.agent_requests.reject",
+        "core.agent.control.pause", "core.agent.control.resume", "core.agent.control.set_dry_run", "core.agent.control.set_hourly_limit",
         "core.schedule.schedules.pause", "core.schedule.schedules.resume", "core.schedule.schedules.remove",
         "core.scoring.labels.feed_labels", "core.scoring.labels.feed_label_rows",
         "core.projects.creation.create_with_data", "core.audit_export.export_audit_file",

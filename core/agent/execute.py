@@ -22,7 +22,7 @@ from core.notify.events import tell
 from core.text import one_line
 from core.times import stamp
 from storage import agent as store
-from storage.connection import reading
+from storage.connection import reading, writing
 
 log = logging.getLogger("greenlight.mlops")
 
@@ -50,7 +50,7 @@ def work_off(home: Home, incident_id: int, control: Control, *, now: datetime) -
             _note(home, incident, place, action, Outcome("skipped", "Another action of this incident waits for a person first."), now)
         else:
             asked = _ask(home, incident, place, action, now)
-    _settle_state(home, incident_id, now)
+    _settle_state(home, incident_id)
 
 
 def _run(home: Home, incident: Incident, action: Action, now: datetime) -> Outcome:
@@ -186,7 +186,7 @@ def _set_step(db: Any, incident_id: int, place: int, action: Action, status: str
     return True
 
 
-def _settle_state(home: Home, incident_id: int, now: datetime) -> None:
+def _settle_state(home: Home, incident_id: int) -> None:
     """Waiting while a request waits, open while something is left to do, watching afterwards; escalated stays."""
     incident = get_incident(home, incident_id)
     if incident.state in ("escalated", "closed"):
@@ -195,7 +195,7 @@ def _settle_state(home: Home, incident_id: int, now: datetime) -> None:
     waiting = store.list_requests(reading(home.db), incident_id=incident_id, states=("pending", "approved"))
     state = "waiting" if waiting else "open" if left else "watching"
     if state != incident.state:
-        with acts.unattended(home, now) as (db, _):
+        with writing(home.db) as db:
             row = store.find_incident(db, incident_id)
             if row is not None and row["state"] == incident.state:
                 store.update_incident(db, incident_id, state=state)

@@ -11,6 +11,7 @@ import typer
 
 from core.cli import (
     accounts,
+    agent,
     audit,
     backup,
     console,
@@ -50,6 +51,7 @@ app.add_typer(schedule.commands, name="schedule")
 app.add_typer(purge.commands, name="purge")
 app.add_typer(notify.commands, name="notify")
 app.add_typer(watching.alert_commands, name="alert")
+app.add_typer(agent.commands, name="agent")
 app.add_typer(watching.limits_commands, name="limits")
 
 
