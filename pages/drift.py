@@ -53,7 +53,8 @@ def _show_clock(context: PageContext, project: Project) -> None:
     if last is not None:
         found = last.findings[0]
         sign = parts.find_status({"critical": "drift"}.get(found.state, found.state)).markdown
-        st.markdown(f"{sign} **Watched by the clock**, last {parts.plain(parts.local_time(last.at))}: {parts.plain(found.sentence)}")
+        again = f":gray[It looks again at {parts.plain(parts.local_time(last.next_at))}.]"
+        st.markdown(f"{sign} **The clock**, {parts.plain(parts.local_time(last.at))}: {parts.plain(found.sentence)} {again}")
 
 
 def _get_chosen(context: PageContext, project: Project, history: list[dict[str, Any]]) -> Check:
