@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -42,6 +42,7 @@ FOLDER = "backups"  # in the data folder; where schedules put theirs
 _LEFT_OUT = {"work", "logs", FOLDER}
 _BY_ITSELF = {"greenlight.db", "predictions.db", "audit.head"}
 _ENDS_LEFT_OUT = (".lock", "-wal", "-shm", "-journal", ".part", ".new")
+_STAGED, _UNFINISHED = "backup-", timedelta(days=1)
 _T = TypeVar("_T")
 
 
@@ -135,7 +136,8 @@ def find_problems(home: Home, *, every_version: bool) -> list[str]:
 
 
 def _make(home: Home, actor: Actor, out: Path, now: datetime) -> Backup:
-    with tempfile.TemporaryDirectory(prefix="backup-", dir=_make_folder(home.work)) as near:
+    _forget_unfinished(home, now)
+    with tempfile.TemporaryDirectory(prefix=_STAGED, dir=_make_folder(home.work)) as near:
         staged = Home(Path(near), home.models)
         # the log of predictions first: what it names is then in the acts' database, which is the later of the two
         for source, target in ((home.predictions_db, staged.predictions_db), (home.db, staged.db)):
@@ -281,6 +283,13 @@ def _note_head(staged: Home) -> tuple[int, str]:
 def _is_allowed(home: Home, actor: Actor) -> bool:
     account = accounts_store.find_account(reading(home.db), actor.name)
     return account is not None and bool(account["active"]) and may(account["role"], "backup")
+
+
+def _forget_unfinished(home: Home, now: datetime) -> None:
+    """What a backup that was killed has left; whatever is younger than a day may still be at work."""
+    for path in [*home.work.glob(f"{_STAGED}*"), *(home.root / FOLDER).glob(".*.part")]:
+        if path.stat().st_mtime < (now - _UNFINISHED).timestamp():
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _check_target(out: Path) -> Path:

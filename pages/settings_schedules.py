@@ -63,17 +63,17 @@ def _say_all(context: PageContext, known: dict[str, Schedule]) -> str:
 
 
 def _row(context: PageContext, kind: str, schedule: Schedule | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"What": KINDS[kind], "For": "the installation" if kind in WHOLE else "this project"}
+    row: dict[str, Any] = {"What": KINDS[kind] + (" (installation)" if kind in WHOLE else "")}
     if schedule is None:
-        return {**row, "When": "not scheduled", "Next run": "", "Last run": "", "Came of it": "", "Missed, 7 days": None}
+        return {**row, "When": "not scheduled", "Next run": "", "Last run": "", "Missed, 7 days": None, "Came of it": ""}
     last = schedule.last
     return {
         **row,
         "When": schedule.said,
         "Next run": "paused" if schedule.next_at is None else parts.local_time(schedule.next_at),
         "Last run": parts.local_time(last.slot_at) if last else "never",
-        "Came of it": f"{STATES[last.state]}: {last.sentence}" if last else "",
         "Missed, 7 days": len(_missed_lately(context, schedule)),
+        "Came of it": f"{STATES[last.state]}: {last.sentence}" if last else "",
     }
 
 
@@ -122,7 +122,8 @@ def _show_state(context: PageContext, schedule: Schedule) -> None:
         st.markdown(f"{parts.find_status('waiting').icon} **Paused**; the rule is {parts.plain(schedule.said)} ({by}).")
         return
     coming = [parts.plain(parts.local_time(m)) for m in islice(rules.slots_after(schedule.rule, context.now), 3)]
-    st.markdown(f"{parts.plain(schedule.said).capitalize()} ({by}). Next: {'; '.join(coming)}.")
+    said = schedule.said[0].upper() + schedule.said[1:]
+    st.markdown(f"{parts.plain(said)} ({by}). Next: {'; '.join(coming)}.")
 
 
 @st.fragment(run_every=1.5)

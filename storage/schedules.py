@@ -132,7 +132,11 @@ def finish_slot(db: Database, schedule_id: int, slot_at: str, *, owner: str, sta
     return cursor.rowcount == 1
 
 
-def forget_slots(db: Database, schedule_id: int, before: str) -> int:
-    """Delete ended slots that are older than a moment; returns how many."""
-    cursor = db.conn.execute("DELETE FROM slots WHERE schedule_id = ? AND slot_at < ? AND state <> 'running'", (schedule_id, before))
+def forget_slots(db: Database, schedule_id: int, *, keep: int) -> int:
+    """Delete ended slots beyond the newest ``keep``; returns how many."""
+    cursor = db.conn.execute(
+        """DELETE FROM slots WHERE schedule_id = ? AND state <> 'running' AND slot_at <=
+           (SELECT slot_at FROM slots WHERE schedule_id = ? ORDER BY slot_at DESC LIMIT 1 OFFSET ?)""",
+        (schedule_id, schedule_id, keep),
+    )
     return cursor.rowcount

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core import accounts, audit, backup, deployment, keys
+from core import accounts, audit, backup, deployment, keys, retention
 from core.acts import Actor
 from core.cli.app import main
 from core.errors import BadInput, Refused
@@ -168,6 +168,17 @@ def test_a_damaged_database_gives_no_backup(demo_home, tmp_path):
     assert list(tmp_path.glob(".*.part")) == []
 
 
+def test_what_a_killed_backup_left_is_gone_a_day_later(demo_home, tmp_path):
+    left, young = demo_home.work / "backup-old", demo_home.work / "backup-young"
+    for folder in (left, young):
+        folder.mkdir()
+        (folder / "secret.key").write_text("x")
+    then = datetime.now(UTC).timestamp() - 90_000
+    os.utime(left, (then, then))
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    assert [p.name for p in demo_home.work.iterdir()] == ["backup-young"]
+
+
 def test_a_restore_ends_sessions_that_may_have_been_revoked_since(demo_home, tmp_path):
     token = accounts.sign_in_persona(demo_home, "scientist", address="127.0.0.1", demo_mode=True)
     backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
@@ -292,6 +303,7 @@ def test_an_audit_that_was_touched_is_told_at_both_ends_and_restored_only_on_dem
 
 
 def test_a_dataset_whose_file_is_gone_is_named_and_one_that_was_purged_is_not(demo_home, tmp_path):
+    retention.purge_dataset(demo_home, ADMIN, "recipe_ranking", 1, confirm="recipe_ranking", reason="asked")
     (gone,) = demo_home.datasets.glob(f"{HEART}/*/data.csv")
     gone.unlink()
     made = backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")

@@ -41,7 +41,7 @@ def test_without_a_schedule_the_page_says_so_and_offers_each_kind(demo_home, ope
     test = page(open_page, demo_home)
     assert "Nothing is scheduled" in texts(test)
     kinds = table(test, "Next run")
-    assert list(kinds["What"]) == ["Drift check", "Quality check", "Retrain check", "Export", "Report", "Backup"]
+    assert list(kinds["What"]) == ["Drift check", "Quality check", "Retrain check", "Export", "Report", "Backup (installation)"]
     assert set(kinds["When"]) == {"not scheduled"}
     assert "Schedule it" in labels(test)
 
@@ -78,7 +78,7 @@ def test_run_now_runs_apart_and_its_outcome_comes_into_the_history(demo_home, op
     test.run()
     history = table(test, "Slot")
     assert list(history["Run by"]) == ["a person"]
-    assert history["Came of it"][0] == "Skipped: Nothing is live, so nothing can have drifted."
+    assert history["Came of it"][0] == "Nothing is live, so nothing can have drifted."
     assert audit.search(demo_home, action="run_schedule", limit=5)[1] == 1
 
 

@@ -83,7 +83,7 @@ def make_report(home: Home, schedule: Schedule, now: datetime) -> Outcome:
     try:
         made = make_unattended(home, schedule.params["kind"], schedule.project, now=now)
     except BadInput as error:
-        return {"state": "skipped", "sentence": f"Skipped: {error}"}  # nothing has happened yet that could be told
+        return {"state": "skipped", "sentence": str(error)}  # nothing has happened yet that could be told
     said = "was made" if made["new"] else "was made before, nothing has come since"
     return {"sentence": f"{made['title']}: report {made['id']} {said}.", "report": made["id"]}
 
@@ -95,15 +95,15 @@ def actor_of(schedule: Schedule) -> Actor:
 
 def _watch(home: Home, schedule: Schedule, now: datetime, kinds: tuple[str, ...], nothing: str) -> Outcome:
     if find_live(home, schedule.project) is None:
-        return {"state": "skipped", "sentence": f"Skipped: {nothing}"}
+        return {"state": "skipped", "sentence": nothing}
     return _say_findings(checks.watch(home, schedule.project, now=now, kinds=kinds), nothing)
 
 
 def _say_findings(found: list[Finding], nothing: str) -> Outcome:
     if not found:
-        return {"state": "skipped", "sentence": f"Skipped: {nothing}"}
+        return {"state": "skipped", "sentence": nothing}
     if all(f.state == "unknown" for f in found):
-        return {"state": "skipped", "sentence": f"Skipped: {found[0].sentence}"}
+        return {"state": "skipped", "sentence": found[0].sentence}
     worst = max(found, key=lambda f: STATES.index(f.state))
     ill = [f for f in found if f.state in ("warning", "critical")]
     sentence = " ".join(f.sentence for f in ill[:3]) if ill else f"All well: {next(f.sentence for f in found if f.state == 'ok')}"

@@ -25,6 +25,7 @@ from core import acts, logs
 from core.acts import Actor, Done, Tx
 from core.errors import GreenlightError, NotFound, Refused
 from core.home import Home
+from core.notify import events
 from core.schedule import rules
 from core.schedule.runners import RUNNERS
 from core.schedule.schedules import Schedule, Slot, get_schedule, make_schedule, permission_of
@@ -37,6 +38,7 @@ log = logging.getLogger("greenlight.schedule")
 BEAT_SECONDS = 5.0
 DEAD_AFTER = timedelta(seconds=60)  # without a heartbeat, where the owner itself cannot be looked at
 ON_TIME = timedelta(minutes=10)  # a turn of the clock may be held up by the one before
+MOST_KEPT = 20_000  # slots of one schedule; by number, so that a wrong clock makes nothing old
 MOST_MISSED = 1000  # rows of missed slots per turn; what is older is told in the oldest of them
 
 _here: set[str] = set()  # owners of the slots that run in this process
@@ -142,9 +144,10 @@ def _claim(home: Home, schedule: Schedule, now: datetime) -> Slot | None:
             told = [(stamp(m), _say_missed(older if i == 0 else 0)) for i, m in enumerate(missed)]
             store.insert_missed(db, schedule.id, told, at=at, correlation_id=correlation_id)
             if still := store.list_running(db, schedule.id):
-                sentence = f"Skipped: the slot of {still[0]['slot_at'][:16].replace('T', ' ')} UTC still ran."
+                sentence = f"The slot of {still[0]['slot_at'][:16].replace('T', ' ')} UTC still ran."
                 values |= {"state": "skipped", "finished_at": at, "outcome": {**values["outcome"], "sentence": sentence}}
             ours = store.insert_slot(db, values) and not still
+            store.forget_slots(db, schedule.id, keep=MOST_KEPT)
         return get_slot(home, schedule.id, stamp(newest)) if ours else None
     finally:
         if not ours:
@@ -224,6 +227,11 @@ def _finish(home: Home, schedule: Schedule, slot: Slot, state: str, outcome: dic
                 outcome="failed" if state == "failed" else "done", error=outcome["sentence"] if state == "failed" else "",
                 after={"slot_at": slot.slot_at, "state": state, **outcome}, correlation_id=slot.correlation_id,
             )  # fmt: skip
+        if ended and state == "failed" and slot.trigger != "person":  # who runs it by hand is told at once
+            events.tell(
+                db, "job_failed", project=schedule.project, subject=schedule.subject, facts={"Error": outcome["sentence"], "Rule": schedule.said},
+                link=f"/settings?tab=schedules&kind={schedule.kind}", correlation_id=slot.correlation_id, now=now, to=(schedule.changed_by,),
+            )  # fmt: skip
     return ended
 
 
@@ -261,7 +269,7 @@ def _slot_values(schedule: Schedule, slot_at: str, trigger: str, owner: str, at:
 
 
 def _say_missed(older: int) -> dict[str, Any]:
-    sentence = "Missed: nothing that runs schedules was up when it was due."
+    sentence = "Nothing that runs schedules was up when it was due."
     return {"sentence": f"{sentence} So were {older:,} slots before it, which have no rows.", "older": older} if older else {"sentence": sentence}
 
 
