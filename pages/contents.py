@@ -45,7 +45,9 @@ PAGES = (
     Page("drift", "Drift", "Watch", ":material/water:", "analyse_drift"),
     Page("trends", "Trends", "Watch", ":material/trending_up:", "view_metrics"),
     Page("logs", "Logs", "Watch", ":material/receipt_long:", "view_logs"),
+    Page("agent", "Agent", "Watch", ":material/smart_toy:", "view_metrics"),
     Page("audit", "Audit", "Account for it", ":material/history_edu:", "view_audit"),
+    Page("reports", "Reports", "Account for it", ":material/summarize:", "view_metrics"),
     Page("settings", "Settings", "Account for it", ":material/settings:"),
 )
 

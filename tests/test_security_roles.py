@@ -25,6 +25,7 @@ from core.jobs import jobs
 from core.monitoring import alerts, webhooks
 from core.projects import creation, projects, proposals, samples
 from core.registry import versions as registry
+from core.reports import make as reports
 from core.retraining import retraining, triggers
 from core.schedule import schedules, slots
 from core.scoring import files, labels, log, predict, tables
@@ -127,6 +128,10 @@ def paused(home: Home) -> None:
     control.pause(home, DEVOPS, reason="quiet")
 
 
+def reported(home: Home) -> None:
+    reports.make_report(home, SCIENTIST, "deployment", PROJECT)
+
+
 def prediction_label(home: Home) -> bytes:
     found = log.read(home, PROJECT)["prediction_id"].iloc[0]
     return f"prediction_id,label\n{found},1\n".encode()
@@ -204,6 +209,9 @@ ACTS = (
         by_hand=f"train {PROJECT} --candidates dummy"),
     Act("core.retraining.retraining.start", "start_retraining", "train", lambda h, a: retraining.start(h, a, PROJECT, reason="again"),
         by_hand=f"retrain {PROJECT}"),
+    Act("core.reports.make.make_report", "make_report", "make_report", lambda h, a: reports.make_report(h, a, "deployment", PROJECT),
+        by_hand=f"report make deployment {PROJECT}"),
+    Act("core.reports.make.send_report", "send_report", "make_report", lambda h, a: reports.send_report(h, a, 1), reported),
     Act("core.deployment.deploy", "deploy", "deploy", lambda h, a: deployment.deploy(h, a, PROJECT, "1.1.0"), approved,
         f"deploy {PROJECT} 1.1.0"),
     Act("core.deployment.rollback", "rollback", "rollback", lambda h, a: deployment.rollback(h, a, PROJECT), both_were_live,
@@ -328,7 +336,7 @@ WRITES = {
 }  # fmt: skip
 # Changes that no signed-in person makes; each leaves an audit event in its transaction.
 UNATTENDED = {
-    "core.schedule.slots._finish",
+    "core.schedule.slots._finish", "core.reports.make.make_unattended",
     "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
     "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
     "core.projects.proposals.note_expired", "core.monitoring.webhooks._take_once",

@@ -24,6 +24,7 @@ from core.cli import (
     purge,
     registry,
     release,
+    report,
     retrain,
     schedule,
     scoring,
@@ -49,6 +50,7 @@ app.add_typer(accounts.commands, name="user")
 app.add_typer(keys.commands, name="key")
 app.add_typer(schedule.commands, name="schedule")
 app.add_typer(purge.commands, name="purge")
+app.add_typer(report.commands, name="report")
 app.add_typer(notify.commands, name="notify")
 app.add_typer(watching.alert_commands, name="alert")
 app.add_typer(agent.commands, name="agent")

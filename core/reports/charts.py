@@ -110,7 +110,7 @@ def estimates(rows: Sequence[Estimate], *, low: float = 0.0, high: float = 1.0) 
         parts.append(_text(x(value), bottom + 14, f"{value:.2g}", anchor="middle", size=10, colour=QUIET))
     for place, row in enumerate(rows):
         y = head + pitch * place + pitch / 2
-        parts.append(_text(_LABEL - 8, y + 4, _short(row.name), anchor="end"))
+        parts.append(_text(_LABEL - 14, y + 4, _short(row.name), anchor="end"))
         if row.low is not None and row.high is not None:
             parts.append(_line(x(row.low), y, x(row.high), y, GO, width=2))
             parts += [_line(x(end), y - 4, x(end), y + 4, GO, width=2) for end in (row.low, row.high)]

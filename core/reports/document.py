@@ -129,11 +129,11 @@ class Document:
 
 
 def say_time(moment: str | datetime | None) -> str:
-    """``21 Nov 2026, 16:05 UTC``; a report is read anywhere, so the zone is always the same."""
+    """``21 Nov 2026, 16:05 UTC``; a report is read anywhere, so the zone is always the same. Breaks after the comma only."""
     if not moment:
         return UNKNOWN
     moment = parse(moment) if isinstance(moment, str) else moment
-    return moment.astimezone(UTC).strftime("%-d %b %Y, %H:%M UTC")
+    return moment.astimezone(UTC).strftime("%-d\u00a0%b\u00a0%Y, %H:%M\u00a0UTC")
 
 
 def say_day(moment: str | datetime) -> str:

@@ -208,7 +208,7 @@ def _say_length(since: str, until: str) -> str:
 
 
 def _minute(moment: str) -> str:
-    return say_time(moment).removesuffix(" UTC")
+    return say_time(moment).removesuffix("\u00a0UTC")
 
 
 def _words(name: object) -> str:

@@ -27,6 +27,7 @@ LOG = logging.getLogger("greenlight.reports")
 # Addresses by which the renderer asks for the fonts: no such host exists (RFC 2606), they are never looked up.
 _PLACE = "https://fonts.invalid/"
 _FILES = {"regular": "SourceSansVF-Upright*.woff2", "bold": "SourceSansVF-Upright*.woff2", "mono": "SourceCodeVF-Upright*.woff2"}
+_LONG_WORD = 24
 # The library draws on fonts that are shared by all threads.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -99,9 +100,19 @@ def _environment() -> Environment:
         finalize=lambda value: value if isinstance(value, Markup) else shown(value),
     )  # fmt: skip
     environment.filters["picture"] = Markup
+    environment.filters["cell"] = lambda value: _let_break(shown(value))
     environment.filters["time"] = say_time
     environment.filters["css"] = _quote_css
     return environment
+
+
+def _let_break(text: str) -> str | Markup:
+    """``text`` with places at which very long words may break; a column must not push its neighbours off the page."""
+    words = text.split(" ")
+    if all(len(word) <= _LONG_WORD for word in words):
+        return text
+    pieces = (Markup("<wbr>").join(word[k : k + _LONG_WORD] for k in range(0, len(word), _LONG_WORD)) for word in words)
+    return Markup(" ").join(pieces)
 
 
 def _quote_css(text: object) -> Markup:
