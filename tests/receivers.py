@@ -40,7 +40,7 @@ def make_authority(folder: Path) -> Authority:
 
 @dataclass
 class MailServer:
-    """What arrived: (sender, recipients, bytes); who signed in, once a connection; ``answer`` may replace the reply to a mail, ``rcpt`` to a recipient."""
+    """What arrived: (sender, recipients, bytes); who signed in, once a connection; the replies to a mail and to a recipient."""
 
     port: int = 0
     mails: list[tuple[str, list[str], bytes]] = field(default_factory=list)

@@ -96,7 +96,7 @@ def test_an_unknown_name_and_a_closed_port_are_told_apart():
     def unknown(*arguments, **more):
         raise socket.gaierror(-2, "Name or service not known")
 
-    with pytest.raises(Unreachable, match="name gone.example is not known"):
+    with pytest.raises(Unreachable, match=r"name gone\.example is not known"):
         look_up("gone.example", 443, allowed=NOBODY, deadline=soon(), resolve=unknown)
     with web_server() as seen:
         port = seen.port

@@ -84,7 +84,7 @@ def test_an_answer_that_drips_for_ever_ends_with_the_time_limit():
         seen.answer = drip
         own, url = connected(seen)
         begun = time.monotonic()
-        with pytest.raises(Failed, match="did not answer within 0.5 seconds") as failure:
+        with pytest.raises(Failed, match=r"did not answer within 0\.5 seconds") as failure:
             webhook.post(own, url, b"{}", {}, seconds=0.5)
         assert time.monotonic() - begun < 2
         assert failure.value.again
