@@ -9,7 +9,7 @@ from core.approvals import Request
 from core.projects.projects import get_definition, list_projects
 from core.registry import wording
 from core.scoring import log
-from pages import act, approvals_settings, charts, charts_registry, parts, registry_card
+from pages import act, approvals_agent, approvals_settings, charts, charts_registry, parts, registry_card
 from pages.session import PageContext
 
 _LOOKS = {"pending": "waiting", "approved": "approved", "used": "done", "rejected": "refused"}
@@ -26,6 +26,9 @@ def show(context: PageContext) -> None:
     if "settings" in st.query_params:
         approvals_settings.show_one(context, st.query_params["settings"])
         return
+    if "agent" in st.query_params:
+        approvals_agent.show_one(context, st.query_params["agent"])
+        return
     here = {p.name for p in list_projects(context.home)}
     requests = [r for r in approvals.list_requests(context.home, now=context.now) if r.project in here]
     waiting = [r for r in requests if r.state == "pending"]
@@ -33,15 +36,19 @@ def show(context: PageContext) -> None:
     decided = [r for r in requests if r.state not in ("pending", "approved")]
     changes = approvals_settings.list_here(context)
     asked = [c for c in changes if c.state == "pending"]
-    over = len(decided) + len(changes) - len(asked)
-    names = [f"Waiting ({len(waiting) + len(asked)})", f"To deploy ({len(approved)})", f"Decided and expired ({over})"]
+    agents = approvals_agent.list_here(context)
+    agent_asks = [r for r in agents if r.state == "pending"]
+    over = len(decided) + len(changes) - len(asked) + len(agents) - len(agent_asks)
+    names = [f"Waiting ({len(waiting) + len(asked) + len(agent_asks)})", f"To deploy ({len(approved)})", f"Decided and expired ({over})"]
     first, second, third = st.tabs(names)
     with first:
-        if not waiting and not asked:
+        if not waiting and not asked and not agent_asks:
             step = "A request is made in the registry, for a version in stage validation."
             parts.show_empty(
                 "No request waits for a decision.", step, page="registry", label="Go to Registry", icon=":material/done_all:"
             )
+        for agents_request in agent_asks:
+            approvals_agent.show_card(context, agents_request)
         for request in waiting:
             _show_card(context, request)
         for change in asked:
@@ -52,8 +59,9 @@ def show(context: PageContext) -> None:
         for request in approved:
             _show_approved(context, request)
     with third:
-        if decided or len(changes) == len(asked):
+        if decided or (len(changes) == len(asked) and len(agents) == len(agent_asks)):
             _show_decided(decided)
+        approvals_agent.show_decided([r for r in agents if r.state != "pending"])
         approvals_settings.show_decided([c for c in changes if c.state != "pending"])
 
 

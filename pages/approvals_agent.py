@@ -1,0 +1,148 @@
+"""What the agent asks for, as cards on the Approvals page: why, how risky, what is expected, what happens if nobody answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from core.agent import agent_requests
+from core.agent.actions import ACTIONS
+from core.agent.agent_requests import AgentRequest
+from core.projects import projects
+from pages import act, parts
+from pages.session import PageContext
+
+LOOKS = {"pending": "waiting", "approved": "approved", "used": "done", "rejected": "refused"}
+_CITED = 5
+
+
+def list_here(context: PageContext) -> list[AgentRequest]:
+    """Every request of projects that are not archived, newest first."""
+    here = {p.name for p in projects.list_projects(context.home)}
+    return [r for r in agent_requests.list_requests(context.home, now=context.now) if r.project in here]
+
+
+def show_one(context: PageContext, wanted: str) -> None:
+    """The request that the link names, whatever its state."""
+    if st.button("All requests", icon=":material/arrow_back:", type="tertiary"):
+        del st.query_params["agent"]
+        st.rerun()
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 12):
+        st.warning(f"{parts.plain(wanted[:40])} is no request; its number was expected.", icon=":material/search_off:")
+        return
+    with parts.guarded():
+        show_card(context, agent_requests.get_request(context.home, int(wanted), now=context.now))
+
+
+def show_card(context: PageContext, request: AgentRequest) -> None:
+    """One request with its evidence and, for whoever may, the decision."""
+    project = projects.get_project(context.home, request.project)
+    with st.container(border=True, key=f"agent-request-{request.id}"):
+        look = parts.find_status(LOOKS.get(request.state, request.state))
+        st.subheader(
+            f"{parts.plain(project.title)}: {parts.plain(request.title[0].lower() + request.title[1:])}  "
+            f":{look.colour}-badge[{look.icon} Agent's request {request.id}, {request.state}]",
+            anchor=False,
+        )
+        when = parts.plain(parts.local_time(request.requested_at))
+        st.markdown(f"The **agent** asks since {when}: “{parts.plain(request.reason)}”")
+        for question, answer in _list_answers(request):
+            st.markdown(f":gray[{parts.plain(question)}]  \n{parts.plain(answer)}")
+        with st.expander("Evidence: what was measured", icon=":material/search:"):
+            _show_evidence(context, request)
+        if request.decided_by and request.decided_at:
+            verb = "rejected" if request.state == "rejected" else "approved"
+            decided = parts.plain(parts.local_time(request.decided_at))
+            st.markdown(f"**{parts.plain(request.decided_by)}** {verb} it on {decided}: “{parts.plain(request.decision_reason or '')}”")
+        if request.outcome:
+            st.markdown(f"What came of it: {parts.plain(request.outcome)}")
+        _show_decide(context, request)
+
+
+def show_decided(decided: list[AgentRequest]) -> None:
+    """Those that are over, as a table."""
+    if not decided:
+        return
+    st.markdown("**The agent's requests**")
+    rows = [
+        {
+            "Request": r.id, "Project": r.project, "Asked for": r.title, "Outcome": r.state, "Asked": parts.local_time(r.requested_at),
+            "Decided by": r.decided_by or "", "Decided": parts.local_time(r.decided_at) if r.decided_at else "",
+            "Reason": r.decision_reason or "", "What came of it": r.outcome,
+        }
+        for r in decided
+    ]  # fmt: skip
+    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 420), key="agent-decided")
+
+
+def _list_answers(request: AgentRequest) -> list[tuple[str, str]]:
+    action = ACTIONS[request.action]
+    answers = [
+        ("What is done", action.says),
+        ("How risky is it?", f"{request.risk.capitalize()} risk."),
+        ("What is expected of it?", request.impact),
+    ]
+    if request.state == "pending":
+        answers.append(("What if nobody answers?", f"{request.if_nobody} It expires {parts.local_time(request.expires_at)}."))
+    return answers
+
+
+def _show_evidence(context: PageContext, request: AgentRequest) -> None:
+    evidence = request.evidence
+    issue, cause = (parts.plain(str(evidence.get(name, "")).replace("_", " ")) for name in ("issue", "cause"))
+    st.markdown(f"Severity **{float(evidence.get('severity') or 0.0):.2f}** of 1, issue **{issue}**, cause **{cause}**.")
+    measured = (evidence.get("measured") or {}).items()
+    numbers = [{"Measured": k.replace("_", " "), "Value": v} for k, v in measured if isinstance(v, (int, float))]
+    if numbers:
+        st.dataframe(numbers, hide_index=True, key=f"agent-measured-{request.id}")
+    columns: list[dict[str, Any]] = evidence.get("columns") or []
+    if columns:
+        shown = [
+            {"Column": c["name"], "What": c["what"], "Share of rows": c["share"], "In training": c["usual"], "Since (UTC)": c["since"]}
+            for c in columns
+        ]
+        share = st.column_config.NumberColumn(format="percent")
+        st.dataframe(shown, hide_index=True, key=f"agent-columns-{request.id}", column_config={"Share of rows": share, "In training": share})
+    for cited in (evidence.get("evidence") or [])[:_CITED]:
+        st.markdown(f"Alert {int(cited['id'])}: {parts.plain(cited['sentence'])}")
+    with st.container(horizontal=True):
+        parts.show_link("agent", f"Incident {request.incident_id}", project=request.project, incident=str(request.incident_id))
+        if context.account.may("analyse_drift"):
+            parts.show_link("drift", "Charts on Drift", project=request.project)
+        parts.show_link("monitoring", "Charts on Monitoring", project=request.project)
+
+
+def _show_decide(context: PageContext, request: AgentRequest) -> None:
+    why_not = agent_requests.why_not_decide(request, context.account)
+    if why_not:
+        if request.state == "pending":
+            st.caption(f":material/lock: {parts.plain(why_not)}")
+        return
+    name = f"agent-decide-{request.id}"
+    with st.form(name, border=True):
+        reason = st.text_area(
+            "Reason", key=f"{name}-reason", height=80, max_chars=2000, placeholder="One sentence; it stays with the incident and in the audit."
+        )
+        with st.container(horizontal=True):
+            approve = st.form_submit_button("Approve", type="primary", icon=":material/check:")
+            reject = st.form_submit_button("Reject", icon=":material/close:")
+    if approve:
+        act.perform(
+            f"{name}-approve",
+            lambda key: agent_requests.approve(context.home, context.actor, request.id, reason=reason, key=key, now=context.now),
+            _say_decided,
+        )
+    elif reject:
+        act.perform(
+            f"{name}-reject",
+            lambda key: agent_requests.reject(context.home, context.actor, request.id, reason=reason, key=key, now=context.now),
+            _say_decided,
+        )
+
+
+def _say_decided(done: dict[str, Any]) -> str:
+    after = parts.plain(done["outcome"]) if done["state"] == "approved" else "Nothing is done, and the incident is escalated."
+    return f"Agent's request {done['id']}: **pending** before, **{done['state']}** now. {after}"
+
+
