@@ -1,0 +1,380 @@
+"""Retrainings through real jobs: eight steps, better and not, failures that leave the live version alone, interruptions."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from core import approvals, audit, deployment
+from core.acts import Actor
+from core.datasets import versions as datasets
+from core.errors import BadInput, NotFound, Refused
+from core.jobs import jobs, worker
+from core.projects import samples
+from core.projects.projects import get_definition
+from core.registry import versions
+from core.retraining import evaluate, export, retraining
+from core.scoring import files, labels
+from core.times import utc_now
+from storage import jobs as jobs_store
+from storage.connection import reading, writing
+from tests.conftest import copy_home
+
+PROJECT = "heart_disease"
+SCIENTIST, DEVOPS = Actor("scientist"), Actor("devops")
+NAMES = list(retraining.STEPS)
+
+
+def answered(home, name="heart_hungary.csv"):
+    """Predictions of another hospital come back with labels by a rule of their own: in that world sex and age decide."""
+    import pandas as pd
+
+    out = home.root / "out.csv"
+    files.predict_file(home, DEVOPS, PROJECT, home.root / "samples" / PROJECT / name, out, source="test")
+    scored = pd.read_csv(out)
+    ill = (scored["age"] - 48) / 8 + (scored["sex"] == "Male") * 3 - 2 > 0
+    table = scored[["prediction_id"]].assign(label=ill.astype(int))
+    labels.feed_labels(home, SCIENTIST, PROJECT, table.to_csv(index=False).encode(), file_name="labels.csv")
+    return scored
+
+
+def run(home, **asked):
+    """Retrain in a worker process, as the command line does."""
+    made = retraining.start(home, SCIENTIST, PROJECT, reason="The world moved.", owner="cli", **asked)
+    job = worker.wait_for(home, made["job"], worker.start_process(home, made["job"]))
+    return job, retraining.get(home, made["id"])
+
+
+@pytest.fixture(scope="module")
+def built_better(built_trained, tmp_path_factory):
+    """A retraining on the labelled rows of a world that changed."""
+    home = copy_home(built_trained, tmp_path_factory.mktemp("better") / "home")
+    answered(home)
+    job, found = run(home, params={"rows": "labelled"})
+    assert found.state == "done", job.error
+    return home.root
+
+
+@pytest.fixture
+def better(built_better, tmp_path):
+    return copy_home(built_better, tmp_path / "home")
+
+
+# ---- better ----
+
+
+def test_a_better_candidate_goes_through_eight_steps_to_a_release_request(better):
+    found = retraining.get(better, 1)
+    assert [(s.name, s.state) for s in found.steps] == [(name, "done") for name in NAMES]
+    assert (found.outcome, found.version, found.live_version, found.request_id) == ("better", "1.1.0", "1.0.0", 2)
+    request = approvals.get_request(better, 2)
+    assert (request.state, request.version, request.requested_by, request.trained_by) == ("pending", "1.1.0", "scientist", "scientist")
+    assert request.reason.startswith("Retraining 1 (person: The world moved). Better than version 1.0.0: F1 ")
+    assert request.evidence["live"]["version"] == "1.0.0"
+    assert deployment.find_live(better, PROJECT).version == "1.0.0"  # nothing goes live by it
+    assert versions.read_metadata(better, versions.get_version(better, PROJECT, "1.1.0"))["version"] == "1.1.0"
+
+
+def test_the_interval_that_decided_stands_in_the_step_and_lies_above_zero(better):
+    detail = retraining.get(better, 1).find_step("evaluation").detail
+    unseen = detail["unseen"]
+    assert unseen["low"] > 0
+    assert unseen["difference"] == pytest.approx(unseen["new"] - unseen["old"])
+    assert unseen["rows"] > detail["held_out"]["rows"] >= 30
+    assert detail["new_rows"] == retraining.get(better, 1).find_step("export").detail["rows"]
+    assert sum(rows for rows, _, _ in unseen["per_class"].values()) == unseen["rows"]
+
+
+def test_one_correlation_id_leads_through_the_whole_story(better):
+    found = retraining.get(better, 1)
+    events = audit.search(better, correlation_id=found.correlation_id, limit=50)[0]
+    done = [e["action"] for e in reversed(events) if e["outcome"] == "done"]
+    assert done == ["start_retraining", "add_dataset", "train", "register", "request_release", "finish_retraining"]
+    assert {e["actor"] for e in events} == {"scientist"}
+    assert jobs.get_job(better, found.job_id).correlation_id == found.correlation_id
+
+
+def test_the_report_says_what_was_done_and_how_the_classes_compare(better):
+    text = (better.reports / "retraining_1.md").read_text()
+    assert "| Fresh export | done |" in text
+    assert "| Class | Rows | Recall, candidate | Recall, live |" in text
+    assert "Request 2 for version 1.1.0 waits" in text
+
+
+def test_how_it_ended_is_told_in_the_same_transaction(better):
+    with writing(better.db) as db:
+        rows = [dict(r) for r in db.conn.execute("SELECT * FROM deliveries WHERE event = 'retraining_finished'")]
+    assert {r["project"] for r in rows} == {PROJECT}
+    assert all("retraining 1: better" in r["message"] for r in rows)
+
+
+def test_settings_are_those_of_the_live_versions_run(better):
+    from core.training import runs
+
+    first, second = runs.get_run(better, 1).settings, runs.get_run(better, 2).settings
+    assert {k: first[k] for k in ("candidates", "folds", "holdout", "seed")} == {k: second[k] for k in ("candidates", "folds", "holdout", "seed")}
+
+
+def test_rows_that_either_was_fitted_on_are_not_judged_on(trained_home):
+    """Another candidate of the live version's own run: only the hold-out is new to both, and nothing is new to the live one."""
+    found = evaluate.evaluate_candidate(trained_home, PROJECT, run_id=1, candidate="random_forest", threshold=None, now=utc_now())
+    assert (found.unseen.rows, found.held_out.rows, found.new_rows) == (61, 61, 0)
+    assert (found.live, found.recent, found.reason) == ("1.0.0", None, "")
+    same = evaluate.evaluate_candidate(trained_home, PROJECT, run_id=1, candidate="logistic_regression", threshold=None, now=utc_now())
+    live = versions.get_version(trained_home, PROJECT, "1.0.0").summary["name"]
+    if live == "logistic_regression":
+        assert (same.unseen.difference, same.unseen.low, same.unseen.high) == (0.0, 0.0, 0.0)
+
+
+def test_without_a_live_version_it_is_compared_with_doing_nothing(trained_home):
+    deployment.undeploy(trained_home, DEVOPS, PROJECT)
+    found = evaluate.evaluate_candidate(trained_home, PROJECT, run_id=1, candidate="logistic_regression", threshold=None, now=utc_now())
+    assert (found.live, found.unseen.rows, found.held_out.rows) == (None, 303, 61)
+    assert found.against.endswith("(nothing is live)")
+    assert found.unseen.low > 0
+
+
+# ---- not better ----
+
+
+def test_nothing_new_is_unclear_and_the_candidate_is_archived_with_its_reason(trained_home):
+    job, found = run(trained_home)
+    assert (job.state, found.state, found.outcome, found.request_id) == ("done", "done", "unclear", None)
+    assert found.find_step("export").detail["dataset"] == 1  # the same bytes are the same dataset version
+    version = versions.get_version(trained_home, PROJECT, found.version)
+    assert version.version == "1.0.1"  # the same data and settings again
+    assert (version.stage, version.stage_reason[:25]) == ("archived", "retraining 1: unclear. No")
+    detail = found.find_step("request").detail
+    assert detail["findings"][0].startswith("The data is that of version 1.0.0")
+    assert [one["label"] for one in detail["reruns"]] == ["Other candidates"]
+    assert approvals.list_requests(trained_home, project=PROJECT, states=("pending",)) == []
+    assert deployment.find_live(trained_home, PROJECT).version == "1.0.0"
+
+
+# ---- failures ----
+
+
+def test_too_few_rows_stop_at_the_second_step_and_say_so(trained_home):
+    scored = answered(trained_home)
+    spare = scored["prediction_id"].iloc[40:].tolist()
+    with writing(trained_home.predictions_db) as db:
+        db.conn.execute(f"UPDATE labels SET superseded = 1 WHERE prediction_id IN ({', '.join('?' * len(spare))})", spare)
+    job, found = run(trained_home, params={"rows": "labelled"})
+    assert (job.state, found.state, found.outcome) == ("failed", "failed", "failed")
+    assert [s.state for s in found.steps] == ["done", "failed", *["waiting"] * 6]
+    assert job.error.startswith("Step 2 of 8 (validation) failed: Dataset 2 of heart_disease cannot be trained on: ")
+    assert job.error.endswith("Version 1.0.0 stays live, untouched.")
+    assert deployment.find_live(trained_home, PROJECT).version == "1.0.0"
+    event = audit.search(trained_home, action="finish_retraining")[0][0]
+    assert (event["outcome"], event["subject"], event["correlation_id"]) == ("failed", "retraining 1", found.correlation_id)
+
+
+def test_a_broken_source_is_named_and_not_trained_on(trained_home):
+    answered(trained_home, "heart_switzerland.csv")
+    job, found = run(trained_home)
+    assert found.find_step("export").state == "failed"
+    assert "their source looks broken" in job.error
+    assert "chol" in job.error
+    assert len(datasets.list_datasets(trained_home, PROJECT)) == 1
+
+
+# ---- who, and one at a time ----
+
+
+def test_one_at_a_time_and_the_other_is_told_which(trained_home):
+    first = retraining.start(trained_home, SCIENTIST, PROJECT, reason="once")
+    with pytest.raises(Refused, match=rf"Retraining {first['id']} of heart_disease is under way \(job {first['job']}\)"):
+        retraining.start(trained_home, DEVOPS, PROJECT, reason="twice")
+
+
+def test_a_second_click_starts_nothing(trained_home):
+    first = retraining.start(trained_home, SCIENTIST, PROJECT, reason="once", key="k")
+    assert retraining.start(trained_home, SCIENTIST, PROJECT, reason="once", key="k") == first
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"reason": " "}, "A reason is needed"), ({"trigger": "moon"}, "'moon' is none of them"),
+        ({"params": {"speed": 9}}, "no parameter 'speed'"), ({"params": {"rows": "best"}}, "'best' is none of them"),
+        ({"params": {"candidates": [["wizard", {}]]}}, "wizard"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_refused_in_a_sentence(trained_home, asked, words):
+    with pytest.raises((BadInput, NotFound), match=words):
+        retraining.start(trained_home, SCIENTIST, PROJECT, **{"reason": "x", **asked})
+    assert retraining.list_retrainings(trained_home) == []
+
+
+def test_a_person_who_may_not_train_and_an_agent_without_an_approval_start_nothing(trained_home):
+    from core.agent import account
+
+    account.ensure(trained_home, now=utc_now()) if hasattr(account, "ensure") else None
+    with pytest.raises(Refused, match="may not train"):
+        retraining.start(trained_home, Actor("director"), PROJECT, reason="x")
+    with pytest.raises(Refused, match="may not file request|No request 0|no active account"):
+        retraining.start(trained_home, Actor("agent"), PROJECT, trigger="agent", reason="x")
+    with pytest.raises(Refused, match="may not file request"):
+        retraining.start(trained_home, SCIENTIST, PROJECT, trigger="agent", reason="x")  # nobody passes for the agent
+    assert retraining.list_retrainings(trained_home) == []
+
+
+def test_what_a_retraining_does_ends_with_it(better):
+    """The starter's name opens nothing once the retraining has ended, nor for another project, nor for another person."""
+    for actor in (Actor("scientist", errand=1), Actor("director", errand=1), Actor("scientist", errand=99)):
+        with pytest.raises(Refused, match="has ended or is another's"):
+            approvals.request_release(better, actor, PROJECT, "1.1.0", reason="x")
+    with pytest.raises(Refused, match="may not deploy"):
+        deployment.deploy(better, Actor("scientist", errand=1), PROJECT, "1.1.0")
+
+
+# ---- the fresh export ----
+
+
+def make_export(home, rows="all", project=PROJECT):
+    folder = home.work / "export"
+    folder.mkdir(exist_ok=True)
+    return export.export(home, SCIENTIST, get_definition(home, project), rows=rows, folder=folder, today=utc_now().date())
+
+
+def test_labelled_predictions_are_put_below_the_table_and_impossible_ones_left_out(trained_home):
+    answered(trained_home)
+    made = make_export(trained_home)
+    assert (made.rows, made.labelled, made.kept, made.known, made.impossible) == (595, 294, 292, 0, {"chol": 2})
+    lines = made.content.decode().splitlines()
+    assert len(lines) == 596
+    assert lines[0].split(",")[-1] == "num"
+    assert {line.rsplit(",", 1)[1] for line in lines[304:]} <= {"0", "1", "2", "3", "4"}  # in the words of the table
+
+
+def test_a_case_that_stands_in_the_table_with_the_same_answer_is_not_counted_twice(trained_home):
+    import pandas as pd
+
+    table = trained_home.root / "again.csv"
+    base = pd.read_csv(trained_home.root / "samples" / PROJECT / "heart_cleveland.csv").head(50)
+    base.to_csv(table, index=False)
+    out = trained_home.root / "out.csv"
+    files.predict_file(trained_home, DEVOPS, PROJECT, table, out, source="test")
+    fed = pd.read_csv(out)[["prediction_id", "num"]].rename(columns={"num": "label"}).to_csv(index=False).encode()
+    labels.feed_labels(trained_home, SCIENTIST, PROJECT, fed, file_name="labels.csv")
+    made = make_export(trained_home)
+    assert (made.rows, made.labelled, made.kept, made.known) == (303, 50, 0, 50)
+
+
+def test_the_labelled_predictions_alone_or_left_out_as_asked(trained_home):
+    answered(trained_home)
+    assert make_export(trained_home, "labelled").rows == 292
+    assert make_export(trained_home, "source").rows == 303
+
+
+def test_an_hr_database_is_exported_anew_as_of_its_last_day(demo_home):
+    made = make_export(demo_home, project="future_skills")
+    first = datasets.get_version(demo_home, "future_skills")
+    assert (made.base, made.rows, made.provenance) == (f"{first.rows:,} of the HR database up to 2026-06-30", first.rows, first.label_provenance)
+    assert export.find_source(demo_home, get_definition(demo_home, PROJECT)) is None
+    assert samples.HR_DATABASE == export.find_source(demo_home, get_definition(demo_home, "future_skills")).name
+
+
+def test_what_a_retraining_made_is_never_taken_for_the_source(better):
+    assert datasets.get_version(better, PROJECT).source.startswith(export.MADE_BY)
+    made = make_export(better)
+    assert made.base == "303 of heart_cleveland.csv"
+
+
+# ---- interruptions ----
+
+
+def kill_worker(home, job_id, process, after):
+    """Let the worker go for a while, then kill it and all it started; what the supervisor would note is noted."""
+    time.sleep(after)
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    jobs.note_exit(home, job_id, process.wait())
+
+
+def wait_for_step(home, number, name, seconds=60):
+    end = time.monotonic() + seconds
+    while retraining.get(home, number).find_step(name).state == "waiting" and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def test_an_interrupted_retraining_goes_on_after_the_last_step_that_was_done(trained_home):
+    answered(trained_home)
+    made = retraining.start(trained_home, SCIENTIST, PROJECT, reason="x", params={"rows": "labelled"})
+    process = worker.start_process(trained_home, made["job"])
+    wait_for_step(trained_home, made["id"], "training")
+    kill_worker(trained_home, made["job"], process, 0.5)
+    assert jobs.get_job(trained_home, made["job"]).state == "interrupted"
+    assert retraining.get(trained_home, made["id"]).state == "open"
+    (again,) = retraining.follow_up(trained_home, now=utc_now())
+    assert retraining.follow_up(trained_home, now=utc_now()) == []  # it is on its way already
+    job = worker.wait_for(trained_home, again, worker.start_process(trained_home, again))
+    found = retraining.get(trained_home, made["id"])
+    assert (job.state, job.rerun_of, found.state, found.job_id) == ("done", made["job"], "done", again)
+    assert [s.state for s in found.steps] == ["done"] * 8
+    assert [d.version for d in datasets.list_datasets(trained_home, PROJECT)] == [2, 1]
+    assert [v.version for v in versions.list_versions(trained_home, PROJECT)] == ["1.1.0", "1.0.0"]
+
+
+def test_after_three_interruptions_it_is_a_failure(trained_home):
+    made = retraining.start(trained_home, SCIENTIST, PROJECT, reason="x")
+    job = made["job"]
+    for _ in range(retraining.ATTEMPTS):
+        with writing(trained_home.db) as db:
+            jobs_store.finish(db, job, state="interrupted", at="2026-11-21T00:00:00.000Z", error="The worker was killed.")
+        followed = retraining.follow_up(trained_home, now=utc_now())
+        job = followed[0] if followed else None
+    assert job is None
+    found = retraining.get(trained_home, made["id"])
+    assert (found.state, found.outcome) == ("failed", "failed")
+    assert "It was tried 3 times" in audit.search(trained_home, action="finish_retraining")[0][0]["error"]
+    retraining.start(trained_home, SCIENTIST, PROJECT, reason="another one is free to begin")
+
+
+def test_a_retraining_that_is_cancelled_in_the_queue_ends_as_cancelled(trained_home):
+    made = retraining.start(trained_home, SCIENTIST, PROJECT, reason="x")
+    jobs.cancel(trained_home, SCIENTIST, made["job"])
+    retraining.follow_up(trained_home, now=utc_now())
+    found = retraining.get(trained_home, made["id"])
+    assert (found.state, found.outcome) == ("cancelled", None)
+
+
+def kill_often(home, times, seed):
+    """kill -9 at random moments, the retraining taken up again each time: the live version is intact and every row is truthful."""
+    rng = random.Random(seed)
+    answered(home)
+    for _ in range(times):
+        retraining.follow_up(home, now=utc_now())
+        open_one = retraining.find_open(home, PROJECT)
+        job = open_one.job_id if open_one else retraining.start(home, SCIENTIST, PROJECT, reason="again", params={"rows": "labelled"})["job"]
+        kill_worker(home, job, worker.start_process(home, job), rng.uniform(0.3, 9.0))
+        assert deployment.find_live(home, PROJECT).version == "1.0.0"
+        assert jobs.get_job(home, job).state in ("interrupted", "done")
+        found = retraining.find_of_job(home, job)
+        assert (found.state == "open") == (jobs.get_job(home, job).state == "interrupted")
+        known = [v.version for v in versions.list_versions(home, PROJECT)]
+        assert len(known) == len(set(known))
+        for version in versions.list_versions(home, PROJECT):  # what is registered has all its files
+            assert versions.read_metadata(home, version)["version"] == version.version
+    verdict = audit.verify(home)
+    assert verdict.intact, verdict.sentence
+
+
+def test_kill_9_at_random_moments_leaves_the_live_version_and_the_truth(trained_home):
+    kill_often(trained_home, 5, seed=1)
+
+
+@pytest.mark.soak
+def test_kill_9_fifty_times(trained_home):
+    kill_often(trained_home, 50, seed=2)
+
+
+def test_the_prediction_is_answered_by_the_live_version_all_along(better):
+    assert reading(better.db) is not None
+    out = better.root / "after.csv"
+    summary = files.predict_file(better, DEVOPS, PROJECT, better.root / "samples" / PROJECT / "heart_hungary.csv", out, source="test")
+    assert summary.version == "1.0.0"
