@@ -86,7 +86,7 @@ def _try(context: PageContext, channel: Channel) -> None:
     to = f" to {done.recipient}" if done.recipient else ""
     if done.state == "sent":
         note(f"The test was sent by {channel.title}{to}; look whether it arrived.")
-    st.error(parts.plain(f"The test was {done.state}: {done.error}"), icon=":material/error:")
+    note(f"The test by {channel.title} {'failed' if done.state == 'failed' else f'was {done.state}'}: {done.error}", look="error")
 
 
 def _show_wants(found: list[Channel]) -> None:

@@ -28,9 +28,9 @@ def turn(form: str) -> str:
     return f"{form}-{st.session_state.get('settings-turn', 0)}"
 
 
-def note(sentence: str, *, secret: Secret | None = None) -> None:
-    """Keep what came of an act, begin the next turn, and draw the page again."""
-    sending.note_sent("settings", parts.plain(sentence))
+def note(sentence: str, *, secret: Secret | None = None, look: str = "") -> None:
+    """Keep what came of an act, begin the next turn, and draw the page again; ``look="error"`` for what did not succeed."""
+    sending.note_sent("settings", parts.plain(sentence), **({"look": look} if look else {}))
     st.session_state["settings-turn"] = st.session_state.get("settings-turn", 0) + 1
     if secret is not None:
         st.session_state["settings-secret"] = secret

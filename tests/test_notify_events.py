@@ -141,9 +141,13 @@ def test_a_job_that_ends_by_an_error_is_told_by_its_worker(demo_home):
 
 
 def test_nothing_is_told_when_the_transaction_does_not_come_about(demo_home):
-    with pytest.raises(ZeroDivisionError), writing(demo_home.db) as db:
-        events.tell(db, "deployed", project=HEART, subject="version 1", now=NOW)
-        raise ZeroDivisionError
+    def fail_after_telling():
+        with writing(demo_home.db) as db:
+            events.tell(db, "deployed", project=HEART, subject="version 1", now=NOW)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_after_telling()
     assert outbox.list_deliveries(demo_home) == []
 
 

@@ -97,9 +97,8 @@ def test_an_address_with_a_line_break_cannot_be_written_to():
 
 
 def test_a_server_without_tls_gets_neither_the_password_nor_the_mail():
-    with mail_server(None, auth=False) as server, Mailer(connected(server)) as mailer:
-        with pytest.raises(Failed, match="offers no STARTTLS") as failure:
-            mailer.send(a_mail())
+    with mail_server(None, auth=False) as server, Mailer(connected(server)) as mailer, pytest.raises(Failed, match="no STARTTLS") as failure:
+        mailer.send(a_mail())
     assert failure.value.whole
     assert server.mails == []
 
@@ -107,9 +106,10 @@ def test_a_server_without_tls_gets_neither_the_password_nor_the_mail():
 @pytest.mark.parametrize("tls", [False, True], ids=["starttls", "tls"])
 def test_a_server_whose_certificate_is_not_believed_gets_neither_the_password_nor_the_mail(authority, tls):
     security = "tls" if tls else "starttls"
-    with mail_server(authority, tls=tls) as server, Mailer(connected(server, smtp_security=security)) as mailer:
-        with pytest.raises(Failed, match="certificate is not believed"):
+    with mail_server(authority, tls=tls) as server:
+        with Mailer(connected(server, smtp_security=security)) as mailer, pytest.raises(Failed, match="certificate is not believed"):
             mailer.send(a_mail())
+        assert (server.mails, server.signed_in) == ([], [])
     with mail_server(authority, tls=tls, names=("other.example",)) as server:
         with Mailer(connected(server, authority, smtp_security=security)) as mailer, pytest.raises(Failed, match="certificate is not believed"):
             mailer.send(a_mail())
@@ -117,8 +117,9 @@ def test_a_server_whose_certificate_is_not_believed_gets_neither_the_password_no
 
 
 def test_a_wrong_password_is_said_without_being_repeated(authority):
-    with mail_server(authority) as server, Mailer(connected(server, authority, smtp_password="planted-wrong-4471")) as mailer:
-        with pytest.raises(Failed, match="refused the name or the password") as failure:
+    with mail_server(authority) as server:
+        wrong = connected(server, authority, smtp_password="planted-wrong-4471")
+        with Mailer(wrong) as mailer, pytest.raises(Failed, match="refused the name or the password") as failure:
             mailer.send(a_mail())
     assert "4471" not in str(failure.value)
     assert failure.value.again
@@ -147,8 +148,9 @@ def test_a_refused_mail_says_what_the_server_said(authority, said, again):
 
 
 def test_a_mail_server_in_a_private_network_needs_the_allowance(authority):
-    with mail_server(authority) as server, Mailer(connected(server, authority, allowed=frozenset())) as mailer:
-        with pytest.raises(Failed, match="GREENLIGHT_ALLOW_PRIVATE_TARGETS"):
+    with mail_server(authority) as server:
+        inner = connected(server, authority, allowed=frozenset())
+        with Mailer(inner) as mailer, pytest.raises(Failed, match="GREENLIGHT_ALLOW_PRIVATE_TARGETS"):
             mailer.send(a_mail())
     assert server.signed_in == []
 
