@@ -1,5 +1,6 @@
 """When schedules are due, in local time; and the acts that make, change and end them."""
 
+import json
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from core import audit
 from core.acts import Actor
+from core.cli.app import main
 from core.errors import BadInput, NotFound, Refused
 from core.projects import projects
 from core.schedule import rules, schedules, slots
@@ -192,3 +194,45 @@ def test_a_schedule_that_cannot_be_one_is_refused(demo_home, project, kind, para
     with pytest.raises(BadInput, match=said):
         schedules.set_schedule(demo_home, ADMIN, project, kind, DAILY, params=params, now=NOON)
     assert schedules.list_schedules(demo_home) == []
+
+
+def test_the_commands_set_show_pause_and_run_a_schedule(demo_home, monkeypatch, capsys):
+    monkeypatch.setenv("GREENLIGHT_HOME", str(demo_home.root))
+    monkeypatch.delenv("GREENLIGHT_MODELS", raising=False)
+
+    def answer(*words):
+        assert main([*words, "--json"]) == 0, capsys.readouterr().err
+        return json.loads(capsys.readouterr().out)
+
+    rule = ("--weekly", "mon", "--at", "06:00", "--timezone", "Europe/Paris")
+    made = answer("schedule", "set", "drift_check", "--project", HEART, *rule, "--as", "devops")
+    assert (made["id"], made["rule"]) == (1, {"weekly": "mon", "at": "06:00", "timezone": "Europe/Paris"})
+    assert answer("schedule", "set", "backup", "--every-days", "2", "--keep", "3", "--as", "admin")["id"] == 2
+    assert answer("schedule", "run", "1", "--as", "devops")["state"] == "skipped"
+    assert answer("schedule", "pause", "1", "--as", "devops")["paused"] == 1
+    listed = answer("schedule", "list")["schedules"]
+    assert [(s["kind"], s["paused"], s["params"]) for s in listed] == [("drift_check", True, {}), ("backup", False, {"keep": 3})]
+    assert listed[0]["last"]["trigger"] == "person"
+    assert answer("schedule", "history", "1")["counts"] == {"skipped": 1}
+    assert answer("schedule", "resume", "1", "--as", "devops")["next_at"]
+    assert answer("schedule", "remove", "1", "--as", "devops")["removed_at"]
+    assert main(["schedule", "list"]) == 0
+    assert "every 2 days at 00:00 (UTC)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["set", "drift_check", "--project", HEART], "exactly one form"),
+        (["set", "drift_check", "--every-days", "1"], "Name the project"),
+        (["set", "drift_check", "--project", "nowhere", "--every-days", "1"], "There is no project"),
+        (["run", "7"], "There is no schedule 7"),
+    ],
+)
+def test_a_command_that_cannot_be_done_is_one_line_and_exit_1(demo_home, monkeypatch, capsys, words, said):
+    monkeypatch.setenv("GREENLIGHT_HOME", str(demo_home.root))
+    monkeypatch.delenv("GREENLIGHT_MODELS", raising=False)
+    assert main(["schedule", *words, "--as", "devops"]) == 1
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1

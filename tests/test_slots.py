@@ -371,3 +371,70 @@ def test_deleted_rows_of_missed_slots_are_never_those_that_ran(demo_home, ran):
         assert store.delete_missed_after(db, 1, stamp(NOON)) == 4
     assert states(demo_home) == {"03-28T17:00": "done"}
     assert reading(demo_home.db).conn.execute("SELECT count(*) FROM slots").fetchone()[0] == 1
+
+
+def test_a_due_retraining_is_started_once_in_the_schedules_story(trained_home):
+    from core.retraining import retraining
+
+    now = datetime.now(UTC) + timedelta(days=40)  # a version is due for retraining after 30 days
+    schedule(trained_home, {"cron": "0 * * * *"}, kind="retrain_check", now=now)
+    (first,) = slots.run_due(trained_home, now=now + timedelta(hours=1))
+    assert (first.state, first.outcome["due"], first.outcome["retraining"]) == ("done", True, 1)
+    started = retraining.get(trained_home, 1)
+    assert (started.trigger, started.started_by, started.correlation_id) == ("schedule", "devops", first.correlation_id)
+    (second,) = slots.run_due(trained_home, now=now + timedelta(hours=2))
+    assert "Retraining 1 is under way already." in second.sentence
+    assert len(retraining.list_retrainings(trained_home, HEART)) == 1
+
+
+def test_nothing_due_is_said_and_nothing_is_started(trained_home):
+    from core.retraining import retraining
+
+    now = datetime.now(UTC)
+    schedule(trained_home, kind="retrain_check", now=now)
+    (slot,) = slots.run_due(trained_home, now=now + timedelta(hours=1))
+    assert (slot.state, slot.outcome["due"]) == ("done", False)
+    assert slot.sentence.startswith("No retraining is due")
+    assert retraining.list_retrainings(trained_home, HEART) == []
+
+
+def test_an_export_of_an_hr_database_is_a_new_dataset_and_the_next_one_finds_nothing_new(demo_home):
+    from core.datasets import versions
+
+    autumn = datetime(2026, 11, 1, tzinfo=UTC)  # the sample's judgements end in June
+    schedules.set_schedule(demo_home, DEVOPS, "future_skills", "export", HOURLY, now=autumn)
+    before = len(versions.list_datasets(demo_home, "future_skills"))
+    (first,) = slots.run_due(demo_home, now=autumn + timedelta(hours=1))
+    assert first.state == "done", first.sentence
+    (second,) = slots.run_due(demo_home, now=autumn + timedelta(hours=2))
+    assert "was there already: nothing has changed since" in second.sentence
+    assert len(versions.list_datasets(demo_home, "future_skills")) == before + first.outcome["fresh"]
+    assert list(demo_home.work.iterdir()) == []
+
+
+def test_the_weekly_report_is_made_once_a_week_however_often_its_slot_comes(trained_home):
+    from core.reports.reports import list_reports
+
+    now = datetime.now(UTC).replace(hour=12, minute=30)
+    schedule(trained_home, {"cron": "0 * * * *"}, kind="report", now=now)
+    (first,) = slots.run_due(trained_home, now=now + timedelta(hours=1))
+    (second,) = slots.run_due(trained_home, now=now + timedelta(hours=2))
+    assert (first.state, second.state) == ("done", "done")
+    assert first.outcome["report"] == second.outcome["report"]
+    assert "made before" in second.sentence
+    assert len(list_reports(trained_home)) == 1
+
+
+def test_a_report_of_a_drift_check_that_was_never_made_is_skipped_with_the_reason(trained_home):
+    schedules.set_schedule(trained_home, DEVOPS, HEART, "report", HOURLY, params={"kind": "drift"}, now=NOON)
+    (slot,) = slots.run_due(trained_home, now=NOON + timedelta(hours=1))
+    assert (slot.state, slot.sentence) == ("skipped", f"Project {HEART} has no drift check yet; run one first.")
+
+
+def test_the_quality_check_of_a_live_version_says_what_it_found(trained_home):
+    now = datetime.now(UTC)
+    schedule(trained_home, kind="quality_check", now=now)
+    (slot,) = slots.run_due(trained_home, now=now + timedelta(hours=1))
+    assert slot.state in ("done", "skipped")
+    assert slot.sentence
+    assert slot.outcome.get("verdict") != "critical"
