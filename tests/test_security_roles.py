@@ -23,6 +23,8 @@ from core.errors import GreenlightError, Refused
 from core.home import Home
 from core.jobs import jobs
 from core.monitoring import alerts, webhooks
+from core.notify import channels, outbox
+from core.notify.connections import Connections
 from core.projects import creation, projects, proposals, samples
 from core.registry import versions as registry
 from core.reports import make as reports
@@ -182,6 +184,8 @@ ACTS = (
         closed, "user reopen spare"),
     Act("core.accounts.revoke_sessions", "revoke_sessions", "manage_accounts",
         lambda h, a: accounts.revoke_sessions(h, a, "spare")),
+    Act("core.accounts.set_email", "set_email", "manage_accounts", lambda h, a: accounts.set_email(h, a, "spare", "sam@example.org"),
+        by_hand="user email spare sam@example.org"),
     Act("core.accounts.reset_code", "give_reset_code", "manage_accounts", lambda h, a: accounts.reset_code(h, a, "spare"),
         by_hand="user reset spare"),
     Act("core.retraining.triggers.note_check", "check_retraining", "check_retraining", lambda h, a: triggers.note_check(h, a, PROJECT)),
@@ -298,6 +302,16 @@ ACTS = (
         by_hand="agent dry-run on --reason look"),
     Act("core.agent.control.set_hourly_limit", "set_agent_limit", "pause_agent",
         lambda h, a: control.set_hourly_limit(h, a, 5, reason="less"), by_hand="agent limit 5 --reason less"),
+    Act("core.notify.channels.switch_channel", "switch_channel", "manage_channels",
+        lambda h, a: channels.switch_channel(h, a, "slack", False, reason="loud"), by_hand="notify switch slack off --reason loud"),
+    Act("core.notify.channels.choose", "choose_recipients", "manage_channels",
+        lambda h, a: channels.choose(h, a, "mail", "deployed", ["devops"]), by_hand="notify choose mail deployed devops"),
+    Act("core.notify.channels.show_secret", "show_channel_secret", "manage_channels", lambda h, a: channels.show_secret(h, a),
+        by_hand="notify secret"),
+    Act("core.notify.outbox.try_channel", "test_channel", "manage_channels",
+        lambda h, a: outbox.try_channel(h, a, "slack", connections=Connections()), by_hand="notify test slack"),
+    Act("core.notify.outbox.redeliver", "redeliver", "manage_channels", lambda h, a: outbox.redeliver(h, a, 1),
+        lambda h: outbox.deliver(h, 1, now=utc_now(), connections=Connections()), "notify redeliver 1"),
     Act("core.approvals.withdraw", "withdraw_request", "request_release", lambda h, a: approvals.withdraw(h, a, 2),
         by_hand="withdraw 2"),
 )  # fmt: skip
@@ -332,6 +346,8 @@ WRITES = {
     "core.retention": {"_carry_out", "rewrite_due"},  # by rules and orders that were acts
     "core.schedule.slots": {"_claim", "_put_clock_right", "_beating"},
     "core.agent.execute": {"_settle_state"},
+    "core.notify.events": {"tell"},
+    "core.notify.outbox": {"_claim", "_end", "_forget_old"},
     "core.acts": {"perform", "unattended"},
 }  # fmt: skip
 # Changes that no signed-in person makes; each leaves an audit event in its transaction.
