@@ -70,6 +70,8 @@ async def recommend(request: Request) -> Response:
         beside = [{"item": c.item, "text": c.text, "closeness": c.closeness} for c in found.found]
     else:
         rows, beside = body["items"], [{"row": n} for n in range(1, len(body["items"]) + 1)]
+    if not any(scorer.definition.group in row for row in rows):  # what is ranked together is one query
+        rows = [{**row, scorer.definition.group: visit.request_id} for row in rows]
     answer = await score(visit, scorer, rows)
     began = time.perf_counter()
     await keep(visit, answer)

@@ -2,9 +2,12 @@
 
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import ndcg_score
 
 from core import approvals, deployment
 from core.acts import Actor
@@ -12,10 +15,12 @@ from core.datasets.versions import get_version as get_dataset
 from core.errors import BadInput, Refused
 from core.home import open_home
 from core.jobs import worker
+from core.monitoring import quality
 from core.projects.definition import Catalogue, from_dict, to_json
 from core.projects.projects import get_definition
 from core.registry import versions
-from core.scoring import log, recommend
+from core.scoring import files, labels, log, recommend
+from core.times import utc_now
 from core.training import runs
 from samples.recipe_ranking import generator
 from tests.api_client import HEART, check_problem, make_client, make_key
@@ -162,6 +167,39 @@ def test_given_rows_are_ranked(client):
 )
 def test_what_cannot_be_ranked_is_refused(client, body):
     check_problem(client.post(RECOMMEND, json=body), 422)
+
+
+def test_the_log_holds_the_query_so_that_labels_are_judged_by_it(client, ranking_home, tmp_path):
+    made = generator.make_ranking()
+    rows = made[made["query_id"].isin(made["query_id"].unique()[:2])]
+    table = tmp_path / "in.csv"
+    rows.drop(columns="relevance").to_csv(table, index=False)
+    result = files.predict_file(ranking_home, Actor("developer"), RECIPES, table, tmp_path / "out.csv", source="in.csv")
+    by_file = log.read(ranking_home, RECIPES).set_index("prediction_id")
+    assert by_file["query_id"].value_counts().to_dict() == rows["query_id"].value_counts().to_dict()
+    assert result.rows == len(rows)
+
+    row = {c.name: by_file.iloc[0][c.name] for c in get_definition(ranking_home, RECIPES).features}
+    asked = client.post(f"/api/v1/projects/{RECIPES}/predict", json={"rows": [{**row, "query_id": "q1"}, {**row, "query_id": None}]}).json()
+    ids = [p["prediction_id"] for p in asked["predictions"]]
+    assert [log.get_prediction(ranking_home, RECIPES, i)["query_id"] for i in ids[:1]] == ["q1"]
+    assert pd.isna(log.get_prediction(ranking_home, RECIPES, ids[1])["query_id"])
+    found = client.post(RECOMMEND, json={"query": QUERY, "k": 2}).json()
+    for item in found["items"]:  # what was ranked together is a query of its own
+        assert log.get_prediction(ranking_home, RECIPES, item["prediction_id"])["query_id"] == found["request_id"]
+
+    fed = [{"prediction_id": i, "label": grade} for i, grade in zip(by_file.index, rows["relevance"], strict=True)]
+    labels.feed_label_rows(ranking_home, Actor("scientist"), RECIPES, fed, source="api")
+    now = utc_now()
+    ndcg = quality.over_time(ranking_home, RECIPES, since=now - timedelta(hours=1), until=now + timedelta(hours=1)).whole.metrics["ndcg"]
+    assert ndcg.reason == ""
+    by_file["grade"] = rows["relevance"].to_numpy()
+    by_query = [ndcg_score([g["grade"]], [g["out:score"]]) for _, g in by_file.groupby("query_id")]
+    assert (len(by_query), ndcg.value) == (2, pytest.approx(np.mean(by_query)))
+
+    log.erase_rows(ranking_home, RECIPES, [by_file.index[0], ids[0]])
+    left = log.read(ranking_home, RECIPES)
+    assert (by_file.index[0] in set(left["prediction_id"]), "q1" in set(left["query_id"])) == (False, False)
 
 
 def test_only_a_ranking_project_recommends(client):

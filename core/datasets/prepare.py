@@ -62,7 +62,7 @@ class Columns:
     numbers : dict, column -> float64 array of shape (n,), NaN missing
     categories : dict, column -> (uniques, codes)
         Distinct values, and the place of each row's value in them; -1 is missing.
-    key : object array of shape (n,) or None
+    key, group : object array of shape (n,) or None
     problems : tuple of Problem
     extra_columns : tuple of str
     """
@@ -71,6 +71,7 @@ class Columns:
     numbers: dict[str, np.ndarray]
     categories: dict[str, tuple[np.ndarray, np.ndarray]]
     key: np.ndarray | None
+    group: np.ndarray | None
     problems: tuple[Problem, ...]
     extra_columns: tuple[str, ...] = ()
 
@@ -192,6 +193,7 @@ def prepare_columns(table: pa.Table, definition: Definition, *, decimal: str = "
         {name: values for name, values in read.items() if not isinstance(values, tuple)},
         {name: values for name, values in read.items() if isinstance(values, tuple)},
         read_texts(columns[headers[definition.key]]) if definition.key in headers else None,
+        read_texts(columns[headers[definition.group]]) if definition.group in headers else None,
         tuple(problems),
         extra,
     )

@@ -153,8 +153,9 @@ def _kept_columns(columns: prepared.Columns, definition: Definition, outputs: di
             kept[column.name] = pa.DictionaryArray.from_arrays(
                 pa.array(codes.astype(np.int32), mask=codes < 0), pa.array(uniques, pa.string())
             )
-    if columns.key is not None:
-        kept.setdefault(definition.key, pa.array(columns.key, pa.string(), from_pandas=True))
+    for name, texts in ((definition.key, columns.key), (definition.group, columns.group)):
+        if texts is not None:
+            kept.setdefault(name, pa.array(texts, pa.string(), from_pandas=True))
     kept |= {f"{payloads.OUT}{name}": outputs[name] for name in OUTPUT_COLUMNS if name != "prediction_id"}
     return kept | {f"{payloads.OUT}{PROBABILITY}{name}": shares for name, shares in outputs["probabilities"].items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from core.home import Home
@@ -101,7 +102,7 @@ def make_group(
 def make_small_group(
     home: Home, scorer: Scorer, rows: list[dict[str, Any]], outputs: list[dict[str, Any]], *, uid: str, request_id: str,
     at: datetime, caller: str, source: str, latency_ms: float | None, stages: dict[str, float] | None = None,
-    keys: list[str | None] | None = None,
+    keys: list[str | None] | None = None, queries: list[str | None] | None = None,
 ) -> Group:
     """A group of a few rows (JSON), without a frame on the way: tens of microseconds a row.
 
@@ -111,14 +112,17 @@ def make_small_group(
         Prepared features: float or text, None (or NaN) missing.
     outputs : list of dict
         prediction, score, confidence, problems (text), ``probability:<class>``.
+    queries : sequence of str or None, optional
+        Ranking: the query that each row belongs to; with it, labels that come back can be judged by query.
     """
     recipe = _recipe(home, scorer)
     if keys is not None:
         keys = [None if k is None else payloads.clean(str(k)) for k in keys]
-    with_key = keys is not None and recipe.has_key_column
+    given = {recipe.key: keys, recipe.group: queries}
+    beside = {name: texts for name, texts in given.items() if texts is not None and name in recipe.beside}
     table = [
-        [*map(row.get, recipe.features), *([key] if with_key else ()), *map(out.get, recipe.outputs)]
-        for row, out, key in zip(rows, outputs, keys or [None] * len(rows), strict=True)
+        [*map(row.get, recipe.features), *texts, *map(out.get, recipe.outputs)]
+        for row, out, texts in zip(rows, outputs, zip(*beside.values(), strict=True) if beside else [()] * len(rows), strict=True)
     ]
     profile = None
     if recipe.counter is not None:
@@ -132,7 +136,7 @@ def make_small_group(
         n, problems, unsure = labels.get(label, (0, 0, 0))
         doubt = out.get(recipe.doubt) if recipe.doubt else None
         labels[label] = (n + 1, problems + bool(out["problems"]), unsure + (doubt is not None and UNSURE[0] <= doubt <= UNSURE[1]))
-    payload = payloads.write_json(recipe.head_with_key if with_key else recipe.head, table)
+    payload = payloads.write_json(recipe.heads[tuple(beside)], table)
     return Group(
         uid, scorer.project, scorer.version, request_id, at, caller, source, latency_ms, stages or {}, len(rows), payload,
         labels, profile, keys,
@@ -145,9 +149,10 @@ class _Recipe:
 
     features: tuple[str, ...]
     outputs: tuple[str, ...]
-    head: str
-    head_with_key: str
-    has_key_column: bool  # a key that is no feature
+    key: str
+    group: str
+    beside: tuple[str, ...]  # key and group, where they are named and are no features
+    heads: dict[tuple[str, ...], str]  # by the columns beside the features
     is_classifier: bool
     doubt: str  # the output that says how sure a row is
     counter: profiles.Counter | None
@@ -169,10 +174,13 @@ def _recipe(home: Home, scorer: Scorer) -> _Recipe:
     out_numbers = [name != "problems" and (name != "prediction" or not definition.is_classifier) for name in outputs]
     named = [f"{OUT}{name}" for name in outputs]
     counter = profiles.counter_of(home, scorer.version_id, scorer.sha256)
+    beside = tuple(dict.fromkeys(n for n in (definition.key, definition.group) if n and n not in features))
+    heads = {
+        names: payloads.json_head([*features, *names, *named], [*numbers, *(False for _ in names), *out_numbers])
+        for size in range(len(beside) + 1) for names in combinations(beside, size)
+    }  # fmt: skip
     recipe = _Recipe(
-        features, outputs, payloads.json_head([*features, *named], numbers + out_numbers),
-        payloads.json_head([*features, definition.key, *named], [*numbers, False, *out_numbers]),
-        bool(definition.key) and definition.key not in features,
+        features, outputs, definition.key, definition.group, beside, heads,
         definition.is_classifier, _doubt(definition), counter,
         tuple(c.name for c in counter.bins.columns) if counter else (),
     )

@@ -92,7 +92,7 @@ def score_rows(
     predictions = _list_predictions(scorer, scored, read, log.prediction_ids(uid, len(rows)))
     about: dict[str, Any] = {
         "uid": uid, "request_id": request_id, "at": now or utc_now(), "caller": caller, "source": source,
-        "latency_ms": 1000 * (time.perf_counter() - began), "stages": stages, "keys": read.keys,
+        "latency_ms": 1000 * (time.perf_counter() - began), "stages": stages, "keys": read.keys, "queries": read.queries,
     }
     # JSON: up to a thousand rows it is quicker than Parquet, and it is packed later
     group = log.make_small_group(home, scorer, read.features, _outputs(predictions), **about)

@@ -43,11 +43,23 @@ class TypedRows:
         Sentences of each row.
     keys : list of str or None, or None
         Business key of each row, where the definition names a key column and the rows have it.
+    queries : list of str or None, or None
+        The query that each row belongs to, where the definition ranks and the rows have it.
     """
 
     features: list[dict[str, Any]]
     problems: list[list[str]]
     keys: list[str | None] | None
+    queries: list[str | None] | None = None
+
+
+@dataclass(frozen=True)
+class _Headers:
+    """Where rows with certain names have what is read: a header for each feature, and for key and query where they are there."""
+
+    features: list[str]
+    key: str | None
+    query: str | None
 
 
 class Reader:
@@ -56,7 +68,7 @@ class Reader:
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
         self._columns = [_Column(c) for c in definition.features]
-        self._headers: dict[tuple[str, ...], list[str]] = {}
+        self._headers: dict[tuple[str, ...], _Headers] = {}
 
     def read(self, rows: Sequence[dict[str, Any]]) -> TypedRows:
         """Read rows.
@@ -75,7 +87,7 @@ class Reader:
                 return self._read_all(rows)
             read: dict[str, Any] = {}
             found: list[str] = []
-            for column, header in zip(self._columns, headers, strict=False):  # one more header may stand for the key
+            for column, header in zip(self._columns, headers.features, strict=True):
                 value = row[header]
                 if column.is_number:
                     kind = type(value)
@@ -103,19 +115,16 @@ class Reader:
                 found.extend(texts)
             features.append(read)
             problems.append(found)
-        keys = None
-        if len(headers) > len(self._columns):
-            keys = [self._read_key(row[headers[-1]]) for row in rows]
-        return TypedRows(features, problems, keys)
+        keys = None if headers.key is None else [self._read_text(row[headers.key]) for row in rows]
+        queries = None if headers.query is None else [self._read_text(row[headers.query]) for row in rows]
+        return TypedRows(features, problems, keys, queries)
 
-    def _learn(self, names: tuple[str, ...]) -> list[str]:
-        """Headers of the feature columns, then of the key where there is one; kept for the next rows with the same names."""
+    def _learn(self, names: tuple[str, ...]) -> _Headers:
+        """Which header is which; kept for the next rows with the same names."""
         if not all(isinstance(n, str) for n in names):
             raise BadInput("The names in a row are texts; one of these is not.")
         found, _ = find_columns(list(names), self._definition, "scoring")
-        headers = [found[c.name] for c in self._columns]
-        if self._definition.key and self._definition.key in found:
-            headers.append(found[self._definition.key])
+        headers = _Headers([found[c.name] for c in self._columns], found.get(self._definition.key), found.get(self._definition.group))
         if sum(map(len, names)) <= LONGEST_HEADERS:
             if len(self._headers) >= KEPT_HEADERS:  # nonsense must not keep the usual names out for ever
                 self._headers.clear()
@@ -136,13 +145,13 @@ class Reader:
             column.known[value] = answer
         return answer
 
-    def _read_key(self, value: Any) -> str | None:
+    def _read_text(self, value: Any) -> str | None:
         if type(value) is int and -_LONG < value < _LONG:
             return str(value)
         if type(value) is str:  # most keys are seen once, so remembering them would not help
             short = canonical(value)
             return None if value.strip() in MISSING else short
-        read, _ = read_value(value, Column(self._definition.key, "category"))
+        read, _ = read_value(value, Column("_", "category"))
         return _plain(read)
 
     def _read_all(self, rows: Sequence[dict[str, Any]]) -> TypedRows:
@@ -164,8 +173,8 @@ class Reader:
         columns = [[_plain(v) for v in prepared.features[c.name].tolist()] for c in self._columns]
         names = [c.name for c in self._columns]
         features = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-        keys = None if prepared.key is None or not self._definition.key else prepared.key.tolist()
-        return TypedRows(features, problems, keys)
+        keys, queries = (None if texts is None else texts.tolist() for texts in (prepared.key, prepared.group))
+        return TypedRows(features, problems, keys, queries)
 
 
 class _Column:
