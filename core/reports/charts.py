@@ -68,6 +68,8 @@ def bars(rows: Sequence[Bar], *, limits: Sequence[tuple[float, str]] = (), top: 
         if bar.value is not None:
             hollow = bar.look == "chance"
             parts.append(_rect(_LABEL, y + 4, max(width, 1.5), 13, "#ffffff" if hollow else colour, edge=colour, dash="3 2" if hollow else ""))
+        if any(_LABEL + width < _LABEL + (right - _LABEL) * limit / top < _LABEL + width + 10 + 6 * len(bar.note) for limit, _ in limits):
+            parts.append(_rect(_LABEL + width + 3, y + 4, 6 + 5.6 * len(shown(bar.note)), 13, "#ffffff"))  # the words stand on the line
         parts.append(_text(_LABEL + width + 6, y + 14, bar.note, size=11, colour=INK if bar.value is not None else QUIET))
     return _svg(height, parts)
 
@@ -152,11 +154,12 @@ def lines(
     for limit, word in limits:
         y = place(0, limit)[1]
         parts.append(_line(left, y, right, y, LOOK, dash="4 3"))
-        parts.append(_text(right, y - 4, f"{word} {limit:g}", anchor="end", size=10, colour=LOOK))
+        parts.append(_text(left + 3, y - 4, f"{word} {limit:g}", size=10, colour=LOOK))
     for step, word in marks:
         x = place(step, 0)[0]
         parts.append(_line(x, head - 2, x, bottom, BLUE, dash="2 2"))
-        parts.append(_text(x + 3, head + 6, _short(word), size=9, colour=BLUE))
+        late = x > right - 80
+        parts.append(_text(x - 3 if late else x + 3, head + 6, _short(word), anchor="end" if late else "start", size=10, colour=BLUE))
     for run in _runs(steps):
         band = [i for i in run if steps[i].low is not None and steps[i].high is not None]
         if len(band) > 1:
@@ -176,7 +179,7 @@ def lines(
 def columns(steps: Sequence[Step], *, unit: str = "") -> str:
     """A count a step, as upright bars; the largest is written above."""
     most = max([s.value or 0.0 for s in steps] or [0.0]) or 1.0
-    left, right, head, bottom, height = 46, WIDTH - 14, 24, 122, 146
+    left, right, head, bottom, height = 46, WIDTH - 14, 32, 130, 154
     gap = (right - left) / max(len(steps), 1)
     parts = [_line(left, bottom, right, bottom, QUIET), _text(left, 11, unit, size=10, colour=QUIET)]
     for place, step in enumerate(steps):

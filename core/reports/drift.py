@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core import audit
 from core.drift import checks
 from core.drift.checks import Check
 from core.drift.compute import ColumnDrift
@@ -61,8 +62,14 @@ def describe(home: Home, project: str, subject: str) -> Document:
             ("Current rows", f"{check.current.get('label', UNKNOWN)}, {count_of(result.current_rows, 'row')}"),
         )),
         sections_of(_columns(check), _shapes(check), _prediction(check), _quality(check), _evidently(check), _explain()),
-        "",
+        _find_correlation(home, check),
     )  # fmt: skip
+
+
+def _find_correlation(home: Home, check: Check) -> str:
+    """The correlation id of who made the check; the clock's own checks are no acts and have none."""
+    found, _ = audit.search(home, project=check.project, action="check_drift", since=check.at, limit=200)
+    return next((str(e["correlation_id"]) for e in found if e["subject"] == f"drift check {check.id}"), "")
 
 
 def find_subject(home: Home, project: str) -> str:

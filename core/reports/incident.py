@@ -105,7 +105,7 @@ def _say_diagnosis(incident: Incident) -> Section:
         blocks.append(Text("Retraining is expected to help." if found["retraining_helps"] else "Retraining would not help."))
     measured = [(_words(k), _plain(v)) for k, v in (found.get("measured") or {}).items()]
     if measured:
-        blocks.append(Table(("Measured", "Value"), tuple(measured[:30]), numbers=frozenset({1})))
+        blocks.append(Facts(tuple(measured[:30])))
     broken = [(str(c.get("name", "")), str(c.get("sentence") or _plain(c))) for c in found.get("columns") or []]
     if broken:
         blocks.append(Table(("Column that cannot be right", "Why"), tuple(broken[:30]), wide=frozenset({1})))
@@ -154,7 +154,6 @@ def _draw_timeline(incident: Incident, events: Sequence[Event]) -> Section:
         counts = Counter((e.kind, e.action, e.status) for e in events)
         rows = tuple((_words(k), _words(a) or "–", s or "–", say(n)) for (k, a, s), n in counts.most_common(30))
         blocks.append(Table(("Kind", "Action", "Status", "Events"), rows, numbers=frozenset({3}), note=f"All {say(len(events))} events counted."))
-    if len(events) > 10:
         blocks.insert(0, _draw_counts(incident, events))
     return Section("Timeline", tuple(blocks))
 

@@ -38,6 +38,7 @@ from core.times import parse, stamp
 WEEK = timedelta(days=7)
 LONGEST = timedelta(days=92)
 _MOST = 20
+_MOST_READ = 20_000  # alerts
 
 
 def describe(home: Home, project: str, subject: str) -> Document:
@@ -52,7 +53,8 @@ def describe(home: Home, project: str, subject: str) -> Document:
     title = get_definition(home, project).title
     found = quality.over_time(home, project, since=since, until=until, step="day")
     answer = trends.answer(home, found)
-    opened = [a for a in alerts.list_alerts(home, project, since=since, limit=5000) if stamp(since) <= a.since < stamp(until)]
+    seen = alerts.list_alerts(home, project, since=since, limit=_MOST_READ)
+    opened = [a for a in seen if stamp(since) <= a.since < stamp(until)]
     level, verdict = _judge(answer, opened)
     spans = [s for s in deployment.list_deployments(home, project) if s.live_from < stamp(until) and (s.live_until or "9") >= stamp(since)]
     volume = trends.volume_over_time(home, project, since=since, until=until, step="day")
@@ -65,7 +67,7 @@ def describe(home: Home, project: str, subject: str) -> Document:
                                for s in reversed(spans[:6])) or "nothing was live"),
             ("Predictions", f"{say(sum(v.rows for v in volume))}, {say(sum(v.problem_rows for v in volume))} of them with a problem"),
             ("Labels that came back", say(found.whole.rows) if found.whole else "none"),
-            ("Alerts opened", f"{len(opened)}, {sum(a.severity == 'critical' for a in opened)} of them critical"),
+            ("Alerts opened", f"{'at least ' if len(seen) == _MOST_READ else ''}{say(len(opened))}, {_count_critical(opened)} of them critical"),
         )),
         sections_of(
             _quality(home, found, since, until), _drift(home, project, since, until), _volume(volume, since, until), _alerts(opened),
@@ -98,10 +100,14 @@ def read_period(text: str) -> tuple[datetime, datetime]:
 
 def _judge(answer: trends.Answer, opened: list[alerts.Alert]) -> tuple[str, str]:
     """How the week was: the worst of quality and of the alerts that opened."""
-    critical = [a for a in opened if a.severity == "critical"]
-    said = f"{count_of(len(critical), 'critical alert')} opened. " if critical else ""
-    level = "act" if any(a.open for a in critical) else "look" if critical else answer.level
+    critical = _count_critical(opened)
+    said = f"{count_of(critical, 'critical alert')} opened. " if critical else ""
+    level = "act" if any(a.open and a.severity == "critical" for a in opened) else "look" if critical else answer.level
     return (level if level in ("ok", "look", "act") else "unknown"), said + answer.sentence
+
+
+def _count_critical(found: list[alerts.Alert]) -> int:
+    return sum(a.severity == "critical" for a in found)
 
 
 def _quality(home: Home, found: quality.OverTime, since: datetime, until: datetime) -> Section:
@@ -119,7 +125,7 @@ def _quality(home: Home, found: quality.OverTime, since: datetime, until: dateti
         steps.append(Step(_day(day), metric.value if metric else None, metric.low if metric else None, metric.high if metric else None))
     title = quality.TITLES[name]
     shares = name in ("accuracy", "f1", "auc", "ndcg")
-    marks = _marks(home, found.project, since, until, days)
+    marks = _marks(home, found.project, days)
     drawn = lines(steps, unit=f"{title} each day, with its 95 % interval", top=1.0 if shares else None, marks=marks)
     chart = Chart(drawn, "; ".join(f"{s.name} {say(s.value)}" for s in steps), "A day without a label is a gap.")
     rows = tuple(
@@ -130,9 +136,11 @@ def _quality(home: Home, found: quality.OverTime, since: datetime, until: dateti
     return Section("How right it was", (chart, table))
 
 
-def _marks(home: Home, project: str, since: datetime, until: datetime, days: list[str]) -> list[tuple[int, str]]:
-    found = trends.list_events(home, project, since=since, until=until)
-    return [(days.index(e.at[:10]), e.name) for e in found if e.kind in ("live", "rollback") and e.at[:10] in days]
+def _marks(home: Home, project: str, days: list[str]) -> list[tuple[int, str]]:
+    """Days on which a version went live, and which; the last of a day."""
+    places = {day[:10]: place for place, day in enumerate(days)}
+    spans = reversed(deployment.list_deployments(home, project))
+    return sorted({places[s.live_from[:10]]: f"{s.version} live" for s in spans if s.live_from[:10] in places}.items())
 
 
 def _drift(home: Home, project: str, since: datetime, until: datetime) -> Section:
