@@ -8,9 +8,10 @@ import pytest
 from core import deployment
 from core.acts import Actor
 from core.audit import search
+from core.errors import Refused
 from core.monitoring import alerts, traffic, webhooks
 from core.projects.projects import get_definition
-from core.retraining import triggers
+from core.retraining import retraining, triggers
 from core.scoring import labels
 from core.times import stamp
 from tests.api_client import ELSEWHERE, HEART, Clock, check_problem, make_client, make_key
@@ -102,17 +103,32 @@ def test_models_are_listed_by_project_and_stage(client, trained_home):
 
 def test_a_dry_run_only_looks_and_a_check_is_written_down(client, trained_home, clock):
     looked = client.post(CHECK + "?dry_run=true").json()
-    assert (looked["due"], looked["written"]) == (False, False)
+    assert (looked["due"], looked["written"], looked["retraining"]) == (False, False, None)
     assert [t["name"] for t in looked["triggers"]] == ["time since training", "new labelled rows", "performance drop", "drift"]
     assert triggers.find_last_check(trained_home, "heart_disease") is None
     clock.now += timedelta(days=31)
     found = client.post(CHECK).json()
-    assert (found["due"], found["written"]) == (True, True)
+    assert (found["due"], found["written"], found["retraining"]) == (True, True, 1)
+    assert found["started"] == f"Retraining 1 was started as job {found['job']}."
+    (begun,) = retraining.list_retrainings(trained_home)
+    assert (begun.trigger, begun.started_by, begun.job_id, begun.reason) == ("schedule", "shop", found["job"], found["sentence"])
+    again = client.post(CHECK).json()
+    assert (again["retraining"], again["started"][:42]) == (None, "Nothing was started: Retraining 1 of heart")
     kept = triggers.find_last_check(trained_home, "heart_disease")
     assert (kept.at, kept.due, kept.sentence) == (stamp(clock.now), True, found["sentence"])
     (event, *_), _ = search(trained_home, action="check_retraining")
     assert (event["actor"], event["via"]) == ("shop", "api")
     check_problem(client.post(CHECK + "?dry_run=perhaps"), 422)
+
+
+def test_what_is_not_due_by_time_or_labels_is_started_by_no_program(client, trained_home, clock):
+    found = client.post(CHECK).json()
+    assert (found["retraining"], found["started"]) == (None, "Nothing was started: no trigger fired.")
+    with pytest.raises(Refused, match="No retraining of heart_disease is due by time or by new labels"):
+        retraining.start(trained_home, Actor("shop"), "heart_disease", trigger="new_data", reason="x", now=clock.now)
+    with pytest.raises(Refused, match="may not train"):
+        retraining.start(trained_home, Actor("shop"), "heart_disease", trigger="person", reason="x", now=clock.now)
+    assert retraining.list_retrainings(trained_home) == []
 
 
 # Metrics, health, observations

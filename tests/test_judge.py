@@ -18,7 +18,8 @@ def paired(low, high, *, rows=200, classes=None, which="rows that neither was fi
 
 
 def found(unseen, **more):
-    return Evaluation("f1", "version 1.0.0", "1.0.0", unseen, more.pop("held_out", paired(-0.02, 0.06, rows=40)), more.pop("recent", None), 200, **more)
+    held_out = more.pop("held_out", paired(-0.02, 0.06, rows=40))
+    return Evaluation("f1", "version 1.0.0", "1.0.0", unseen, held_out, more.pop("recent", None), 200, **more)
 
 
 @pytest.mark.parametrize(

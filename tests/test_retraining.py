@@ -4,11 +4,13 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 
-from core import approvals, audit, deployment
+from core import agent, approvals, audit, deployment
 from core.acts import Actor
+from core.agent import account, agent_requests
 from core.datasets import versions as datasets
 from core.errors import BadInput, NotFound, Refused
 from core.jobs import jobs, worker
@@ -20,6 +22,7 @@ from core.scoring import files, labels
 from core.times import utc_now
 from storage import jobs as jobs_store
 from storage.connection import reading, writing
+from tests.agent_cases import asked_to_retrain
 from tests.conftest import copy_home
 
 PROJECT = "heart_disease"
@@ -209,16 +212,48 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(trained_home, asked, word
 
 
 def test_a_person_who_may_not_train_and_an_agent_without_an_approval_start_nothing(trained_home):
-    from core.agent import account
-
-    account.ensure(trained_home, now=utc_now()) if hasattr(account, "ensure") else None
+    account.ensure(trained_home, utc_now())
     with pytest.raises(Refused, match="may not train"):
         retraining.start(trained_home, Actor("director"), PROJECT, reason="x")
-    with pytest.raises(Refused, match="may not file request|No request 0|no active account"):
+    with pytest.raises(Refused, match="No request 0 of the agent"):
         retraining.start(trained_home, Actor("agent"), PROJECT, trigger="agent", reason="x")
     with pytest.raises(Refused, match="may not file request"):
         retraining.start(trained_home, SCIENTIST, PROJECT, trigger="agent", reason="x")  # nobody passes for the agent
     assert retraining.list_retrainings(trained_home) == []
+
+
+def test_the_agents_retraining_stands_on_one_approval_and_belongs_to_its_incident(trained_home):
+    incident = asked_to_retrain(trained_home, now=utc_now())
+    agent_requests.approve(trained_home, Actor("director"), 1, reason="Try it.", now=utc_now())
+    agent.turn(trained_home, now=utc_now())
+    (found,) = retraining.list_retrainings(trained_home, PROJECT)
+    assert (found.trigger, found.started_by, found.correlation_id) == ("agent", "agent", incident.correlation_id)
+    event = audit.search(trained_home, action="start_retraining")[0][0]
+    assert (event["actor"], event["trigger"], event["approver"]) == ("agent", "alert", "director")
+    jobs.cancel(trained_home, SCIENTIST, found.job_id)
+    with pytest.raises(Refused, match="is used"):
+        retraining.start(trained_home, Actor("agent"), PROJECT, trigger="agent", reason="again", approval=found.params["approval"])
+
+
+def test_the_agent_may_have_a_version_trained_and_requested_by_a_retraining_and_not_otherwise(trained_home):
+    """It is an errand: the same acts that its role forbids are done for the open retraining, and its name stands on them."""
+    answered(trained_home)
+    account.ensure(trained_home, utc_now())
+    made = retraining.start(trained_home, SCIENTIST, PROJECT, reason="x", params={"rows": "labelled"}, owner="cli")
+    with writing(trained_home.db) as db:
+        db.conn.execute("UPDATE retrainings SET started_by = 'agent', trigger = 'agent' WHERE id = ?", (made["id"],))
+        db.conn.execute("UPDATE jobs SET created_by = 'agent' WHERE id = ?", (made["job"],))
+    job = worker.wait_for(trained_home, made["job"], worker.start_process(trained_home, made["job"]))
+    found = retraining.get(trained_home, made["id"])
+    assert (job.state, found.outcome) == ("done", "better"), job.error
+    request = approvals.get_request(trained_home, found.request_id)
+    assert (request.requested_by, request.trained_by) == ("agent", "agent")
+    done = [e for e in audit.search(trained_home, correlation_id=found.correlation_id)[0] if e["actor"] == "agent"]
+    assert {(e["action"], e["trigger"]) for e in done} == {
+        (a, "alert") for a in ("add_dataset", "train", "register", "request_release", "finish_retraining")
+    }
+    with pytest.raises(Refused, match="may not register"):
+        versions.register(trained_home, Actor("agent"), 1)
 
 
 def test_what_a_retraining_does_ends_with_it(better):
@@ -274,7 +309,7 @@ def test_an_hr_database_is_exported_anew_as_of_its_last_day(demo_home):
     first = datasets.get_version(demo_home, "future_skills")
     assert (made.base, made.rows, made.provenance) == (f"{first.rows:,} of the HR database up to 2026-06-30", first.rows, first.label_provenance)
     assert export.find_source(demo_home, get_definition(demo_home, PROJECT)) is None
-    assert samples.HR_DATABASE == export.find_source(demo_home, get_definition(demo_home, "future_skills")).name
+    assert export.find_source(demo_home, get_definition(demo_home, "future_skills")).name == samples.HR_DATABASE
 
 
 def test_what_a_retraining_made_is_never_taken_for_the_source(better):
@@ -289,10 +324,8 @@ def test_what_a_retraining_made_is_never_taken_for_the_source(better):
 def kill_worker(home, job_id, process, after):
     """Let the worker go for a while, then kill it and all it started; what the supervisor would note is noted."""
     time.sleep(after)
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     jobs.note_exit(home, job_id, process.wait())
 
 
