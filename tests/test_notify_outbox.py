@@ -1,5 +1,7 @@
 """What becomes of messages: sent, tried again, failed, skipped, sent anew; by real servers on loopback."""
 
+import email
+import email.policy
 import json
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from core.errors import NotFound, Refused
 from core.monitoring import alerts
 from core.notify import channels, events, outbox
 from core.notify.connections import Connections, read_connections
+from core.reports.make import make_report, send_report
+from core.reports.reports import read_report
 from storage.connection import reading, writing
 from tests.receivers import PASSWORD, USER, mail_server, make_authority, reply, web_server
 from tests.test_security_secrets import places_of
@@ -279,6 +283,18 @@ def test_the_clock_sends_by_what_the_environment_says(demo_home, authority, monk
             monkeypatch.setenv(f"GREENLIGHT_{name}", str(value))
         assert clock.turn(demo_home, now=NOW, steps=clock.SENDING) == []
     assert [m[1] for m in mail.mails] == [["director@example.org"]]
+
+
+def test_a_report_is_mailed_with_its_pdf(trained_home, authority):
+    made = make_report(trained_home, Actor("director"), "weekly", "heart_disease", now=datetime.now(UTC))
+    send_report(trained_home, Actor("director"), made["id"], now=datetime.now(UTC))
+    accounts.set_email(trained_home, Actor("director"), "director", "director@example.org", now=NOW)
+    with mail_server(authority) as mail:
+        outbox.send_due(trained_home, now=datetime.now(UTC), connections=connected(mail, None, authority))
+    assert [d.state for d in outbox.list_deliveries(trained_home, event="report_made", channel="mail") if d.recipient == "director"] == ["sent"]
+    found = [p for m in mail.mails for p in email.message_from_bytes(m[2], policy=email.policy.default).iter_attachments()]
+    assert [p.get_filename() for p in found] == [f"report_{made['id']}.pdf"]
+    assert found[0].get_content() == read_report(trained_home, made["id"], "pdf")
 
 
 def test_old_messages_go_and_those_that_wait_stay(demo_home):

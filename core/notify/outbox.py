@@ -265,9 +265,12 @@ def _send(senders: _Senders, row: dict[str, Any], now: datetime) -> None:
 def _attach(home: Home, message: dict[str, Any]) -> tuple[str, bytes] | None:
     if "report" not in message:
         return None
-    from core.reports.make import read_report
+    from core.reports.reports import read_report
 
-    return f"report_{message['report']}.pdf", read_report(home, message["report"], "pdf")
+    try:
+        return f"report_{message['report']}.pdf", read_report(home, message["report"], "pdf")
+    except NotFound:
+        return None  # it has no PDF; the link leads to it
 
 
 def _end_failed(home: Home, row: dict[str, Any], failure: Failed, now: datetime, *, tried: bool = True) -> Delivery:
