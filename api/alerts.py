@@ -124,7 +124,7 @@ def take_alerts(request: Request) -> Response:
     incoming = [_read_managed(n, a) for n, a in enumerate(body["alerts"], 1)] if managed else [_read_own(body)]
     taken = webhooks.receive(visit.home, signature, incoming, identity=body.get("id", ""), now=visit.at)
     visit.project = incoming[0].project
-    rounds.hear(visit.home, now=visit.at)
+    rounds.hear(visit.home, {one.project for one in incoming}, now=visit.at)
     return answer_json({"request_id": visit.request_id, "alerts": taken}, status=202)
 
 

@@ -6,7 +6,6 @@ what was done did not help within a day, when what was asked for was refused, or
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,8 +26,6 @@ from core.retraining import retraining
 from core.times import parse, stamp
 from storage import agent as store
 from storage.connection import reading
-
-log = logging.getLogger("greenlight.mlops")
 
 QUIET = timedelta(minutes=15)  # longer than the beat of every check that raises alerts
 HELPS_WITHIN = timedelta(hours=24)
@@ -154,12 +151,10 @@ def _close(home: Home, incident: Incident, alerts: Sequence[dict[str, Any]], *, 
         )  # fmt: skip
         return Done({"closed": True}, {"state": row["state"]}, {"state": "closed", "measured": measured}, f"incident {incident.id}")
 
-    done = acts.perform(
+    acts.perform(
         home, account.ACTOR, "close_incident", work, permission="run_safe_action", project=incident.project, reason=outcome,
         trigger="alert", correlation_id=incident.correlation_id, now=now,
     )  # fmt: skip
-    if done["closed"]:
-        _report(home, incident, now)
 
 
 def describe_end(alerts: Sequence[dict[str, Any]], findings: dict[tuple[str, str], Finding]) -> tuple[str, list[dict[str, Any]]]:
@@ -184,15 +179,3 @@ def describe_end(alerts: Sequence[dict[str, Any]], findings: dict[tuple[str, str
 
 def _findings(home: Home, project: str) -> dict[tuple[str, str], Finding]:
     return {(f.kind, f.subject): f for w in checks.find_last(home, project) for f in w.findings}
-
-
-def _report(home: Home, incident: Incident, now: datetime) -> None:
-    """Every closed incident makes its report; one that cannot be made does not keep the incident open."""
-    try:
-        from core.reports import make
-    except ImportError:
-        return
-    try:
-        make.make_unattended(home, "incident", project=incident.project, subject=str(incident.id), now=now)
-    except Exception:  # the boundary of the report: the incident is over whether it can be drawn or not
-        log.exception("the report of incident %s could not be made", incident.id)

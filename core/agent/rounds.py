@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime
 
 from core.agent import account, agent_requests, incidents
 from core.agent.carry_out import carry_out, note_unsaid
 from core.agent.control import read_control
+from core.agent.diagnosis import EXTERNAL
 from core.agent.execute import work_off
 from core.agent.follow_up import follow
 from core.agent.incidents import Incident
@@ -15,6 +17,8 @@ from core.agent.opening import take_alerts
 from core.errors import Refused
 from core.home import Home
 from core.projects.projects import list_projects
+from storage import agent as store
+from storage.connection import reading
 
 log = logging.getLogger("greenlight.mlops")
 
@@ -28,7 +32,8 @@ def turn(home: Home, *, now: datetime) -> list[Incident]:
     control = read_control(home)
     if control.paused:
         return []
-    take_alerts(home, now=now)
+    while take_alerts(home, now=now):
+        pass
     here = {p.name for p in list_projects(home)}
     known = [i for i in incidents.list_unclosed(home) if i.project in here]
     if not known:
@@ -49,6 +54,12 @@ def turn(home: Home, *, now: datetime) -> list[Incident]:
     return [incidents.get_incident(home, i.id) for i in known]
 
 
-def hear(home: Home, *, now: datetime) -> list[int]:
-    """Diagnose and decide what has just come in, and leave the doing to the next round; returns the incidents."""
-    return [] if read_control(home).paused else take_alerts(home, now=now)
+def hear(home: Home, projects: Iterable[str], *, now: datetime) -> list[int]:
+    """Diagnose and decide at once what another system has just sent about these projects, and leave the doing to the next round.
+
+    What joins an incident that is open already waits for that round too, which takes all of it together: a storm of alerts costs
+    the listener no more than writing them down. Returns the incidents that were opened.
+    """
+    if read_control(home).paused or all(store.find_open(reading(home.db), p, EXTERNAL) for p in set(projects)):
+        return []
+    return take_alerts(home, now=now)

@@ -142,11 +142,11 @@ def validate_data(home: Home, incident: Incident, now: datetime) -> Outcome:
 
 def make_report(home: Home, incident: Incident, now: datetime) -> Outcome:
     """A report of the incident as it stands."""
-    try:
-        from core.reports import make
-    except ImportError:
-        return _skipped("This installation makes no reports.")
-    made = make.make_unattended(home, "incident", project=incident.project, subject=str(incident.id), now=now)
+    from core.reports.make import make_unattended
+
+    made = make_unattended(home, "incident", incident.project, subject=str(incident.id), trigger="alert", now=now)
+    if not made["new"]:
+        return _skipped(f"Nothing has happened since report {made['id']} was made; it stands.")
     return Outcome("done", f"Report {made['id']} was made.", after={"report": made["id"]})
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from sqlite_utils import Database
 
 from core import acts
 from core.acts import Actor, Done, Tx
@@ -118,44 +121,57 @@ def raise_alert(
     BadInput
         An unknown severity.
     """
+    get_project(home, project)
+    with acts.unattended(home, now) as (db, note):
+        alert_id = raise_in(
+            db, note, project, kind, subject, severity=severity, sentence=sentence, now=now, value=value, threshold=threshold, unit=unit,
+            detail=detail, version=version, by=by, correlation_id=correlation_id,
+        )  # fmt: skip
+    return get_alert(home, alert_id)
+
+
+def raise_in(
+    db: Database, note: Callable[..., None], project: str, kind: str, subject: str, *, severity: str, sentence: str, now: datetime,
+    value: float | None = None, threshold: float | None = None, unit: str = "", detail: dict[str, Any] | None = None,
+    version: str | None = None, by: str = "monitor", correlation_id: str | None = None,
+) -> int:  # fmt: skip
+    """The same inside the caller's transaction (``acts.unattended``), for several at once; returns the alert's id."""
     if severity not in SEVERITIES:
         raise BadInput(f"Severity {severity!r} is unknown; it is warning or critical.")
-    get_project(home, project)
     at = stamp(now)
     seen = {
         "value": _finite(value), "threshold": _finite(threshold), "unit": unit, "sentence": sentence[:1000], "detail": detail or {},
         "version": version, "last_seen_at": at,
     }
-    with acts.unattended(home, now) as (db, note):
-        row = store.find_open(db, project, kind, subject)
-        if row is None:
-            correlation_id = correlation_id or secrets.token_hex(8)
-            alert_id = store.insert_alert(
-                db,
-                {"project": project, "kind": kind, "subject": subject, "severity": severity, "state": "active", "since": at,
-                 "times": 1, "correlation_id": correlation_id, **seen},
+    row = store.find_open(db, project, kind, subject)
+    if row is None:
+        correlation_id = correlation_id or secrets.token_hex(8)
+        alert_id = store.insert_alert(
+            db,
+            {"project": project, "kind": kind, "subject": subject, "severity": severity, "state": "active", "since": at,
+             "times": 1, "correlation_id": correlation_id, **seen},
+        )
+    else:
+        alert_id, correlation_id = row["id"], row["correlation_id"]
+        worse = SEVERITIES.index(severity) > SEVERITIES.index(row["severity"])
+        turned = {"severity": severity, "state": "active"} if worse else {}
+        store.update_alert(db, alert_id, **seen, **turned, times=row["times"] + 1)
+    if row is None or worse:
+        before = {"severity": row["severity"], "state": row["state"]} if row else None
+        note(
+            actor=by, via="clock" if by == "monitor" else "api", trigger="alert", action="raise_alert", project=project,
+            subject=f"alert {alert_id}: {_name(kind, subject)}", reason=seen["sentence"], before=before,
+            after={"severity": severity, "value": seen["value"], "threshold": seen["threshold"]}, correlation_id=correlation_id,
+        )
+        if severity == "critical" or kind in DRIFT_KINDS:
+            events.tell(
+                db, "drift_found" if kind in DRIFT_KINDS else "alert_opened", project=project,
+                subject=f"alert {alert_id}: {_name(kind, subject)}",
+                facts={"What": seen["sentence"], "Severity": severity, "Measured": _measured(_finite(value), unit),
+                       "Limit": _measured(_finite(threshold), unit), "Version": version},
+                link=f"/monitoring?alert={alert_id}", correlation_id=correlation_id, now=now,
             )
-        else:
-            alert_id, correlation_id = row["id"], row["correlation_id"]
-            worse = SEVERITIES.index(severity) > SEVERITIES.index(row["severity"])
-            turned = {"severity": severity, "state": "active"} if worse else {}
-            store.update_alert(db, alert_id, **seen, **turned, times=row["times"] + 1)
-        if row is None or worse:
-            before = {"severity": row["severity"], "state": row["state"]} if row else None
-            note(
-                actor=by, via="clock" if by == "monitor" else "api", trigger="alert", action="raise_alert", project=project,
-                subject=f"alert {alert_id}: {_name(kind, subject)}", reason=seen["sentence"], before=before,
-                after={"severity": severity, "value": seen["value"], "threshold": seen["threshold"]}, correlation_id=correlation_id,
-            )
-            if severity == "critical" or kind in DRIFT_KINDS:
-                events.tell(
-                    db, "drift_found" if kind in DRIFT_KINDS else "alert_opened", project=project,
-                    subject=f"alert {alert_id}: {_name(kind, subject)}",
-                    facts={"What": seen["sentence"], "Severity": severity, "Measured": _measured(_finite(value), unit),
-                           "Limit": _measured(_finite(threshold), unit), "Version": version},
-                    link=f"/monitoring?alert={alert_id}", correlation_id=correlation_id, now=now,
-                )
-    return get_alert(home, alert_id)
+    return int(alert_id)
 
 
 def settle(home: Home, project: str, kind: str, subject: str = "", *, now: datetime, reason: str = "") -> Alert | None:
@@ -163,16 +179,24 @@ def settle(home: Home, project: str, kind: str, subject: str = "", *, now: datet
     if store.find_open(reading(home.db), project, kind, subject) is None:
         return None
     with acts.unattended(home, now) as (db, note):
-        row = store.find_open(db, project, kind, subject)
-        if row is None:
-            return None  # another process was first
-        store.update_alert(db, row["id"], state="resolved", resolved_at=stamp(now), resolved_by="monitor")
-        note(
-            actor="monitor", via="clock", trigger="alert", action="resolve_alert", project=project,
-            subject=f"alert {row['id']}: {_name(kind, subject)}", reason=reason or "a later check found it well again",
-            before={"state": row["state"]}, after={"state": "resolved"}, correlation_id=row["correlation_id"],
-        )
-    return get_alert(home, row["id"])
+        alert_id = settle_in(db, note, project, kind, subject, now=now, reason=reason)
+    return None if alert_id is None else get_alert(home, alert_id)
+
+
+def settle_in(
+    db: Database, note: Callable[..., None], project: str, kind: str, subject: str, *, now: datetime, reason: str = ""
+) -> int | None:
+    """The same inside the caller's transaction; the alert's id, or None if there was none."""
+    row = store.find_open(db, project, kind, subject)
+    if row is None:
+        return None  # another process was first
+    store.update_alert(db, row["id"], state="resolved", resolved_at=stamp(now), resolved_by="monitor")
+    note(
+        actor="monitor", via="clock", trigger="alert", action="resolve_alert", project=project,
+        subject=f"alert {row['id']}: {_name(kind, subject)}", reason=reason or "a later check found it well again",
+        before={"state": row["state"]}, after={"state": "resolved"}, correlation_id=row["correlation_id"],
+    )
+    return int(row["id"])
 
 
 def acknowledge(

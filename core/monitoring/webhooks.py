@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlite_utils import Database
+
 from core import acts
 from core.acts import Actor, Done, Tx
 from core.errors import Refused
 from core.home import Home
 from core.monitoring import alerts
-from core.monitoring.alerts import Alert
 from core.projects.projects import get_project
 from core.text import one_line
 from core.times import stamp
+from storage import alerts as alerts_store
 from storage import audit as audit_store
 
 WINDOW = 300.0  # seconds that a message may be old, or ahead of this machine's clock
@@ -84,7 +86,7 @@ def check_signature(home: Home, timestamp: str, signature: str, body: bytes, *, 
 
 
 def receive(home: Home, signature: str, incoming: list[Incoming], *, identity: str = "", now: datetime) -> list[dict[str, Any]]:
-    """Raise or settle what a checked message says, once.
+    """Raise or settle what a checked message says, once; all of it in one transaction.
 
     Parameters
     ----------
@@ -105,19 +107,22 @@ def receive(home: Home, signature: str, incoming: list[Incoming], *, identity: s
     """
     for one in incoming:
         get_project(home, one.project)
-    _take_once(home, [f"webhook {signature}", *([f"webhook id {identity}"] if identity else [])], now)
+    marks = [f"webhook {signature}", *([f"webhook id {identity}"] if identity else [])]
     taken = []
-    for one in incoming:
-        subject = _clean(one.subject)[:100]
-        if one.firing:
-            alert: Alert | None = alerts.raise_alert(
-                home, one.project, KIND, subject, severity=one.severity, sentence=_clean(one.sentence)[:500], value=one.value,
-                threshold=one.threshold, unit=_clean(one.unit)[:20], detail={"from": BY}, by=BY, now=now,
-            )  # fmt: skip
-        else:
-            alert = alerts.settle(home, one.project, KIND, subject, now=now, reason="the sender says that it is over")
-        state = alert.state if alert else "resolved"
-        taken.append({"id": alert.id if alert else None, "project": one.project, "subject": subject, "state": state})
+    with acts.unattended(home, now) as (db, note):
+        _take_once(db, marks, now)
+        for one in incoming:
+            subject = _clean(one.subject)[:100]
+            if one.firing:
+                alert_id: int | None = alerts.raise_in(
+                    db, note, one.project, KIND, subject, severity=one.severity, sentence=_clean(one.sentence)[:500], value=one.value,
+                    threshold=one.threshold, unit=_clean(one.unit)[:20], detail={"from": BY}, by=BY, now=now,
+                )  # fmt: skip
+            else:
+                alert_id = alerts.settle_in(db, note, one.project, KIND, subject, now=now, reason="the sender says that it is over")
+            row = alerts_store.find_alert(db, alert_id) if alert_id is not None else None
+            state = row["state"] if row is not None else "resolved"
+            taken.append({"id": alert_id, "project": one.project, "subject": subject, "state": state})
     return taken
 
 
@@ -125,9 +130,8 @@ def _clean(text: str) -> str:
     return one_line("".join(c if c.isprintable() else " " for c in text))
 
 
-def _take_once(home: Home, marks: list[str], now: datetime) -> None:
-    with acts.unattended(home, now) as (db, _):
-        if any(audit_store.find_request_key(db, mark) is not None for mark in marks):
-            raise SentBefore("This message was taken already; nothing was done again.")
-        for mark in marks:
-            audit_store.insert_request_key(db, key=mark, actor=BY, action="take_message", result="{}", at=stamp(now))
+def _take_once(db: Database, marks: list[str], now: datetime) -> None:
+    if any(audit_store.find_request_key(db, mark) is not None for mark in marks):
+        raise SentBefore("This message was taken already; nothing was done again.")
+    for mark in marks:
+        audit_store.insert_request_key(db, key=mark, actor=BY, action="take_message", result="{}", at=stamp(now))
