@@ -50,17 +50,17 @@ def _where(project: str | None, kind: str | None, since: str, until: str) -> tup
 # What makes a report by itself: (kind, project, id) of what has none yet, oldest first
 
 
-def list_unreported(db: Database, *, since: str, by: str, limit: int) -> list[tuple[str, str, str]]:
-    """Deployments, closed incidents and ended retrainings from a moment on that ``by`` has made no report of."""
+def list_unreported(db: Database, *, since: str, until: str, by: str, limit: int) -> list[tuple[str, str, str]]:
+    """Deployments, closed incidents and ended retrainings of a time (both ends included) that ``by`` has made no report of."""
     sql = """
         SELECT kind, project, subject FROM (
             SELECT 'deployment' AS kind, project, CAST(id AS TEXT) AS subject, live_from AS at FROM deployments
             UNION ALL SELECT 'incident', project, CAST(id AS TEXT), closed_at FROM incidents WHERE closed_at IS NOT NULL
             UNION ALL SELECT 'retraining', project, CAST(id AS TEXT), finished_at FROM retrainings WHERE finished_at IS NOT NULL
         ) AS happened
-        WHERE at >= ? AND NOT EXISTS (
+        WHERE at >= ? AND at <= ? AND NOT EXISTS (
             SELECT 1 FROM reports r
             WHERE r.project = happened.project AND r.kind = happened.kind AND r.subject = happened.subject AND r.made_by = ?
               AND r.made_at >= happened.at
         ) ORDER BY at LIMIT ?"""
-    return [(r["kind"], r["project"], r["subject"]) for r in db.conn.execute(sql, (since, by, limit))]
+    return [(r["kind"], r["project"], r["subject"]) for r in db.conn.execute(sql, (since, until, by, limit))]

@@ -140,7 +140,7 @@ def send_report(
 
 def write_due(home: Home, *, now: datetime) -> list[int]:
     """Make the reports that are made by themselves; called by the clock. Returns the ids of the new ones."""
-    due = store.list_unreported(reading(home.db), since=stamp(now - REACH), by=BY_ITSELF, limit=A_TURN)
+    due = store.list_unreported(reading(home.db), since=stamp(now - REACH), until=stamp(now), by=BY_ITSELF, limit=A_TURN)
     triggers = {"deployment": "person", "incident": "alert", "retraining": "schedule"}
     made = [make_unattended(home, kind, project, subject=subject, trigger=triggers[kind], now=now) for kind, project, subject in due]
     return [m["id"] for m in made if m["new"]]
