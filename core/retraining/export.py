@@ -57,11 +57,14 @@ class Export:
     kept: int
     known: int
     impossible: dict[str, int]
+    asked: str = "all"
 
     @property
     def sentence(self) -> str:
         parts = [f"{self.rows:,} rows: {self.base}"]
-        if self.labelled:
+        if self.asked == "source":
+            parts.append("alone, as asked: labelled predictions were left out")
+        elif self.labelled:
             parts.append(f"and {self.kept:,} of {self.labelled:,} labelled predictions")
         else:
             parts.append("and no labelled prediction")
@@ -121,7 +124,7 @@ def export(home: Home, actor: Actor, definition: Definition, *, rows: str, folde
         content, file_name = buffer.getvalue().encode("utf-8"), f"{definition.name}_fresh.csv"
     return Export(
         content, file_name, provenance,
-        "no table" if rows == "labelled" else base_words, len(whole), len(found), len(labelled), known, impossible,
+        "no table" if rows == "labelled" else base_words, len(whole), len(found), len(labelled), known, impossible, rows,
     )  # fmt: skip
 
 
@@ -253,9 +256,11 @@ def _labelled_frame(
     )
     # a case that stands in the base once, with the same answer, is the same case; one that stands there often is a kind of case
     target = np.asarray([str(t) for t in base.target] if base.target is not None else [], dtype=object)
-    told = row_hashes(base.features.assign(**{"label:": target}))
+    told = row_hashes(base.features.assign(**{"label:": target}), base.group)
     once = {h for h, n in Counter(told.tolist()).items() if n == 1}
-    here = row_hashes(prepared.features.assign(**{"label:": found["label"].astype(str).astype(object).to_numpy()}))
+    answers = found["label"].astype(str).astype(object).to_numpy()
+    asked = found[definition.group].astype(str).to_numpy(dtype=object) if definition.group else None
+    here = row_hashes(prepared.features.assign(**{"label:": answers}), asked)
     same = np.asarray([h in once for h in here.tolist()], dtype=bool) & good
     return pd.DataFrame(columns)[good & ~same].reset_index(drop=True), impossible, int(same.sum())
 

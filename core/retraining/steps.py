@@ -100,7 +100,7 @@ def export_data(errand: Errand) -> Told:
     )
     fresh = "" if added["fresh"] else f" These are the bytes of version {added['version']}: nothing is new."
     detail = {
-        "dataset_id": added["id"], "dataset": added["version"], "rows": made.rows, "labelled": made.labelled, "kept": made.kept,
+        "dataset_id": added["id"], "dataset": added["version"], "rows": added["rows"], "labelled": made.labelled, "kept": made.kept,
         "known": made.known, "impossible": made.impossible, "fresh": added["fresh"],
     }
     return Told(f"Dataset version {added['version']}, {made.sentence}{fresh}", detail)
