@@ -39,7 +39,7 @@ SCOPES = {
     "feedback": "Feed labels back",
     "read": "Read schema, models, health and metrics",
     "observe": "Post observations and alerts",
-    "retrain": "Ask whether a retraining is due",
+    "retrain": "Ask whether a retraining is due, and start one that is",
 }
 EVERY_PROJECT = "*"
 PER_MINUTE = 6000

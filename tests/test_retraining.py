@@ -1,16 +1,19 @@
 """Retrainings through real jobs: eight steps, better and not, failures that leave the live version alone, interruptions."""
 
+import json
 import os
 import random
 import signal
 import time
 from contextlib import suppress
 
+import numpy as np
 import pytest
 
 from core import agent, approvals, audit, deployment
 from core.acts import Actor
 from core.agent import account, agent_requests
+from core.cli.app import main
 from core.datasets import versions as datasets
 from core.errors import BadInput, NotFound, Refused
 from core.jobs import jobs, worker
@@ -30,15 +33,15 @@ SCIENTIST, DEVOPS = Actor("scientist"), Actor("devops")
 NAMES = list(retraining.STEPS)
 
 
-def answered(home, name="heart_hungary.csv"):
+def answered(home, name="heart_hungary.csv", rule=None):
     """Predictions of another hospital come back with labels by a rule of their own: in that world sex and age decide."""
     import pandas as pd
 
     out = home.root / "out.csv"
     files.predict_file(home, DEVOPS, PROJECT, home.root / "samples" / PROJECT / name, out, source="test")
     scored = pd.read_csv(out)
-    ill = (scored["age"] - 48) / 8 + (scored["sex"] == "Male") * 3 - 2 > 0
-    table = scored[["prediction_id"]].assign(label=ill.astype(int))
+    ill = ((scored["age"] - 48) / 8 + (scored["sex"] == "Male") * 3 - 2 > 0).astype(int) if rule is None else rule(scored)
+    table = scored[["prediction_id"]].assign(label=ill)
     labels.feed_labels(home, SCIENTIST, PROJECT, table.to_csv(index=False).encode(), file_name="labels.csv")
     return scored
 
@@ -154,6 +157,47 @@ def test_nothing_new_is_unclear_and_the_candidate_is_archived_with_its_reason(tr
     assert [one["label"] for one in detail["reruns"]] == ["Other candidates"]
     assert approvals.list_requests(trained_home, project=PROJECT, states=("pending",)) == []
     assert deployment.find_live(trained_home, PROJECT).version == "1.0.0"
+
+
+@pytest.fixture(scope="module")
+def built_spoiled(built_trained, tmp_path_factory):
+    """A retraining by command on labels that are no better than a coin."""
+    home = copy_home(built_trained, tmp_path_factory.mktemp("spoiled") / "home")
+    answered(home, rule=lambda scored: np.random.default_rng(7).integers(0, 2, len(scored)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GREENLIGHT_HOME", str(home.root))
+        patch.delenv("GREENLIGHT_MODELS", raising=False)
+        assert main(["retrain", PROJECT, "--reason", "Labels came back.", "--as", "scientist"]) == 0
+    return home.root
+
+
+@pytest.fixture
+def spoiled(built_spoiled, tmp_path):
+    return copy_home(built_spoiled, tmp_path / "home")
+
+
+def test_spoiled_labels_are_suspected_and_a_rerun_without_them_is_offered_first(spoiled):
+    found = retraining.get(spoiled, 1)
+    assert found.outcome in ("worse", "unclear")
+    assert found.request_id is None
+    detail = found.find_step("request").detail
+    assert detail["findings"][0].startswith("The new rows do not follow the rule that the others do: ")
+    assert detail["reruns"][0]["params"] == {"rows": "source"}
+    assert deployment.find_live(spoiled, PROJECT).version == "1.0.0"
+    for version in versions.list_versions(spoiled, PROJECT):
+        assert version.stage == ("production" if version.version == "1.0.0" else "archived")
+
+
+def test_the_commands_list_what_came_of_it(spoiled, monkeypatch, capsys):
+    monkeypatch.setenv("GREENLIGHT_HOME", str(spoiled.root))
+    monkeypatch.delenv("GREENLIGHT_MODELS", raising=False)
+    assert main(["retrainings", PROJECT, "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)["retrainings"]
+    found = retraining.get(spoiled, 1)
+    assert (listed["id"], listed["outcome"], listed["version"], listed["sentence"]) == (1, found.outcome, found.version, found.sentence)
+    assert [s["state"] for s in listed["steps"]] == [s.state for s in found.steps]
+    assert main(["retrainings", "future_skills"]) == 0
+    assert capsys.readouterr().out == "Nothing was retrained yet.\n"
 
 
 # ---- failures ----
