@@ -34,11 +34,11 @@ def show(context: PageContext) -> None:
         "Where a channel leads stands in the environment, beside its password (see .env.example); here it is tried, switched, and "
         "told whom to write to. Who is mailed needs an address: people set theirs under My account, administrators under Accounts."
     )
+    st.subheader("Deliveries", anchor=False)
+    _show_deliveries(context)
     st.subheader("Who hears of what", anchor=False)
     _show_wants(found)
     _show_choose(context, found)
-    st.subheader("Deliveries", anchor=False)
-    _show_deliveries(context)
 
 
 def _show_channel(context: PageContext, channel: Channel, counts: dict[str, int]) -> None:
@@ -149,18 +149,19 @@ def _show_deliveries(context: PageContext) -> None:
             "Id": d.id,
             "Made": parts.local_time(d.created_at),
             "State": STATES[d.state],
-            "Message": d.title,
-            "About": d.subject,
-            "Project": d.project or "–",
             "By": channels.TITLES[d.channel],
             "To": d.recipient or "–",
+            "Message": d.title,
+            "About": d.subject,
+            "Why not": d.error or "–",
             "Tries": d.attempts,
             "Next try": parts.local_time(d.next_at) if d.next_at else "–",
-            "Why not": d.error or "–",
+            "Project": d.project or "–",
         }
         for d in found
     ]
-    st.dataframe(rows, hide_index=True, key="deliveries")
+    medium = {name: st.column_config.TextColumn(width="medium") for name in ("Message", "About", "Why not")}
+    st.dataframe(rows, hide_index=True, key="deliveries", column_config=medium, height=min(38 + 35 * len(rows), 388))
     if len(found) == SHOWN:
         st.caption(f"The newest {SHOWN} are shown; all of them: python -m core notify list --limit 1000")
     _show_redeliver(context, [d for d in found if d.state in ("failed", "skipped")])

@@ -96,6 +96,13 @@ def count_states(db: Database, since: str) -> dict[str, dict[str, int]]:
     return found
 
 
+def count_troubles(db: Database, *, failed_since: str, due_before: str) -> tuple[int, int]:
+    """Messages queued from a moment on that failed, and those that should have been sent before another and were not."""
+    failed = db.conn.execute("SELECT count(*) FROM deliveries WHERE state = 'failed' AND created_at >= ?", (failed_since,)).fetchone()
+    late = db.conn.execute("SELECT count(*) FROM deliveries WHERE state IN ('queued','sending') AND next_at < ?", (due_before,)).fetchone()
+    return int(failed[0]), int(late[0])
+
+
 def find_oldest(db: Database) -> str | None:
     """When the oldest message was queued."""
     row = db.conn.execute("SELECT created_at FROM deliveries ORDER BY id LIMIT 1").fetchone()

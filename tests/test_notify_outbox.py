@@ -16,6 +16,7 @@ from core.acts import Actor
 from core.cli.app import main
 from core.errors import NotFound, Refused
 from core.monitoring import alerts
+from core.monitoring.health import check_health
 from core.notify import channels, events, outbox
 from core.notify.connections import Connections, read_connections
 from core.reports.make import make_report, send_report
@@ -295,6 +296,23 @@ def test_a_report_is_mailed_with_its_pdf(trained_home, authority):
     found = [p for m in mail.mails for p in email.message_from_bytes(m[2], policy=email.policy.default).iter_attachments()]
     assert [p.get_filename() for p in found] == [f"report_{made['id']}.pdf"]
     assert found[0].get_content() == read_report(trained_home, made["id"], "pdf")
+
+
+def test_health_says_when_messages_fail_or_are_not_sent(demo_home):
+    def state(now):
+        return next((h.state, h.reason) for h in check_health(demo_home, now=now) if h.name == "messages")
+
+    only(demo_home, "webhook")
+    assert state(NOW)[0] == "ok"
+    (number,) = tell(demo_home)
+    assert state(after(minutes=15))[0] == "ok"
+    assert state(after(minutes=16)) == ("warning", "1 should have been sent 15 minutes ago; the clock sends them, it runs with the console.")
+    with web_server() as web:
+        web.answer = lambda handler: reply(handler, 404)
+        outbox.send_due(demo_home, now=NOW, connections=connected(web=web))
+    assert outbox.get_delivery(demo_home, number).state == "failed"
+    assert state(after(hours=24)) == ("warning", "1 of the last 24 hours could not be delivered; Settings, Channels says why.")
+    assert state(after(hours=25))[0] == "ok"
 
 
 def test_old_messages_go_and_those_that_wait_stay(demo_home):

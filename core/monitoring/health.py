@@ -17,10 +17,11 @@ from core.home import Home
 from core.jobs import jobs
 from core.projects.projects import list_projects
 from core.scoring import journal, log
-from core.times import parse
+from core.times import parse, stamp
 from storage import accounts as settings_store
 from storage import alerts as alerts_store
 from storage import health as store
+from storage import notify as notify_store
 from storage import versions as versions_store
 from storage.connection import reading
 
@@ -33,6 +34,7 @@ LARGE_WAL = 256 * 1024 * 1024  # bytes
 MANY_WAITING = journal.WAITING_GROUPS // 10
 LATE_TICK, LOST_TICK = timedelta(minutes=3), timedelta(minutes=15)
 LONG_QUEUE = timedelta(minutes=10)
+LATE_MESSAGE = timedelta(minutes=15)
 RECENT = timedelta(hours=24)
 CHECK_HOLDS = timedelta(days=7)
 MODEL_HOLDS = timedelta(hours=13)  # two of the clock's looks at the model, and a little
@@ -57,10 +59,11 @@ def check_health(home: Home, *, now: datetime) -> list[Health]:
     ]  # fmt: skip
     if database.state == "failed":
         why = "The database cannot be read, so this is not known."
-        return [*found, *(Health(name, "unknown", why) for name in ("scheduler", "workers", "models"))]
+        return [*found, *(Health(name, "unknown", why) for name in ("scheduler", "workers", "messages", "models"))]
     found += [
         _guard("scheduler", lambda: _check_scheduler(home, now)),
         _guard("workers", lambda: _check_workers(home, now)),
+        _guard("messages", lambda: _check_messages(home, now)),
     ]
     for project in list_projects(home):
         found.append(_guard("model", partial(_check_model, home, project.name, now), project.name))
@@ -150,6 +153,18 @@ def _check_workers(home: Home, now: datetime) -> Health:
     if waiting:
         return Health("workers", "warning", f"{len(waiting)} jobs have waited longer than {_long(LONG_QUEUE)} behind others.")
     return Health("workers", "ok", f"{len(running)} running." if running else "No job is running, and none died in the last 24 hours.")
+
+
+def _check_messages(home: Home, now: datetime) -> Health:
+    failed, late = notify_store.count_troubles(
+        reading(home.db), failed_since=stamp(now - RECENT), due_before=stamp(now - LATE_MESSAGE)
+    )  # fmt: skip
+    if late:
+        overdue = f"{late} should have been sent {_long(LATE_MESSAGE)} ago"
+        return Health("messages", "warning", f"{overdue}; the clock sends them, it runs with the console.")
+    if failed:
+        return Health("messages", "warning", f"{failed} of the last 24 hours could not be delivered; Settings, Channels says why.")
+    return Health("messages", "ok", "None is late, and none of the last 24 hours failed.")
 
 
 def _check_model(home: Home, project: str, now: datetime) -> Health:
