@@ -26,6 +26,7 @@ from storage.connection import reading
 PER_ADDRESS = 60_000  # requests per minute from one address, whatever its keys allow
 WRONG_KEYS = 30  # wrong keys per minute from one address
 FRESH = 0.25  # seconds for which the other processes' counts are believed
+STAYS = 0.1  # seconds that counts wait at least, so that not each transaction writes them
 MOST_SUBJECTS = 50_000  # kept in memory; the longest unseen is forgotten first
 
 
@@ -63,10 +64,10 @@ class _Window:
 class Limiter:
     """Counts requests in memory and shares the counts through the prediction log's database.
 
-    A check takes a few microseconds and never waits for the disk. Counts travel with the log's next transaction (at the
-    latest after half a second) and are read back every quarter of a second. So one process alone never lets more through
+    A check takes a few microseconds and never waits for the disk. Counts travel with a transaction of the log (at the
+    latest after 0.6 s) and are read back every quarter of a second. So one process alone never lets more through
     than the limit; with n processes, a subject can have, once per window, what the other n - 1 answer it in about
-    0.8 s beyond the limit, and never more than n times the limit.
+    0.9 s beyond the limit, and never more than n times the limit.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ class Limiter:
         if self._given_note is None:
             from core.scoring import journal
 
-            self._given_note = lambda apply: journal.of(self._home).note(apply)
+            self._given_note = lambda apply: journal.of(self._home).note(apply, after=STAYS)
         self._given_note(write)
 
     def _writer(self) -> Callable[[Database], None]:

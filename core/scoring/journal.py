@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -50,6 +51,7 @@ class Journal:
         self._groups: deque[tuple[Group, Future[None]]] = deque()
         self._bytes = 0
         self._notes: list[tuple[Callable[[Database], None], int]] = []
+        self._later: list[tuple[float, Callable[[Database], None]]] = []
         self._flushes: list[Future[None]] = []
         self._closing = self._ended = False
         self._failing = False  # the writer's own: the last write failed
@@ -81,17 +83,22 @@ class Journal:
                 self._wake.notify()
         return future
 
-    def note(self, apply: Callable[[Database], None]) -> None:
+    def note(self, apply: Callable[[Database], None], *, after: float = 0.0) -> None:
         """Let something small ride along in the next transaction, after half a second at the latest; nobody waits for it.
+
+        ``after`` seconds it stays behind first: what would ride in each transaction makes each transaction longer.
 
         ``apply`` may be called again when its transaction failed, so it must not use up what it writes. One that raises is
         logged and dropped; the groups beside it are not touched by that.
         """
         if os.getpid() != self._pid:
-            of(self.home).note(apply)
+            of(self.home).note(apply, after=after)
             return
         with self._wake:
-            self._notes.append((apply, 1))
+            if after:
+                self._later.append((time.monotonic() + after, apply))
+            else:
+                self._notes.append((apply, 1))
 
     def describe(self) -> tuple[bool, int]:
         """Whether the writer goes, and how many groups wait for it."""
@@ -142,9 +149,12 @@ class Journal:
         """Wait for something, write it; False when there is nothing more to come."""
         with self._wake:
             if not (self._groups or self._flushes or self._closing):
-                self._wake.wait(NOTES_SECONDS)
+                due = min((due for due, _ in self._later), default=float("inf"))
+                self._wake.wait(min(NOTES_SECONDS, max(0.001, due - time.monotonic())))
             batch = [self._groups.popleft() for _ in range(min(len(self._groups), MOST_AT_ONCE))]
             self._bytes -= sum(len(group.payload) for group, _ in batch)
+            if self._later:
+                self._take_later()
             notes, self._notes = self._notes, []
             flushes: list[Future[None]] = []
             if not self._groups:
@@ -155,6 +165,12 @@ class Journal:
         for flush in flushes:
             flush.set_result(None)
         return not ending
+
+    def _take_later(self) -> None:
+        """Notes that have stayed behind long enough, or may not stay any longer because somebody waits for everything."""
+        now = float("inf") if self._flushes or self._closing else time.monotonic()
+        self._notes += [(apply, 1) for due, apply in self._later if due <= now]
+        self._later = [(due, apply) for due, apply in self._later if due > now]
 
     def _write(self, batch: list[tuple[Group, Future[None]]], notes: list[tuple[Callable[[Database], None], int]]) -> None:
         try:
