@@ -20,6 +20,7 @@ Over the seeds 1, 2, 3, 7 and 42 each level has between 16 % and 54 % of the row
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -76,7 +77,7 @@ def make_source(seed: int = 42, *, shift: float = 0.0) -> dict[str, Rows]:
         tables.EMPLOYEE_SKILL: links,
         tables.TRAINING_REQUEST: _make_requests(rng, skills, employees, shift),
     }
-    source[tables.PLANNER_JUDGEMENT] = _make_judgements(rng, source)
+    source[tables.PLANNER_JUDGEMENT] = judge(rng, source, planners_score)
     source[tables.RECOMMENDATION] = _make_recommendations(rng, source[tables.PLANNER_JUDGEMENT])
     return source
 
@@ -191,8 +192,9 @@ def _make_requests(rng: np.random.Generator, skills: Rows, employees: Rows, shif
     return rows
 
 
-def _make_judgements(rng: np.random.Generator, source: dict[str, Rows]) -> Rows:
-    score = planners_score(hr_export.build_dataset(source, as_of=AS_OF)).to_numpy()
+def judge(rng: np.random.Generator, source: dict[str, Rows], weigh: Callable[[pd.DataFrame], pd.Series]) -> Rows:
+    """Planners' judgements of most pairs: what ``weigh`` says of a pair, by one planner's severity and on one day."""
+    score = weigh(hr_export.build_dataset(source, as_of=AS_OF)).to_numpy()
     pairs = [(role["id"], skill["id"]) for role in source[tables.JOB_ROLE] for skill in source[tables.SKILL]]
     rows: Rows = []
     for (role, skill), need in zip(pairs, score, strict=True):
