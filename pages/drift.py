@@ -16,7 +16,7 @@ from core.monitoring import checks as watching
 from core.projects.projects import Project
 from core.registry import versions
 from core.scoring import log
-from pages import charts, charts_drift, drift_counts, drift_opinion, parts, sending
+from pages import charts, charts_drift, drift_counts, drift_opinion, drift_quality, parts, sending
 from pages.session import PageContext
 
 PERIODS = {"Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30, "Everything logged": None, "From a day to a day": 0}
@@ -178,7 +178,7 @@ def _show_check(context: PageContext, check: Check) -> None:
     with first:
         _show_prediction(check)
     with second:
-        _show_quality(check)
+        drift_quality.show(context.home, check)
     drift_opinion.show(context, check)
     drift_counts.show(context, check.project, check)
     with st.container(horizontal=True):
@@ -250,28 +250,6 @@ def _show_prediction(check: Check) -> None:
     st.markdown(f"{sign} {'score ' + _number(drift.score) if drift.score is not None else parts.plain(drift.reason)}")
     figure = charts_drift.distribution(check.result, drift.name)
     charts.show_figure(figure, alt="Shares of the predictions, reference and current side by side.", key="prediction")
-
-
-def _show_quality(check: Check) -> None:
-    st.subheader("Quality, where labels are known", anchor=False)
-    quality = check.quality
-    if quality is None:
-        st.markdown(":gray[:material/info: No current row has a label, so how often the model is right here is unknown.]")
-        return
-    now, training = quality["now"], quality["training"]
-    name = "accuracy" if "accuracy" in now else "mae"
-    before = training.get(name)
-    change = None if before is None else f"{now[name] - before:+.2f} against {before:.2f} on the hold-out"
-    title = {"accuracy": "Accuracy now", "mae": "Mean absolute error now"}[name]
-    st.metric(title, f"{now[name]:.2f}", change, delta_color="normal" if name == "accuracy" else "inverse")
-    baseline = now[f"baseline_{name}"]
-    fixed = "the most frequent answer" if name == "accuracy" else "the mean"
-    version = parts.plain(quality["version"])
-    st.caption(f"Version {version} on {quality['rows']} labelled rows. Always giving {fixed} would get {baseline:.2f}.")
-    if "recall_by_class" in now:
-        rows = [{"Class": k, "Found of this class": 100 * v} for k, v in now["recall_by_class"].items()]
-        config = {"Found of this class": st.column_config.NumberColumn(format="%.0f %%")}
-        st.dataframe(rows, hide_index=True, column_config=config, key="recalls")
 
 
 def _show_history(history: list[dict[str, Any]]) -> None:

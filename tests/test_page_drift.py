@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import timedelta
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from core.drift import checks
 from core.drift.checks import Period, Upload
 from core.jobs import jobs, worker
 from core.monitoring import checks as watching
+from core.monitoring import quality
 from core.scoring import labels, predict
 from core.times import utc_now
 from storage import drift as store
@@ -75,12 +77,29 @@ def test_one_click_stores_one_check_and_shows_it(predicted, open_page):
 
 def test_quality_stands_beside_the_hold_out_and_the_fixed_answer(predicted, open_page):
     checks.run_check(predicted, SCIENTIST, HEART, current=Period(), evidently=False)
-    quality = checks.get_check(predicted, 1).quality
+    kept = checks.get_check(predicted, 1).quality
     test = open_page(predicted, "drift")
     metric = next(m for m in test.metric if m.label == "Accuracy now")
-    assert metric.value == f"{quality['now']['accuracy']:.2f}"
-    assert metric.delta.endswith(f"against {quality['training']['accuracy']:.2f} on the hold-out")
-    assert f"would get {quality['now']['baseline_accuracy']:.2f}." in texts(test)
+    assert metric.value == f"{kept['now']['accuracy']:.2f}"
+    assert metric.delta.endswith(f"against {kept['training']['accuracy']:.2f} on the hold-out")
+    assert f"would get {kept['now']['baseline_accuracy']:.2f}." in texts(test)
+
+
+def test_quality_drift_names_each_metric_beside_training_also_in_a_check_of_the_clock(predicted, open_page):
+    checks.store_measured(predicted, checks.measure(predicted, HEART), now=utc_now())
+    kept = checks.get_check(predicted, 1)
+    assert (kept.by, kept.quality) == (checks.CLOCK, None)
+    now = utc_now()
+    changes = quality.measure_change(predicted, HEART, since=now - timedelta(days=1), until=now)
+    test = open_page(predicted, "drift")
+    shown = table(test, "Verdict")
+    assert list(shown["Metric"]) == ["Accuracy", "F1", "AUC"]
+    assert list(shown["Now"]) == [f"{c.now.value:.2f}" for c in changes]
+    assert list(shown["Training"]) == [f"{c.training.value:.2f}" for c in changes]
+    words = {None: "✕ Unknown", True: "○ Within chance"}
+    assert list(shown["Verdict"]) == [words.get(c.within_chance, "◆ Worse" if c.worse else "● Better") for c in changes]
+    assert "on 294 labelled predictions, against the hold-out of its training" in texts(test)
+    assert "No current row has a label" not in texts(test)
 
 
 def test_without_labels_quality_is_unknown_and_not_zero(trained_home, open_page):
