@@ -6,13 +6,15 @@ golden answers), and only then moved; the database of acts comes last, so that a
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -58,10 +60,21 @@ def restore_backup(
     """
     now = now or utc_now()
     root, models = root.resolve(), models.resolve()
-    _check_place(root, models)
     manifest = read_manifest(file)
+    _check_place(root, models, manifest)
     root.mkdir(parents=True, exist_ok=True)
-    staging = root / f".restoring-{secrets.token_hex(4)}"
+    staging = root / ".restoring"
+    with _alone(root):
+        _check_place(root, models, manifest)  # again: another restore may have ended in between
+        shutil.rmtree(staging, ignore_errors=True)  # of a restore that was cut off
+        problems = _restore(file, manifest, staging, root, models, actor, despite_problems, now)
+    shown = ("files", "versions", "audit_count", "audit_head", "made_at")
+    return {"root": str(root), **{k: len(manifest[k]) if k == "files" else manifest[k] for k in shown}, "problems": problems}
+
+
+def _restore(
+    file: Path, manifest: dict[str, Any], staging: Path, root: Path, models: Path, actor: Actor, despite_problems: bool, now: datetime
+) -> list[str]:
     try:
         _unpack(file, manifest, staging)
         staged = Home(staging / "home", staging / "models")
@@ -74,8 +87,18 @@ def restore_backup(
         _move(staged, root, models)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    shown = ("files", "versions", "audit_count", "audit_head", "made_at")
-    return {"root": str(root), **{k: len(manifest[k]) if k == "files" else manifest[k] for k in shown}, "problems": problems}
+    return problems
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One restore at a time into one place."""
+    with (root / "restore.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(f"Another restore into {root} is under way; wait for it to end.") from None
+        yield
 
 
 def read_manifest(file: Path) -> dict[str, Any]:
@@ -119,9 +142,8 @@ def _unpack(file: Path, manifest: dict[str, Any], staging: Path) -> None:
     room, need = shutil.disk_usage(staging.parent).free, sum(e["bytes"] for e in wanted.values())
     if need > room:
         raise Refused(f"The backup needs {need / 1e9:.1f} GB, and {room / 1e9:.1f} GB are free in {staging.parent}; make room first.")
-    (staging / "home").mkdir(mode=0o700, parents=True)
-    (staging / "models").mkdir()
-    os.chmod(staging, 0o700)
+    for folder in (staging, staging / "home", staging / "models"):
+        folder.mkdir(mode=0o700)
     try:
         with tarfile.open(file, "r:") as tar:
             for info in tar:
@@ -169,12 +191,14 @@ def _settle(staged: Home, actor: Actor, file: Path, manifest: dict[str, Any], de
     return problems
 
 
-def _check_place(root: Path, models: Path) -> None:
+def _check_place(root: Path, models: Path, manifest: dict[str, Any]) -> None:
+    """Nothing may stand there but what an earlier restore of this very backup has left."""
     if store.holds_anything(root / "greenlight.db"):
         raise Refused(f"{root} holds an installation already; a backup is restored into an empty folder: set GREENLIGHT_HOME to another.")
-    held = next((p for p in sorted(models.glob("*/*/manifest.json"))), None)
-    if held is not None:
-        raise Refused(f"{models} holds models already ({held.parent.parent.name}); set GREENLIGHT_MODELS to an empty folder.")
+    for path in sorted(models.glob("*/*/manifest.json")):
+        name = "models/" + path.relative_to(models).as_posix()
+        if hashlib.sha256(path.read_bytes()).hexdigest() != manifest["files"].get(name, {}).get("sha256"):
+            raise Refused(f"{models} holds models already ({path.parent.parent.name}); set GREENLIGHT_MODELS to an empty folder.")
 
 
 def _move(staged: Home, root: Path, models: Path) -> None:

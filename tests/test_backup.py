@@ -1,12 +1,20 @@
 """A backup is whole, made while others write, and comes back as it was; what is no backup comes back as a sentence."""
 
+import fcntl
 import hashlib
 import io
 import json
 import os
+import random
+import shutil
+import subprocess
+import sys
 import tarfile
 import threading
+import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +27,12 @@ from core.registry import golden
 from core.restore import read_manifest, restore_backup
 from core.schedule import schedules, slots
 from core.scoring import files, journal, log, scorer
+from storage import backups as store
 from storage.connection import close_all, connect, writing
 
 ADMIN, DEVOPS = Actor("admin"), Actor("devops")
 HEART = "heart_disease"
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def restored_to(tmp_path, name="restored"):
@@ -75,40 +85,108 @@ def test_an_installation_comes_back_with_its_audit_models_and_answers(trained_ho
     assert (target.root / "secret.key").read_bytes() == trained_home.secret_key()
 
 
-def test_a_backup_under_load_is_of_one_moment_and_every_act_in_it_is_whole(trained_home, tmp_path):
+@contextmanager
+def writers(home):
+    """Two threads that go on writing: keys into the acts' database, predictions into the log; yields the ids of the keys."""
     stop, written = threading.Event(), []
 
     def write():
         while not stop.is_set():
-            written.append(keys.add_key(trained_home, ADMIN, f"program_{len(written)}", ("predict",))["id"])
+            written.append(keys.add_key(home, ADMIN, f"program_{len(written)}", ("predict",))["id"])
         close_all()
 
     def ask():
         while not stop.is_set():
-            predict(trained_home, "heart_switzerland.csv")
+            predict(home, "heart_switzerland.csv")
         close_all()
 
     threads = [threading.Thread(target=t) for t in (write, ask)]
     for thread in threads:
         thread.start()
     try:
-        counts = []
-        for number in range(6):
-            made = backup.make_backup(trained_home, ADMIN, tmp_path / f"{number}.tar")
-            assert made.problems == ()
-            counts.append(made.audit_count)
+        yield written
     finally:
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def check_whole(file, target, written):
+    """A restored backup of a home with writers is of one moment: as many keys as the audit tells of, and no half act."""
+    assert restore(file, target)["problems"] == []  # among it: the audit, and every version's golden answers
+    assert {k.id for k in keys.list_keys(target)} <= set(written)
+    assert len(keys.list_keys(target)) == audit.search(target, action="add_key", limit=1)[1]
+
+
+def test_a_backup_under_load_is_of_one_moment_and_every_act_in_it_is_whole(trained_home, tmp_path):
+    with writers(trained_home) as written:
+        made = [backup.make_backup(trained_home, ADMIN, tmp_path / f"{number}.tar") for number in range(6)]
+    counts = [m.audit_count for m in made]
+    assert [m.problems for m in made] == [()] * 6
     assert counts == sorted(set(counts))
     assert counts[-1] - counts[0] > 5, "nothing was written meanwhile: the test proves nothing"
     for number in (0, 5):
-        target = restored_to(tmp_path, f"restored-{number}")
-        assert restore(tmp_path / f"{number}.tar", target)["problems"] == []
-        assert {k.id for k in keys.list_keys(target)} <= set(written)
-        added = audit.search(target, action="add_key", limit=10_000)[1]
-        assert len(keys.list_keys(target)) == added
+        check_whole(tmp_path / f"{number}.tar", restored_to(tmp_path, f"restored-{number}"), written)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_100_backups_under_load_come_back_with_their_golden_answers(trained_home, tmp_path):
+    for number in range(max(1, round(100 * float(os.environ.get("SOAK_SHARE", "1"))))):
+        with writers(trained_home) as written:
+            assert backup.make_backup(trained_home, ADMIN, tmp_path / "b.tar").problems == ()
+        earlier = {k.id for k in keys.list_keys(trained_home)}
+        check_whole(tmp_path / "b.tar", restored_to(tmp_path, f"r{number}"), [*earlier, *written])
+        close_all()
+        shutil.rmtree(tmp_path / f"r{number}")
+        (tmp_path / "b.tar").unlink()
+        for key in keys.list_keys(trained_home):
+            if key.revoked_at is None:
+                keys.revoke_key(trained_home, ADMIN, key.id, reason="next round")
+
+
+DRIVER = """
+import os, sys
+from pathlib import Path
+import sklearn.linear_model, sklearn.compose, sklearn.impute, sklearn.pipeline, pandas
+from core import backup
+from core.acts import Actor
+from core.home import Home
+from core.restore import restore_backup
+home, out, target = Home(Path(sys.argv[1]), Path(sys.argv[1]) / "models"), Path(sys.argv[2]), Path(sys.argv[3])
+print("up", flush=True)
+number = 0
+while True:
+    number += 1
+    backup.make_backup(home, Actor("admin"), out / f"{os.getpid()}-{number}.tar")
+    place = target / f"{os.getpid()}-{number}"
+    restore_backup(out / f"{place.name}.tar", place, place / "models", Actor("admin"))
+"""
+
+
+def test_a_kill_at_any_moment_leaves_whole_backups_and_places_that_are_whole_or_free(trained_home, tmp_path):
+    rng = random.Random(5)
+    out, target = tmp_path / "out", tmp_path / "target"
+    out.mkdir()
+    for _ in range(5):
+        words = [sys.executable, "-c", DRIVER, str(trained_home.root), str(out), str(target)]
+        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "up\n"
+        time.sleep(rng.uniform(0.05, 1.2))
+        process.kill()
+        process.wait()
+    assert audit.verify(trained_home).intact
+    made = sorted(out.glob("[!.]*.tar"))
+    assert made, "nothing was made before the kills: the test proves nothing"
+    for file in made:
+        place = target / file.stem
+        if store.holds_anything(place / "greenlight.db"):
+            there = Home(place, place / "models")
+            assert audit.verify(there).intact
+            assert backup.find_problems(there, every_version=True) == []
+        else:
+            assert restore_backup(file, place, place / "models", ADMIN)["problems"] == []
+            assert not list(place.glob(".restoring*"))
 
 
 def test_only_the_administrator_makes_one_and_nothing_is_written_for_others(demo_home, tmp_path):
@@ -199,6 +277,27 @@ def test_a_place_that_holds_an_installation_is_left_alone(demo_home, trained_hom
     assert not (tmp_path / "empty").exists()
 
 
+def test_models_that_a_cut_off_restore_of_the_same_backup_left_are_no_hindrance(trained_home, tmp_path):
+    backup.make_backup(trained_home, ADMIN, tmp_path / "b.tar")
+    target = restored_to(tmp_path)
+    shutil.copytree(trained_home.models, target.models)
+    (target.models / HEART / "1.0.0" / "model.pkl").write_bytes(b"half")
+    assert restore(tmp_path / "b.tar", target)["problems"] == []
+    assert audit.verify(target).intact
+
+
+def test_two_restores_into_one_place_do_not_meet(demo_home, tmp_path):
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    target = restored_to(tmp_path)
+    target.root.mkdir()
+    with (target.root / "restore.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Refused, match="Another restore"):
+            restore(tmp_path / "b.tar", target)
+    restore(tmp_path / "b.tar", target)
+    assert audit.verify(target).intact
+
+
 def test_a_fresh_installation_without_an_account_is_empty_enough(demo_home, tmp_path):
     backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
     fresh = open_home(tmp_path / "fresh")
@@ -214,7 +313,7 @@ def test_who_is_no_administrator_of_the_backup_restores_nothing(demo_home, tmp_p
     for name in ("devops", "nobody"):
         with pytest.raises(Refused):
             restore_backup(tmp_path / "b.tar", tmp_path / "r", tmp_path / "r" / "models", Actor(name))
-        assert [p for p in (tmp_path / "r").rglob("*") if p.is_file()] == []
+        assert [p for p in (tmp_path / "r").rglob("*") if p.is_file() and p.name != "restore.lock"] == []
 
 
 def test_each_flipped_byte_of_a_file_is_found(trained_home, tmp_path):
@@ -226,7 +325,7 @@ def test_each_flipped_byte_of_a_file_is_found(trained_home, tmp_path):
         bad = rebuild(tmp_path / "b.tar", tmp_path / "bad.tar", flip)
         with pytest.raises(BadInput, match="damaged"):
             restore(bad, restored_to(tmp_path))
-    assert [p for p in (tmp_path / "restored").rglob("*") if p.is_file()] == []
+    assert [p for p in (tmp_path / "restored").rglob("*") if p.is_file() and p.name != "restore.lock"] == []
 
 
 def test_a_file_cut_off_anywhere_is_not_a_whole_backup(demo_home, tmp_path):
