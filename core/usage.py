@@ -36,6 +36,7 @@ def measure_usage(home: Home) -> list[Usage]:
         "Model files": (home.models, False),
         "Files of jobs": (home.work, False),
         "Reports": (home.reports, False),
+        "Backups": (home.root / "backups", False),
         "Logs": (home.logs, False),
     }
     found = [_measure(name, path, database) for name, (path, database) in kinds.items()]
