@@ -33,7 +33,7 @@ from storage.connection import reading, writing
 # What may still be done to an archived project: bring it back, read it out, end what had begun before, and delete.
 _ALSO_WHEN_ARCHIVED = frozenset(
     {"archive_project", "restore_project", "export_dataset", "train", "cancel_job", "withdraw_request", "reject_release", "undeploy",
-     "finish_retraining", "archive_version", "withdraw_settings", "reject_settings", "set_retention",
+     "make_report", "send_report", "finish_retraining", "archive_version", "withdraw_settings", "reject_settings", "set_retention",
      "purge_predictions", "purge_dataset", "erase_person"}
 )
 

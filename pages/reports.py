@@ -58,7 +58,7 @@ def _show_report(context: PageContext, wanted: str) -> None:
                 del st.query_params["report"]
                 st.rerun()
         st.caption(f"{KINDS[report.kind]} report {report.id}, {_say_maker(report)}, {parts.plain(parts.local_time(report.made_at))}.")
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             if report.pdf_sha256 is not None:
                 data = partial(read_report, context.home, report.id, "pdf")
                 parts.download("PDF", data, f"{report.file_name}.pdf", "application/pdf", key="report-pdf")
@@ -99,7 +99,7 @@ def _show_making(context: PageContext) -> None:
     if not context.account.may("make_report"):
         st.caption("Reports are made by data scientists, DRH managers and DevOps; deployments, closed incidents and retrainings make their own.")
         return
-    with st.expander("Make a report", icon=":material/add:", expanded=not st.query_params.get("report")):
+    with st.expander("Make a report", icon=":material/add:", expanded=not count_reports(context.home, context.project.name)):
         kind = st.segmented_control("Kind", list(KINDS), format_func=KINDS.__getitem__, default="weekly", key="report-kind", required=True)
         subject = _ask_period(context.now) if kind == "weekly" else _ask_subject(context.home, context.project.name, kind)
         if subject is not None and st.button("Make a report", type="primary", icon=":material/summarize:", key="report-make"):

@@ -16,9 +16,11 @@ import pytest
 from core import audit, deployment
 from core.acts import Actor
 from core.agent import incidents
+from core.cli.app import main
 from core.drift import checks
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
+from core.projects import projects
 from core.reports import charts, render, weekly
 from core.reports.document import Chart, Document, Entry, Facts, Section, Table, Text, Timeline, say, say_time
 from core.reports.make import make_report, make_unattended, send_report, write_due
@@ -455,3 +457,28 @@ def test_numbers_are_said_as_people_read_them():
     assert [say(None), say(""), say(12345), say(0.5), say(True)] == ["unknown", "unknown", "12\u202f345", "0.500", "yes"]
     assert say_time("2026-11-21T16:05:59.000Z") == "21\u00a0Nov\u00a02026, 16:05\u00a0UTC"
     assert say_time(None) == "unknown"
+
+
+# By command
+
+
+def test_reports_are_made_listed_and_written_by_command(trained_home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GREENLIGHT_HOME", str(trained_home.root))
+    assert main(["report", "make", "deployment", PROJECT, "--as", "devops", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"id": 1, "title": "Version 1.0.0 of Heart disease went live", "pdf": True}
+    assert main(["report", "list", PROJECT, "--kind", "deployment", "--json"]) == 0
+    assert [r["id"] for r in json.loads(capsys.readouterr().out)["reports"]] == [1]
+    for name, form in (("out.pdf", "pdf"), ("out.HTML", "html")):
+        assert main(["report", "get", "1", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).read_bytes() == read_report(trained_home, 1, form)
+    capsys.readouterr()
+    assert main(["report", "get", "1", str(tmp_path / "out.txt")]) == 1
+    assert "end the name with .pdf or .html" in capsys.readouterr().err
+    assert main(["report", "make", "weekly", PROJECT, "--about", "last week", "--as", "devops"]) == 1
+    assert "'last week' is no period" in capsys.readouterr().err
+
+
+def test_an_archived_project_can_still_be_reported(trained_home):
+    deployment.undeploy(trained_home, DEVOPS, PROJECT)
+    projects.archive_project(trained_home, SCIENTIST, PROJECT)
+    assert make_report(trained_home, DEVOPS, "deployment", PROJECT)["id"] == 1
