@@ -121,10 +121,22 @@ def read_newest(home: Home, project: str, version: str, now: datetime) -> pd.Dat
         rows, first = rows + hour["rows"], hour["hour"]
     if rows < LEAST:
         return pd.DataFrame()
-    frames: list[pd.DataFrame] = []
-    for frame in log.iterate(home, project, since=parse(first + ":00:00.000Z"), until=now + timedelta(minutes=1), version=version):
-        frames = [*frames[-NEWEST:], frame.tail(NEWEST)]
-    return pd.concat(frames, ignore_index=True).tail(NEWEST) if frames else pd.DataFrame()
+    known = log.iterate(home, project, since=parse(first + ":00:00.000Z"), until=now + timedelta(minutes=1), version=version)
+    frames = [_take_newest(frame) for frame in known]
+    return _take_newest(pd.concat(frames, ignore_index=True)) if frames else pd.DataFrame()
+
+
+def _take_newest(frame: pd.DataFrame) -> pd.DataFrame:
+    """The newest rows. Of those that came at one moment, evenly spaced ones: a file is often sorted, and its end is not newer."""
+    import numpy as np
+
+    if len(frame) <= NEWEST:
+        return frame
+    at = frame["at"].astype(str).to_numpy(dtype=object)
+    last = sorted(at)[-NEWEST]
+    newer, together = np.flatnonzero(at > last), np.flatnonzero(at == last)
+    spread = np.linspace(0, len(together) - 1, NEWEST - len(newer)).round().astype(int)
+    return frame.iloc[np.sort(np.concatenate([newer, together[spread]]))]
 
 
 def _judge(

@@ -194,14 +194,14 @@ def _diagnose_quality(
     said = str(known.worst_of(*_QUALITY)["sentence"])
     if drift is not None and (len(drifted) >= SEVERAL or not drifted):
         what = f"{len(drifted)} columns ({_names(drifted)})" if drifted else "many columns a little"
-        sentence = f"{what[0].upper()}{what[1:]} moved, no value is impossible, and labels say that answers are worse: the world has moved. {said}"
+        moved = f"{what[0].upper()}{what[1:]} moved"
+        sentence = f"{moved}, no value is impossible, and labels say that answers are worse: the world has moved. {said}"
         return Diagnosis("performance", "world_moved", sentence=sentence, retraining_helps=True, **shared)
     before = _version_before(known, live)
     if drift is None and before is not None:
         sentence = f"Quality fell without drift since version {shared['version']} went live; version {before} was live before it. {said}"
-        return Diagnosis(
-            "performance", "bad_release", sentence=sentence, retraining_helps=False, **{**shared, "measured": {**shared["measured"], "before": before}}
-        )
+        shared["measured"] = {**shared["measured"], "before": before}
+        return Diagnosis("performance", "bad_release", sentence=sentence, retraining_helps=False, **shared)
     moved = f" One column moved ({drifted[0]})." if drifted else " The rows look like those in training."
     sentence = f"Labels say that answers are worse.{moved} What the labels mean has changed, or they are wrong: look at them. {said}"
     return Diagnosis("performance", "concept", sentence=sentence, retraining_helps=True, **shared)

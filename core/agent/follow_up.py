@@ -107,7 +107,8 @@ def _judge_effect(home: Home, incident: Incident, opened: Sequence[dict[str, Any
     if now - parse(last) < HELPS_WITHIN:
         return
     still = "; ".join(f"{a['kind'].replace('_', ' ')}{' of ' + a['subject'] if a['subject'] else ''}" for a in opened[:5])
-    escalate(home, incident.id, f"A day after the last action {len(opened)} alerts are still open ({still}).", now=now)
+    count = "its alert is" if len(opened) == 1 else f"{len(opened)} alerts are"
+    escalate(home, incident.id, f"A day after the last action {count} still open ({still}).", now=now)
 
 
 def escalate(home: Home, incident_id: int, why: str, *, now: datetime) -> None:
@@ -173,7 +174,8 @@ def describe_end(alerts: Sequence[dict[str, Any]], findings: dict[tuple[str, str
     by = sorted({str(a["resolved_by"]) for a in alerts if a["resolved_by"] and a["resolved_by"] != "monitor"})
     who = f" ({', '.join(by)} ended some by hand)" if by else ""
     count = "Its alert has" if len(alerts) == 1 else f"All {len(alerts)} alerts have"
-    tail = f": {'; '.join(words)}." if words else "; what they measured has not been measured again since."
+    they = "it" if len(alerts) == 1 else "they"
+    tail = f": {'; '.join(words)}." if words else f"; what {they} measured has not been measured again since."
     return f"{count} ended{who}{tail}", measured
 
 

@@ -94,7 +94,8 @@ def _tell_alerts(db: Any, incident_id: int, alerts: Sequence[Mapping[str, Any]],
         )  # fmt: skip
     if len(alerts) > TOLD:
         store.insert_event(
-            db, incident_id=incident_id, at=stamp(now), kind="alert", action="", status="", sentence=f"{len(alerts) - TOLD} more alerts of the same cause.",
+            db, incident_id=incident_id, at=stamp(now), kind="alert", action="", status="",
+            sentence="One more alert of the same cause." if len(alerts) == TOLD + 1 else f"{len(alerts) - TOLD} more alerts of the same cause.",
             detail={"alerts": [a["id"] for a in alerts[TOLD:205]]},
         )  # fmt: skip
 
