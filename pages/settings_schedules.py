@@ -65,14 +65,14 @@ def _say_all(context: PageContext, known: dict[str, Schedule]) -> str:
 def _row(context: PageContext, kind: str, schedule: Schedule | None) -> dict[str, Any]:
     row: dict[str, Any] = {"What": KINDS[kind] + (" (installation)" if kind in WHOLE else "")}
     if schedule is None:
-        return {**row, "When": "not scheduled", "Next run": "", "Last run": "", "Missed, 7 days": None, "Came of it": ""}
+        return {**row, "When": "not scheduled", "Next run": "", "Last run": "", "Missed, 7 days": "", "Came of it": ""}
     last = schedule.last
     return {
         **row,
         "When": schedule.said,
         "Next run": "paused" if schedule.next_at is None else parts.local_time(schedule.next_at),
         "Last run": parts.local_time(last.slot_at) if last else "never",
-        "Missed, 7 days": len(_missed_lately(context, schedule)),
+        "Missed, 7 days": str(len(_missed_lately(context, schedule))),
         "Came of it": f"{STATES[last.state]}: {last.sentence}" if last else "",
     }
 
@@ -117,6 +117,10 @@ def _show_one(context: PageContext, kind: str, schedule: Schedule | None) -> Non
 def _show_state(context: PageContext, schedule: Schedule) -> None:
     if schedule.last is not None and schedule.last.state == "running":
         _show_running(context.home, schedule.id, schedule.last.slot_at)
+    elif schedule.last is not None:
+        last, sign = schedule.last, parts.find_status("ok" if schedule.last.state == "done" else schedule.last.state)
+        state = f":{sign.colour}[{sign.icon} {STATES[last.state][2:].lower()}]"
+        st.markdown(f"Last: {state}, {parts.plain(parts.local_time(last.slot_at))}. {parts.plain(last.sentence)}")
     by = f"set by {parts.plain(schedule.changed_by)}, {parts.plain(parts.local_time(schedule.changed_at))}"
     if schedule.paused:
         st.markdown(f"{parts.find_status('waiting').icon} **Paused**; the rule is {parts.plain(schedule.said)} ({by}).")
