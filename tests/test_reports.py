@@ -1,6 +1,7 @@
 """Reports: what they say, that they are what was made, and that no text of anybody becomes anything but text."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -32,7 +33,7 @@ from core.times import parse, stamp, utc_now
 from storage import agent as agent_store
 from storage import alerts as alerts_store
 from storage import notify as notify_store
-from storage.connection import reading, writing
+from storage.connection import close_all, reading, writing
 
 PROJECT = "heart_disease"
 DEVOPS, DIRECTOR, SCIENTIST = (Actor(name) for name in ("devops", "director", "scientist"))
@@ -193,9 +194,9 @@ def test_the_default_week_is_the_seven_whole_days_before_now():
 
 def test_an_incident_of_ten_thousand_events_is_counted_whole_and_shown_in_part(trained_home):
     incident = make_incident(trained_home, 10_000, alerts=2_000, closed_at="2026-11-20T11:00:00.000Z")
-    start = time.perf_counter()
+    start = time.process_time()  # of this process: the machine may be busy with other things
     made = make_unattended(trained_home, "incident", PROJECT, subject=str(incident), now=utc_now())
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     report = get_report(trained_home, made["id"])
     assert report.bytes < 1_000_000
     page = read_report(trained_home, made["id"]).decode()
@@ -254,6 +255,44 @@ def test_a_deployment_makes_and_sends_one_report_by_itself(trained_home):
     waiting = reading(trained_home.db).conn.execute("SELECT message FROM deliveries WHERE event = 'report_made'").fetchall()
     assert len(waiting) >= 1
     assert {json.loads(row["message"])["report"] for row in waiting} == {report.id}
+
+
+def test_four_clocks_at_once_make_one_report(trained_home):
+    now, found = utc_now(), []
+
+    def make() -> None:
+        found.append(make_unattended(trained_home, "deployment", PROJECT, subject="1", now=now))
+        close_all()
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted((m["id"], m["new"]) for m in found) == [(1, False), (1, False), (1, False), (1, True)]
+    assert audit.search(trained_home, action="make_report")[1] == 1
+    assert [p.name for p in trained_home.reports.iterdir()] == ["1"]
+
+
+def test_a_disk_that_is_full_leaves_no_report_and_no_file(trained_home, monkeypatch):
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(os, "fsync", fail)
+        make_report(trained_home, DEVOPS, "deployment", PROJECT)
+    assert count_reports(trained_home) == 0
+    assert list(trained_home.reports.iterdir()) == []
+    assert make_report(trained_home, DEVOPS, "deployment", PROJECT)["id"] == 1
+
+
+def test_a_report_that_cannot_be_made_does_not_keep_the_others(trained_home, caplog):
+    broken = make_incident(trained_home, 1, closed_at=stamp(utc_now() - timedelta(days=2)))
+    with writing(trained_home.db) as db:
+        agent_store.update_incident(db, broken, diagnosis={"measured": 5})
+    made = write_due(trained_home, now=utc_now())
+    assert [get_report(trained_home, i).kind for i in made] == ["deployment"]
+    assert f"the incident report about {broken} of project {PROJECT} could not be made" in caplog.text
 
 
 def test_what_happened_long_ago_makes_no_report_by_itself(trained_home):
@@ -401,6 +440,11 @@ def test_fonts_are_embedded_and_a_system_without_any_gets_no_empty_pdf(tmp_path)
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1], check=True)
     assert done.stdout.split() == ["True", "None"]
+
+
+def test_the_same_report_is_the_same_bytes():
+    assert render_pdf(document(), STANDING) == render_pdf(document(), STANDING)
+    assert render_html(document(), STANDING) == render_html(document(), STANDING)
 
 
 def test_a_heading_never_stands_alone_and_table_heads_are_repeated():

@@ -7,6 +7,7 @@ so there is no row without its files. Files whose row was never written (a crash
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 import shutil
@@ -36,6 +37,7 @@ from storage.connection import reading
 
 __all__ = ["Report", "get_report", "list_reports", "make_report", "make_unattended", "read_report", "send_report", "write_due"]
 
+LOG = logging.getLogger("greenlight.reports")
 REACH = timedelta(days=7)  # what happened longer ago gets no report by itself
 A_TURN = 10  # reports that one turn of the clock makes at most
 
@@ -142,8 +144,16 @@ def write_due(home: Home, *, now: datetime) -> list[int]:
     """Make the reports that are made by themselves; called by the clock. Returns the ids of the new ones."""
     due = store.list_unreported(reading(home.db), since=stamp(now - REACH), until=stamp(now), by=BY_ITSELF, limit=A_TURN)
     triggers = {"deployment": "person", "incident": "alert", "retraining": "schedule"}
-    made = [make_unattended(home, kind, project, subject=subject, trigger=triggers[kind], now=now) for kind, project, subject in due]
-    return [m["id"] for m in made if m["new"]]
+    found = []
+    for kind, project, subject in due:
+        try:
+            made = make_unattended(home, kind, project, subject=subject, trigger=triggers[kind], now=now)
+        except Exception:  # the boundary of a report: one that cannot be made must not keep the others; the next turn tries again
+            LOG.exception("the %s report about %s of project %s could not be made", kind, subject, project)
+            continue
+        if made["new"]:
+            found.append(made["id"])
+    return found
 
 
 def _prepare(home: Home, actor: Actor, kind: str, project: str, subject: str, key: str | None, now: datetime) -> _Made | GreenlightError | None:

@@ -73,6 +73,9 @@ def render_pdf(document: Document, standing: Standing) -> bytes | None:
         book.load_html(page)
         book.set_metadata(plutoprint.PDF_METADATA_TITLE, shown(document.title))
         book.set_metadata(plutoprint.PDF_METADATA_CREATOR, "Greenlight")
+        # the moment of the report, not of the drawing: the same report is the same bytes
+        for date in (plutoprint.PDF_METADATA_CREATION_DATE, plutoprint.PDF_METADATA_MODIFICATION_DATE):
+            book.set_metadata(date, standing.made_at[:19] + "Z")
         book.write_to_pdf_stream(out)
     if fetcher.refused:
         raise RuntimeError(f"A report asked for {fetcher.refused[0][:100]!r}; reports read nothing from elsewhere.")
