@@ -20,6 +20,7 @@ from core.retraining import retraining, triggers
 from core.times import parse, stamp, utc_now
 from storage import accounts as settings_store
 from storage import drift as store
+from storage import retrainings as retrainings_store
 from storage import versions as versions_store
 from storage.connection import reading, writing
 
@@ -48,11 +49,13 @@ def tick(home: Home, *, now: datetime) -> list[triggers.RetrainCheck]:
 
 
 def _has_changed(home: Home, project: str, since: str) -> bool:
-    """Whether a version was registered or went live after an answer, which then speaks of something else."""
+    """Whether a version was registered or went live, or a retraining ended, after an answer, which then speaks of something else."""
     db = reading(home.db)
     registered = [v["registered_at"] for v in versions_store.list_versions(db, project)[:1]]
     went_live = [d["live_from"] for d in versions_store.list_deployments(db, project)[:1]]
-    return any(moment > since for moment in registered + went_live)
+    last = retrainings_store.find_last_done(db, project)
+    ended = [last["finished_at"]] if last is not None else []
+    return any(moment > since for moment in registered + went_live + ended)
 
 
 def note_requests_expired(home: Home, *, now: datetime) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from core import clock
 from core.acts import Actor
 from core.retraining import triggers
 from core.scoring import files, labels
@@ -111,3 +112,19 @@ def test_right_answers_leave_it_quiet(trained_home):
 def test_a_project_that_was_never_trained_has_nothing_to_be_due(trained_home):
     found = triggers.check(trained_home, "recipe_ranking", now=utc_now())
     assert (found.due, found.triggers, found.starts_as) == (False, (), "")
+
+
+def test_the_clock_asks_anew_once_a_retraining_has_ended(trained_home, registered):
+    now = utc_now() + timedelta(days=31)
+    clock.tick(trained_home, now=now)
+    assert triggers.find_last_check(trained_home, PROJECT).due is True
+    assert clock.tick(trained_home, now=now + timedelta(minutes=5)) == []
+    with writing(trained_home.db) as db:
+        store.insert_retraining(
+            db,
+            {
+                "project": PROJECT, "trigger": "person", "reason": "x", "params": {}, "steps": [], "started_by": "scientist",
+                "started_at": stamp(now), "correlation_id": "c", "finished_at": stamp(now + timedelta(minutes=6)), "state": "done",
+            },
+        )  # fmt: skip
+    assert [c.due for c in clock.tick(trained_home, now=now + timedelta(minutes=7))] == [False]
