@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from api.problems import Problem, Trouble
@@ -19,7 +19,7 @@ SECONDS = 10.0
 MOST_ERRORS = 20
 
 
-async def read_body(headers: Headers, receive: Receive, *, seconds: float = SECONDS) -> bytes:
+async def read_body(headers: Mapping[str, str], receive: Receive, *, seconds: float = SECONDS) -> bytes:
     """The whole body of a JSON request.
 
     Raises

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -34,6 +33,9 @@ MACHINE = "machine"  # from this machine without a key, from elsewhere with the 
 DECLARABLE = frozenset({OPEN, DOCS, SIGNED, MACHINE, *keys.SCOPES})
 SIGNED_PER_MINUTE = 600
 _UNRECORDED = frozenset({OPEN, MACHINE})
+_UNLESS_GIVEN = (
+    (b"cache-control", b"no-store"), (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Door:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":  # as GET; the server leaves the body out
             scope = {**scope, "method": "GET"}
-        headers = Headers(scope=scope)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}  # the first counts
         peer = scope["client"][0] if scope.get("client") else "unknown"
         state = scope.setdefault("state", {})
         visit = state["visit"] = Visit(self.home, self.clock(), peer)
@@ -95,11 +97,10 @@ class Door:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                marked = MutableHeaders(scope=message)
-                marked["X-Request-ID"] = visit.request_id
-                marked["X-Content-Type-Options"] = "nosniff"
-                marked.setdefault("Cache-Control", "no-store")
-                marked.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+                given = [*message["headers"], (b"x-request-id", visit.request_id.encode()), (b"x-content-type-options", b"nosniff")]
+                names = {name for name, _ in given}
+                given += [header for header in _UNLESS_GIVEN if header[0] not in names]
+                message = {**message, "headers": given}
             await send(message)
 
         entry: Entry | None = None
@@ -119,7 +120,7 @@ class Door:
             self._record(visit, status)
 
     async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, headers: Headers, visit: Visit, entry: Entry | None
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str], visit: Visit, entry: Entry | None
     ) -> Response | None:
         self._check_request(scope, headers)
         self._let_in(scope, headers, visit, entry)
@@ -129,7 +130,7 @@ class Door:
             return await self._hand_on(scope, receive, send, headers, visit, entry)
 
     async def _hand_on(
-        self, scope: Scope, receive: Receive, send: Send, headers: Headers, visit: Visit, entry: Entry
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str], visit: Visit, entry: Entry
     ) -> Response | None:
         if entry.reads_body:
             visit.body = await read_body(headers, receive)
@@ -151,7 +152,7 @@ class Door:
             LOG.exception("a request failed", extra={"correlation_id": visit.request_id, "user": visit.caller, "project": visit.project})
         return None
 
-    def _check_request(self, scope: Scope, headers: Headers) -> None:
+    def _check_request(self, scope: Scope, headers: Mapping[str, str]) -> None:
         path = scope["path"]
         if path not in PROBES and not addresses.knows_host(headers.get("host", ""), self.hosts):
             raise Problem(400, "This address is not one of this installation's: add its name to GREENLIGHT_HOSTS.")
@@ -170,7 +171,7 @@ class Door:
                 return entry, dict(child)
         return None, {}
 
-    def _let_in(self, scope: Scope, headers: Headers, visit: Visit, entry: Entry | None) -> None:
+    def _let_in(self, scope: Scope, headers: Mapping[str, str], visit: Visit, entry: Entry | None) -> None:
         needed = visit.scope = entry.scope if entry is not None else DOCS
         if entry is not None:
             visit.route = entry.name
@@ -190,7 +191,7 @@ class Door:
                 return
         self._check_key(secret, headers, visit, "read" if needed == MACHINE else needed)
 
-    def _check_key(self, secret: str, headers: Headers, visit: Visit, needed: str) -> None:
+    def _check_key(self, secret: str, headers: Mapping[str, str], visit: Visit, needed: str) -> None:
         key = keys.find_key(self.home, secret, now=visit.at) if secret else None
         if key is None:
             _slow_down(self.limiter.check_wrong_key(visit.address, now=visit.at), "Too many attempts without a valid key")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 
@@ -16,7 +15,7 @@ from api import schemas
 from api.body import parse
 from api.problems import Problem
 from api.visit import Visit, visit_of
-from core.scoring import journal, rows
+from core.scoring import rows, waiting
 from core.scoring.journal import NotLogged
 from core.scoring.scorer import Scorer, find_loaded, load_scorer
 
@@ -99,7 +98,7 @@ async def keep(visit: Visit, answer: rows.RowsAnswer) -> None:
     """
     began = time.perf_counter()
     try:
-        await asyncio.wrap_future(journal.of(visit.home).submit(answer.group))
+        await waiting.keep(visit.home, answer.group)
     except NotLogged as error:
         LOG.error("a prediction was not logged and not answered", extra={"correlation_id": visit.request_id, "project": answer.project})
         detail = "The predictions could not be written to the log, so they are not given. Try again in a moment."

@@ -13,10 +13,10 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from core.errors import GreenlightError
 from core.home import Home
@@ -37,6 +37,14 @@ NOTES_SECONDS = 0.5
 NOTE_TRIES = 5
 
 
+class Ticket(Protocol):
+    """What is told that its group is on disk, or why not; a Future is one."""
+
+    def set_result(self, result: None, /) -> None: ...
+
+    def set_exception(self, error: BaseException, /) -> None: ...
+
+
 class NotLogged(GreenlightError):
     """The group is not in the log, so its answers must not be given as logged; trying again later may succeed."""
 
@@ -48,7 +56,7 @@ class Journal:
         self.home = home
         self._pid = os.getpid()
         self._wake = threading.Condition(threading.Lock())
-        self._groups: deque[tuple[Group, Future[None]]] = deque()
+        self._groups: deque[tuple[Group, Ticket]] = deque()
         self._bytes = 0
         self._notes: list[tuple[Callable[[Database], None], int]] = []
         self._later: list[tuple[float, Callable[[Database], None]]] = []
@@ -70,18 +78,24 @@ class Journal:
             return of(self.home).submit(group)
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()  # a caller who goes away does not take the rows along
-        with self._wake:
-            if self._closing:
-                future.set_exception(NotLogged("The prediction log is being closed; send the rows again in a moment."))
-            elif len(self._groups) >= WAITING_GROUPS or self._bytes >= WAITING_BYTES:
-                future.set_exception(
-                    NotLogged(f"{len(self._groups):,} groups wait for the prediction log; send the rows again in a moment.")
-                )
-            else:
-                self._groups.append((group, future))
-                self._bytes += len(group.payload)
-                self._wake.notify()
+        self.submit_all([(group, future)])
         return future
+
+    def submit_all(self, groups: Sequence[tuple[Group, Ticket]]) -> None:
+        """Hand over several groups at once, each with what is to be told in the end (see :meth:`submit`)."""
+        refused: list[tuple[Ticket, str]] = []
+        with self._wake:
+            for group, ticket in groups:
+                if self._closing:
+                    refused.append((ticket, "The prediction log is being closed"))
+                elif len(self._groups) >= WAITING_GROUPS or self._bytes >= WAITING_BYTES:
+                    refused.append((ticket, f"{len(self._groups):,} groups wait for the prediction log"))
+                else:
+                    self._groups.append((group, ticket))
+                    self._bytes += len(group.payload)
+            self._wake.notify()
+        for ticket, why in refused:
+            ticket.set_exception(NotLogged(f"{why}; send the rows again in a moment."))
 
     def note(self, apply: Callable[[Database], None], *, after: float = 0.0) -> None:
         """Let something small ride along in the next transaction, after half a second at the latest; nobody waits for it.
@@ -172,7 +186,7 @@ class Journal:
         self._notes += [(apply, 1) for due, apply in self._later if due <= now]
         self._later = [(due, apply) for due, apply in self._later if due > now]
 
-    def _write(self, batch: list[tuple[Group, Future[None]]], notes: list[tuple[Callable[[Database], None], int]]) -> None:
+    def _write(self, batch: list[tuple[Group, Ticket]], notes: list[tuple[Callable[[Database], None], int]]) -> None:
         try:
             with writing(self.home.predictions_db) as db:
                 if batch:
@@ -198,7 +212,7 @@ class Journal:
                 self._failing = False
                 log.info("the prediction log is written again")
 
-    def _refuse(self, batch: list[tuple[Group, Future[None]]], error: Exception) -> None:
+    def _refuse(self, batch: list[tuple[Group, Ticket]], error: Exception) -> None:
         if not batch:
             return
         # the trace once: a full disk is met by every request
