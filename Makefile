@@ -11,6 +11,8 @@ STREAMLIT := $(BIN)/streamlit run app.py --server.address 127.0.0.1 --server.por
 FAST := -m "not browser and not extra and not soak"
 BENCHES := $(filter-out __init__ full_home plain_sweep,$(basename $(notdir $(wildcard bench/*.py))))
 
+# Test processes side by side; each makes its own sample projects once. A number, or "auto": one per core.
+TEST_PROCESSES ?= auto
 # COVERAGE=1 measures; every measured process leaves a file, which check-rest adds up.
 PYTEST := $(BIN)/python -m $(if $(COVERAGE),coverage run -m )pytest
 
@@ -31,7 +33,7 @@ demo: $(VENV)/.installed ## prepare the demo's projects, data and accounts; safe
 
 test: $(VENV)/.installed-dev ## the quick tests
 	$(if $(COVERAGE),$(BIN)/python -m coverage erase)
-	$(PYTEST) $(FAST)
+	$(PYTEST) $(FAST) -n $(TEST_PROCESSES) --dist worksteal
 
 check: ## everything that a change must pass: all tests but the soak, ruff, mypy, coverage of core and storage
 	$(MAKE) test COVERAGE=1
