@@ -278,9 +278,10 @@ def test_a_disk_that_is_full_leaves_no_report_and_no_file(trained_home, monkeypa
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
         make_report(trained_home, DEVOPS, "deployment", PROJECT)
+    monkeypatch.undo()
     assert count_reports(trained_home) == 0
     assert list(trained_home.reports.iterdir()) == []
     assert make_report(trained_home, DEVOPS, "deployment", PROJECT)["id"] == 1
