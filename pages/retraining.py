@@ -43,7 +43,8 @@ def show(context: PageContext, project: str) -> None:
 def _show_check(context: PageContext, project: str) -> None:
     found = triggers.check(context.home, project, now=context.now)
     status = "warning" if found.due else "ok" if found.triggers else "unknown"
-    st.markdown(f"{parts.find_status(status).markdown} {parts.plain(found.sentence)}")
+    due = "A retraining is due. " if found.due else ""
+    st.markdown(f"{parts.find_status(status).markdown} {due}{parts.plain(found.sentence)}")
     if not found.triggers:
         return
     st.dataframe(
@@ -177,7 +178,9 @@ def _follow_choice() -> None:
 def _show_one(context: PageContext, found: Retraining, *, newest: bool) -> None:
     with st.container(border=True):
         outcome = OUTCOMES.get(found.outcome or "", "■ Cancelled")
-        st.markdown(f"**Retraining {found.id}**: {outcome}. {parts.plain(found.sentence)}")
+        # a judgement begins with its own word
+        sign = outcome.split()[0] if found.sentence.startswith(("Better", "Worse", "Not clearly")) else f"{outcome}."
+        st.markdown(f"**Retraining {found.id}**: {sign} {parts.plain(found.sentence)}")
         st.caption(
             f"Started {parts.local_time(found.started_at)} by {parts.plain(found.started_by)} ({STARTED[found.trigger]}): "
             f"{parts.plain(found.reason)} · live then: {found.live_version or 'nothing'} · correlation id {found.correlation_id}"
@@ -207,17 +210,20 @@ def _show_classes(found: Retraining) -> None:
     classes = (compared.get("unseen") or {}).get("per_class")
     if not classes:
         return
-    rows = [
-        {"Class": name, "Rows": rows, "Recall, candidate": new, f"Recall, {compared['against']}": old}
-        for name, (rows, new, old) in classes.items()
-    ]
-    st.dataframe(rows, hide_index=True, key=f"retraining-classes-{found.id}", alt="Recall of each class, candidate beside live version")
+    mine, theirs = "Recall, candidate", f"Recall, {compared['against']}"
+    rows = [{"Class": name, "Rows": rows, mine: new, theirs: old} for name, (rows, new, old) in classes.items()]
+    number = st.column_config.NumberColumn(format="%.3f")
+    st.dataframe(
+        rows, hide_index=True, key=f"retraining-classes-{found.id}", column_config={mine: number, theirs: number},
+        alt="Recall of each class, candidate beside live version",
+    )  # fmt: skip
 
 
 def _show_reruns(context: PageContext, found: Retraining, reruns: list[dict[str, Any]]) -> None:
     st.markdown("**What may be tried next**")
     for place, one in enumerate(reruns):
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{parts.plain(one['label'])}**: {parts.plain(one['why'])}", width="stretch")
-            if st.button("Run again so", key=f"retraining-rerun-{found.id}-{place}", icon=":material/replay:"):
+        with st.container(border=True):
+            said, beside = st.columns([4, 1], vertical_alignment="center")
+            said.markdown(f"**{parts.plain(one['label'])}**: {parts.plain(one['why'])}")
+            if beside.button("Run again so", key=f"retraining-rerun-{found.id}-{place}", icon=":material/replay:"):
                 _start(context, found.project, f"After retraining {found.id} ({found.outcome}): {one['label'].lower()}", one["params"])
