@@ -86,3 +86,15 @@ def test_the_policy_of_a_project_changes_by_an_approved_request_alone(trained_ho
     assert limits.get_limits(trained_home, HEART).agent == Agency(agent_data_drift=1, agent_high=0.8)
     with pytest.raises(BadInput, match="agent_medium"):
         proposals.propose(trained_home, SCIENTIST, HEART, {"agent_medium": 0.9}, reason="too high")
+
+
+def test_the_page_about_the_agent_holds_the_table_and_every_action():
+    from pathlib import Path
+
+    text = (Path(__file__).parents[1] / "docs" / "agent.md").read_text(encoding="utf-8")
+    for rule in policy.read():
+        cause = "any other" if rule.cause == policy.ANY else rule.cause.replace("_", " ")
+        plans = [", ".join(rule.plans[band]) or "-" for band in policy.BANDS]
+        line = " | ".join([rule.issue.replace("_", " "), cause, *plans, ", ".join(rule.advise) or "-"])
+        assert f"| {line} |" in text
+    assert [name for name in ACTIONS if name not in text] == []

@@ -67,7 +67,7 @@ def test_a_broken_source_is_named_not_retrained_and_closed_when_good_rows_return
     assert "problem rows 1 before, " in ended.outcome
     assert retraining.list_retrainings(trained_home) == []
     make.write_due(trained_home, now=later + timedelta(hours=1))
-    assert [(r.kind, r.subject) for r in reports.list_reports(trained_home, HEART) if r.kind == "incident"][0] == ("incident", "1")
+    assert next((r.kind, r.subject) for r in reports.list_reports(trained_home, HEART) if r.kind == "incident") == ("incident", "1")
     story = [e["action"] for e in reversed(audit.search(trained_home, correlation_id=incident.correlation_id, limit=200)[0])]
     assert story[0] == "raise_alert"
     assert "open_incident" in story
