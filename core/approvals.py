@@ -35,6 +35,8 @@ class Request:
         ``gates`` (list of name, passed, value, threshold, sentence), ``sentences``, ``metrics``, ``live``, ``baseline``, ``known_cases``.
     state : str
         pending, approved, rejected, withdrawn, expired (nobody decided in 24 h), lapsed (approved, unused for 7 days) or used.
+    correlation_id : str
+        The story in which it was filed; its decision and its deployment belong to it too. "" in requests of old installations.
     """
 
     id: int
@@ -59,6 +61,7 @@ class Request:
     despite_gates: bool
     lapses_at: str | None
     used_at: str | None
+    correlation_id: str = ""
 
     @property
     def failed_gates(self) -> list[dict[str, Any]]:
@@ -145,6 +148,7 @@ def request_release(
                 "threshold": row["threshold"], "definition_sha": row["definition_sha"], "evidence": evidence,
                 "live_version_id": live["id"] if live else None, "requested_by": actor.name, "reason": reason,
                 "requested_at": tx.at, "expires_at": stamp(now + WAITS), "state": "pending",
+                "correlation_id": tx.correlation_id,
             },
         )
         failed = [g["name"] for g in evidence.get("gates", []) if g["passed"] is False]
@@ -227,7 +231,7 @@ def _decide(
     action = "approve_release" if decision == "approved" else "reject_release"
     result = acts.perform(
         home, actor, action, work, permission="approve_release", project=known["project"] if known else "",
-        subject=f"request {request_id}", reason=reason, key=key, now=now,
+        subject=f"request {request_id}", reason=reason, key=key, correlation_id=_story(known), now=now,
     )
     _write_pages(home, known)
     return result
@@ -256,10 +260,15 @@ def withdraw(
 
     result = acts.perform(
         home, actor, "withdraw_request", work, permission="request_release", project=known["project"] if known else "",
-        subject=f"request {request_id}", reason=reason, key=key, now=now,
+        subject=f"request {request_id}", reason=reason, key=key, correlation_id=_story(known), now=now,
     )
     _write_pages(home, known)
     return result
+
+
+def _story(row: dict[str, Any] | None) -> str | None:
+    """The correlation id under which a request was filed; None if it has none."""
+    return (row["correlation_id"] or None) if row is not None else None
 
 
 def _write_pages(home: Home, *requests: dict[str, Any] | None) -> None:
@@ -289,11 +298,12 @@ def note_expired(home: Home, *, now: datetime) -> None:
             note(
                 actor="clock", via="clock", trigger="schedule", action=f"request_{state}", project=row["project"],
                 subject=f"request {row['id']}", before={"state": row["state"]}, after={"state": state}, reason=why,
+                **({"correlation_id": row["correlation_id"]} if row["correlation_id"] else {}),
             )
             events.tell(
                 db, "request_expired", project=row["project"], subject=f"request {row['id']}: version {row['version']} has {state}",
-                facts={"Why": why, "Asked for by": row["requested_by"]}, link=f"/approvals?request={row['id']}", now=now,
-                to=(row["requested_by"],),
+                facts={"Why": why, "Asked for by": row["requested_by"]}, link=f"/approvals?request={row['id']}",
+                correlation_id=row["correlation_id"], now=now, to=(row["requested_by"],),
             )
     _write_pages(home, *ended)
 

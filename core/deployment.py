@@ -84,6 +84,9 @@ def deploy(
     permission = "deploy" if warrant is None else warrants.PERMISSION
     note_expired(home, now=now)
     checked = _checked_sha(home, project, version, "approved") if acts.is_allowed(home, actor, permission) else None
+    seen = store.find_version(reading(home.db), project, version)
+    asked = store.find_open_request(reading(home.db), seen["id"]) if seen else None
+    story = correlation_id or (asked["correlation_id"] if asked else "") or None  # a release belongs to the story of its request
 
     def work(tx: Tx) -> Done:
         row = store.find_version(tx.db, project, version)
@@ -109,7 +112,7 @@ def deploy(
 
     result = acts.perform(
         home, actor, "deploy", work, permission=permission, project=project, subject=f"version {version}", reason=reason, key=key,
-        trigger="person" if warrant is None else "alert", correlation_id=correlation_id, now=now,
+        trigger="person" if warrant is None else "alert", correlation_id=story, now=now,
     )  # fmt: skip
     _write_page(home, project)
     return result

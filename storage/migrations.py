@@ -631,3 +631,9 @@ ALTER TABLE accounts ADD COLUMN email TEXT;;
 CREATE INDEX deliveries_by_event ON deliveries(event, channel, recipient, created_at);;
 """,
     )
+
+
+@acts()
+def m015_story_of_a_request(db: Database) -> None:
+    # what is decided about a request, and its deployment, belong to the story in which it was filed
+    _run(db, "ALTER TABLE requests ADD COLUMN correlation_id TEXT NOT NULL DEFAULT '';;")
