@@ -104,6 +104,14 @@ def test_a_changed_role_is_told_to_every_admin_and_drh_manager_whatever_was_chos
     assert found[0][1].message["facts"] == {"Before": "Developer", "Now": "Data scientist", "By": "admin", "Reason": "Moved"}
 
 
+def test_a_stored_choice_never_takes_away_who_is_always_told():
+    chosen = {"wants": {"role_changed": [], "deployed": [], "request_filed": ["devops"]}}
+    assert events.who_wants("mail", "role_changed", chosen) == {roles.ADMIN, roles.DRH}
+    assert events.who_wants("mail", "deployed", chosen) == frozenset()
+    assert events.who_wants("mail", "request_filed", chosen) == {roles.DEVOPS}
+    assert [events.who_wants("slack", e, {"wants": {"deployed": []}}) for e in ("deployed", "rolled_back")] == [frozenset(), {"slack"}]
+
+
 def test_a_critical_alert_is_told_once_and_a_warning_when_it_turns_worse(demo_home):
     def alert(severity, kind="latency", **more):
         alerts.raise_alert(demo_home, HEART, kind, severity=severity, sentence="It is slow.", value=5100.0, threshold=5000.0, unit="ms",
