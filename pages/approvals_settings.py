@@ -17,6 +17,7 @@ _MEANING = {
     "gates": "Gates decide which versions may be registered or released from now on; what is live, and what was asked for, stays.",
     "thresholds": "Thresholds decide when somebody hears of drift, of too few right answers, or that a retraining is due.",
     "watching": "Limits of watching decide when an alert is opened; too low they cry wolf, too high they come late.",
+    "agent": "The agent's policy decides what it does by itself and what it asks for; nothing risky runs without an approved request.",
 }
 
 

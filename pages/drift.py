@@ -158,7 +158,8 @@ def _show_check(context: PageContext, check: Check) -> None:
     st.caption(
         f"Check {check.id} by {parts.plain(check.by)}, {parts.plain(parts.local_time(check.at))}: "
         f"{parts.plain(_say_side(check.current))} against {parts.plain(_say_side(check.reference))}."
-        + (f" {parts.plain(check.current['note'])}" if check.current.get("note") else "")
+        + (f" {parts.plain(check.current['note'])}" if check.current.get("note") else ""),
+        help=f"Made {parts.plain(parts.utc_time(check.at))}",
     )
     left, right = st.columns([1, 2], gap="medium")
     with left:
@@ -268,7 +269,7 @@ def _show_history(history: list[dict[str, Any]]) -> None:
         }
         for h in history
     ]
-    config = {"Overall": st.column_config.NumberColumn(format="%.2f")}
+    config = {"Overall": st.column_config.NumberColumn(format="%.2f"), "When": parts.time_column()}
     st.dataframe(rows, hide_index=True, column_config=config, key="history", placeholder="unknown")
     labels = {h["id"]: f"Check {h['id']}, {parts.local_time(h['at'])}, {h['current']['label']}" for h in history}
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -94,7 +94,7 @@ def _show_verdict(check: Check, verdict: dict[str, Any]) -> None:
     ]
     number = st.column_config.NumberColumn(format="%.3g")
     config = {"Our score": st.column_config.NumberColumn(format="%.2f"), "Its score": number, "Its limit": number}
-    st.dataframe(rows, hide_index=True, column_config=config, key="opinion", placeholder="unknown")
+    st.dataframe(rows, hide_index=True, column_config=config, key="opinion", placeholder="unknown", height=38 + 35 * len(rows))
     for name, said in (("target", verdict["target"]), ("predictions", verdict["prediction"])):
         if said is not None:
             detail = f"{said['method']}: {said['score']:.2g}" if said["score"] is not None else said["reason"]

@@ -126,7 +126,7 @@ def _show_header(context: session.PageContext, known: list[projects.Project]) ->
                 width=260,
             )
         if context.project:
-            st.markdown(_describe_live(context.home, context.project.name), width="content")
+            _show_live(context.home, context.project.name)
         st.space("stretch")
         with st.popover(f"{parts.plain(context.account.name)} · {context.account.role_title}", icon=":material/person:"):
             st.markdown(f"Signed in as **{parts.plain(context.account.name)}**, {context.account.role_title}.")
@@ -139,12 +139,14 @@ def _switch_project() -> None:
     st.query_params.from_dict({"project": st.session_state["_project_switch"]})
 
 
-def _describe_live(home: Home, project: str) -> str:
+def _show_live(home: Home, project: str) -> None:
     live = deployment.find_live(home, project)
     if live is None:
-        return ":gray[:material/radio_button_unchecked: Nothing live]"
-    since = parts.local_time(live.live_from)
-    return f":green[:material/check_circle:] Live **{parts.plain(live.version)}** :gray[since {parts.plain(since)}]"
+        st.markdown(":gray[:material/radio_button_unchecked: Nothing live]", width="content")
+        return
+    since = f":gray[since {parts.plain(parts.local_time(live.live_from))}]"
+    said = f":green[:material/check_circle:] Live **{parts.plain(live.version)}** {since}"
+    st.markdown(said, width="content", help=f"Since {parts.plain(parts.utc_time(live.live_from))}")
 
 
 show_frame()

@@ -31,8 +31,8 @@ def show(context: PageContext) -> None:
     view = views[context.project.name]
     _show_verdicts(context, views)
     _show_cards(view)
-    _show_alerts(context, views)
     _show_waiting(context)
+    _show_alerts(context, views)
     left, right = st.columns(2, gap="medium")
     with left:
         _show_accuracy(view)

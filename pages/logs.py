@@ -149,8 +149,8 @@ def _show_table(lines: tuple[Line, ...]) -> None:
         {
             "When": parse(line.time),
             "Level": WORDS.get(line.level, one_line(line.level)),
-            "Logger": line.logger.removeprefix("greenlight.").replace("_", " "),
             "Message": one_line(line.message),
+            "Logger": line.logger.removeprefix("greenlight.").replace("_", " "),
             "Who": one_line(line.context.get("user", "")),
             "Project": one_line(line.context.get("project", "")),
             "Version": one_line(line.context.get("version", "")),

@@ -274,6 +274,7 @@ def _show_posted(context: PageContext, project: str, span: Span) -> None:
         for s in found
     ]  # fmt: skip
     config: dict[str, Any] = {n: st.column_config.NumberColumn(format="%.4g") for n in ("Mean", "Std", "p50", "p95", "p99", "Last")}
+    config["Last at"] = parts.time_column()
     st.dataframe(table, hide_index=True, column_config=config, key="posted", height=min(38 + 35 * len(table), 300))
     chosen = st.selectbox("Metric over time", [s.name for s in found], key="posted-metric", width=320)
     since = context.now - timedelta(minutes=span.minutes)

@@ -56,7 +56,7 @@ def _show_alert(context: PageContext, alert: Alert) -> None:
         by = f"acknowledged by {alert.acknowledged_by}, {parts.local_time(alert.acknowledged_at)}" if alert.acknowledged_at else ""
         version = f"version {alert.version}" if alert.version else ""
         told = [t for t in (measured, limit, since, sights, version, by, f"alert {alert.id}") if t]
-        st.caption(" · ".join(parts.plain(t) for t in told))
+        st.caption(" · ".join(parts.plain(t) for t in told), help=f"Since {parts.plain(parts.utc_time(alert.since))}")
 
 
 def _show_buttons(context: PageContext, alert: Alert) -> None:
@@ -99,7 +99,8 @@ def _show_watched(context: PageContext, project: str) -> None:
             }
             for group, f in sorted(watched, key=lambda w: -STATES.index(w[1].state))
         ]  # fmt: skip
-        st.dataframe(rows, hide_index=True, key="watched", column_config={"Found": st.column_config.TextColumn(width="large")})
+        config = {"Found": st.column_config.TextColumn(width="large"), "Looked at": parts.time_column()}
+        st.dataframe(rows, hide_index=True, key="watched", column_config=config)
 
 
 def _show_closed(context: PageContext, project: str) -> None:
@@ -120,4 +121,5 @@ def _show_closed(context: PageContext, project: str) -> None:
 def _amount(value: float, unit: str) -> str:
     if unit in ("share", "ratio"):
         return f"{value:.1%}"
-    return f"{value:,.4g} {unit}".strip().replace(",", "\u202f")
+    digits = f"{value:.2f}" if unit == "score" else f"{value:,.4g}"
+    return f"{digits} {unit}".strip().replace(",", "\u202f")

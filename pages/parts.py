@@ -7,7 +7,9 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 from streamlit.errors import FragmentHandledException
@@ -199,14 +201,29 @@ def confirm(
 
 def local_time(moment: datetime | str, *, zone: str | None = None) -> str:
     """A moment in the visitor's zone, named: ``21 Nov 2026, 12:36 CET``. ``zone`` replaces the browser's."""
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
     moment = parse(moment) if isinstance(moment, str) else moment
     try:
         place = ZoneInfo(zone or st.context.timezone or "UTC")
     except (ZoneInfoNotFoundError, ValueError, TypeError):
         place = ZoneInfo("UTC")
     return moment.astimezone(place).strftime("%-d %b %Y, %H:%M %Z")
+
+
+def utc_time(moment: datetime | str) -> str:
+    """The same moment in UTC, as audit, files and the API name it; shown on hover beside :func:`local_time`."""
+    return local_time(moment, zone="UTC")
+
+
+def time_column(**options: Any) -> Any:
+    """How a column of :func:`local_time` is headed: on hover it names the zone and how far UTC is from it now."""
+    zone = st.context.timezone or "UTC"
+    try:
+        ahead = datetime.now(ZoneInfo(zone)).utcoffset() or timedelta()
+    except (ZoneInfoNotFoundError, ValueError, TypeError):
+        zone, ahead = "UTC", timedelta()
+    hours = abs(ahead) / timedelta(hours=1)
+    apart = f"UTC is {hours:g} h {'earlier' if ahead > timedelta() else 'later'} now." if hours else "That is UTC."
+    return st.column_config.TextColumn(help=f"Times of {plain(zone.replace('_', ' '))}. {apart}", **options)
 
 
 def _join(words: tuple[str, ...] | list[str], last: str) -> str:

@@ -24,12 +24,12 @@ STATES = {"active": "● Active", "expired": "○ Expired", "revoked": "■ Revo
 
 def show(context: PageContext) -> None:
     """The keys there are, a form for another, and a way to end one; for others, who may."""
+    st.markdown("Programs send a key with each request, and do no more than it is good for. The API describes itself:")
+    parts.show_door_link("/api/docs", "API description")
     if not context.account.may("manage_keys"):
         parts.show_whom_to_ask(context.home, context.account, "Managing API keys", "manage_keys")
         return
     known = keys.list_keys(context.home)
-    st.markdown("Programs send a key with each request, and do no more than it is good for. The API describes itself:")
-    parts.show_door_link("/api/docs", "API description")
     if known:
         _show_known(context, known)
     else:
@@ -58,7 +58,7 @@ def _show_known(context: PageContext, known: list[Key]) -> None:
         }
         for k in known
     ]
-    st.dataframe(rows, hide_index=True, key="keys")
+    st.dataframe(rows, hide_index=True, key="keys", column_config={"Last used": parts.time_column()})
 
 
 def _show_add(context: PageContext) -> None:

@@ -39,12 +39,16 @@ def show(context: PageContext) -> None:
         if group == "gates":
             rows.append(_fixed("Known cases that must be right", len(definition.known_cases)))
         st.subheader(title, anchor=False)
-        st.dataframe(rows, hide_index=True, key=f"thresholds-{group}")
+        _show_table(rows, f"thresholds-{group}")
     for title, rows in _list_fixed(definition).items():
         st.subheader(title, anchor=False)
-        st.dataframe(rows, hide_index=True, key=f"thresholds-{title}")
+        _show_table(rows, f"thresholds-{title}")
     st.caption(f"Definition {newest.sha256[:16]}")
     _show_propose(context, name, found)
+
+
+def _show_table(rows: list[dict[str, str]], key: str) -> None:
+    st.dataframe(rows, hide_index=True, key=key, height=38 + 35 * len(rows), column_config={"Changed": parts.time_column()})
 
 
 def _row(source: Source, definition: Definition) -> dict[str, str]:

@@ -276,7 +276,8 @@ def _show_events(context: PageContext, events: list[trends.Event]) -> None:
     ]
     st.caption("Tick a row to go to the thing itself.")
     picked = st.dataframe(
-        rows, hide_index=True, height=min(38 + 35 * len(rows), 400), on_select="rerun", selection_mode="single-row", key="events"
+        rows, hide_index=True, height=min(38 + 35 * len(rows), 400), on_select="rerun", selection_mode="single-row", key="events",
+        column_config={"When": parts.time_column()},
     )
     for place in [n for n in picked["selection"]["rows"][:1] if n < len(newest)]:  # the list may have changed since
         page, name, value = newest[place].link

@@ -196,6 +196,7 @@ def test_names_lose_their_markdown():
 def test_a_moment_is_shown_in_the_visitors_zone():
     assert parts.local_time("2026-11-21T11:36:07.123Z", zone="Europe/Paris") == "21 Nov 2026, 12:36 CET"
     assert parts.local_time("2026-11-21T11:36:07.123Z", zone="no/where") == "21 Nov 2026, 11:36 UTC"
+    assert parts.utc_time("2026-11-21T23:36:07.123Z") == "21 Nov 2026, 23:36 UTC"
 
 
 def test_an_unknown_state_never_looks_fine():

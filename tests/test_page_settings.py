@@ -243,6 +243,7 @@ def test_a_key_is_revoked_with_its_reason_and_is_dead(demo_home, open_page):
 def test_keys_are_for_the_administrator_alone_and_others_are_told_whom_to_ask(demo_home, open_page, name):
     keys.add_key(demo_home, ADMIN, "partner", ["predict"])
     test = open_page(demo_home, "settings", name, tab="keys")
+    assert any('href="/api/docs"' in m.value for m in test.markdown)  # how programs come in is no secret
     assert "Managing API keys is for Administrator" in test.info[0].value
     assert "Ask admin (Administrator)." in texts(test)
     assert not test.dataframe

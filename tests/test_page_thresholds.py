@@ -98,6 +98,16 @@ def test_a_link_opens_one_request_whatever_its_state(demo_home, open_page):
     assert "is no request" in wrong.warning[0].value
 
 
+def test_a_change_of_the_agents_policy_is_shown_and_decided_like_any_other(demo_home, open_page):
+    ask(demo_home, agent_high=0.9)
+    page = open_page(demo_home, "approvals", "director")
+    assert not page.error
+    assert "nothing risky runs without an approved request" in texts(page)
+    page.text_area[0].input("Agreed")
+    button(page, "Approve").click().run()
+    assert limits.get_limits(demo_home, HEART).agent.agent_high == 0.9
+
+
 def test_who_asked_may_withdraw_and_does_not_decide(demo_home, open_page):
     number = ask(demo_home, accuracy_floor=0.8)
     test = open_page(demo_home, "approvals", "scientist")

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +45,11 @@ def test_an_output_column_is_refused_by_name(definition):
 
 def test_the_template_of_a_project_is_accepted_by_its_own_check(definition):
     assert tables.check_table(tables.template_csv(definition), definition, file_name="t.csv").rows == 1
+
+
+def test_the_template_of_a_ranking_asks_for_the_query_so_that_labels_can_be_judged_by_it(definition):
+    ranking = replace(definition, task="ranking", group="query_id", metric="ndcg")
+    assert tables.template_csv(ranking).decode().splitlines()[0] == tables.template_csv(definition).decode().splitlines()[0] + ",query_id"
 
 
 def test_the_same_key_scores_once(trained_home):

@@ -98,6 +98,8 @@ def template_csv(definition: Definition) -> bytes:
     from core.datasets.write import write_csv
 
     names = [c.name for c in definition.columns if c.role in ("feature", "key")]
+    if definition.group and definition.group not in names:
+        names.append(definition.group)  # labels are judged by query where the log holds it
     example = make_example_row(definition)
     buffer = io.BytesIO()
     write_csv(buffer, pd.DataFrame([{name: example.get(name) for name in names}], columns=names, dtype=object))
