@@ -25,6 +25,7 @@ ACTIONS = {
     "deploy": "Deploy",
     "rollback": "Roll back",
     "feed_labels": "Feed labels",
+    "start_due_retraining": "Start a retraining that is due by time or new labels",
     "check_retraining": "Ask whether a retraining is due",
     "post_observations": "Post observations",
     "acknowledge_alert": "Acknowledge and resolve alerts",
@@ -35,6 +36,8 @@ ACTIONS = {
     "approve_rollback": "Approve a rollback that is proposed",
     "schedule": "Set schedules",
     "pause_agent": "Pause the agent",
+    "run_safe_action": "Run the agent's safe actions (the agent alone)",
+    "file_request": "File the agent's requests and carry out approved ones (the agent alone)",
     "make_report": "Make reports",
     "export_audit": "Export the audit",
     "manage_accounts": "Manage accounts",
@@ -43,18 +46,12 @@ ACTIONS = {
     "backup": "Back up and restore",
     "delete_data": "Delete data",
 }
-# What this release cannot do yet; the rule stands already.
-LATER = frozenset({
-    "schedule", "make_report",
-    "backup",
-})  # fmt: skip
-
 
 def show(_context: PageContext) -> None:
     st.markdown("Each act checks this table itself, whichever way it is asked for.")
     rows = [
         {
-            "Action": words + (" (not in this release)" if action in LATER else ""),
+            "Action": words,
             **{roles.ROLE_TITLES[r]: "✓ yes" if roles.may(r, action) else "–" for r in roles.PERSON_ROLES},
         }
         for action, words in ACTIONS.items()

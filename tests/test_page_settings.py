@@ -137,7 +137,6 @@ def test_the_table_of_roles_is_the_one_that_acts_check(demo_home, open_page):
     assert set(settings_roles.ACTIONS) == set(roles.ALLOWED)
     shown = table(open_page(demo_home, "settings", "developer", tab="roles"), "Action").set_index("Action")
     for action, words in settings_roles.ACTIONS.items():
-        words += " (not in this release)" if action in settings_roles.LATER else ""
         for role in roles.PERSON_ROLES:
             assert (shown.loc[words, roles.ROLE_TITLES[role]] == "✓ yes") is roles.may(role, action), (action, role)
 
