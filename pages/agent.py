@@ -156,11 +156,11 @@ def _show_columns(incident: Incident) -> None:
 
 def _show_event(event: Event) -> None:
     what = ACTIONS[event.action].title if event.action in ACTIONS else event.kind.capitalize()
-    status = f" {MARKS.get(event.status, event.status.replace('_', ' '))}" if event.status else ""
+    status = MARKS.get(event.status, event.status.replace("_", " ")) if event.status else ""
     by = f", approved by {event.approver}" if event.approver and event.kind == "action" else ""
     when = parts.plain(parts.local_time(event.at))
     icon = ICONS.get(event.kind, ":material/circle:")
-    st.markdown(f"{icon} :gray[{when}] **{parts.plain(what)}**{parts.plain(status + by)}  \n{parts.plain(event.sentence)}")
+    st.markdown(f"{icon} :gray[{when}] **{parts.plain(what)}** {parts.plain(status + by)}  \n{parts.plain(event.sentence)}")
 
 
 def _show_activity(context: PageContext, project: str) -> None:

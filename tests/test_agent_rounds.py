@@ -336,3 +336,13 @@ def test_activity_is_filtered_by_action_status_and_time(trained_home):
     assert activity(trained_home, since=NOW + timedelta(seconds=1)) == []
     assert activity(trained_home, project="future_skills") == []
     assert {e.project for e in activity(trained_home, project=HEART)} == {HEART}
+
+
+def test_a_grave_incident_in_which_nothing_can_be_asked_for_goes_to_people_at_once(trained_home):
+    alarm(trained_home, "errors", 0.3, threshold=0.05, severity="critical")
+    incident = agent.turn(trained_home, now=NOW)[0]  # no version was live before, so there is none to go back to
+    assert (steps(incident)["rollback"], incident.state) == ("skipped", "escalated")
+    last = incidents.list_events(trained_home, incident.id)[-1].sentence
+    assert last == "Escalated: Severity 0.87, and no action (roll back) has anything to act on; a person must look."
+    agent.turn(trained_home, now=NOW + timedelta(minutes=1))
+    assert [e.status for e in incidents.list_events(trained_home, incident.id)].count("escalated") == 1

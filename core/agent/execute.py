@@ -9,9 +9,10 @@ from typing import Any
 from core import acts, roles
 from core.acts import Done, Tx
 from core.agent import account, safe
-from core.agent.actions import ACTIONS, PERSON, SAFE, Action
+from core.agent.actions import ACTIONS, PERSON, RISKY, SAFE, Action
 from core.agent.agent_requests import WAITS, say_action
 from core.agent.control import Control
+from core.agent.follow_up import escalate
 from core.agent.incidents import Incident, get_incident
 from core.agent.opening import DRY, PENDING
 from core.agent.risky import PROPOSE, Proposal
@@ -51,6 +52,18 @@ def work_off(home: Home, incident_id: int, control: Control, *, now: datetime) -
         else:
             asked = _ask(home, incident, place, action, now)
     _settle_state(home, incident_id)
+    if not control.dry_run:
+        _hand_over(home, incident_id, now)
+
+
+def _hand_over(home: Home, incident_id: int, now: datetime) -> None:
+    """A grave incident whose plan names risky actions, of which none could be asked for, is for people at once."""
+    incident = get_incident(home, incident_id)
+    steps = incident.diagnosis["plan"]["steps"]
+    risky = [s for s in steps if ACTIONS[s["action"]].tier == RISKY]
+    if incident.diagnosis["plan"]["band"] == "high" and risky and all(s["status"] == "skipped" for s in risky) and incident.state == "watching":
+        names = ", ".join(ACTIONS[s["action"]].title.lower() for s in risky)
+        escalate(home, incident_id, f"Severity {incident.severity:.2f}, and no action ({names}) has anything to act on; a person must look.", now=now)
 
 
 def _run(home: Home, incident: Incident, action: Action, now: datetime) -> Outcome:

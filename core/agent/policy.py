@@ -109,7 +109,7 @@ def plan(issue: str, cause: str, severity: float, limits: Limits) -> Plan:
     reach = int(getattr(limits.agent, f"agent_{issue}"))
     kept = [a for a in rule.plans[band] if _within(a, reach)]
     left = tuple(a for a in rule.plans[band] if a not in kept)
-    words = f"{issue.replace('_', ' ')}, {CAUSES[cause].lower()}, severity {severity:.2f} ({band}): rule {rule.number}"
+    words = f"{issue.replace('_', ' ').capitalize()}, {CAUSES[cause].lower()}, severity {severity:.2f} ({band}): rule {rule.number}"
     advise = rule.advise if band != "low" else ()
     return Plan(band, tuple(kept), advise, left, f"{words}. {rule.why}")
 
