@@ -47,6 +47,7 @@ ACTIONS = {
     "delete_data": "Delete data",
 }
 
+
 def show(_context: PageContext) -> None:
     st.markdown("Each act checks this table itself, whichever way it is asked for.")
     rows = [
