@@ -164,7 +164,10 @@ def _settings(errand: Errand) -> tuple[dict[str, Any], str]:
         able = [(n, {}) for n in default_candidates(definition)]
         like = "the project's usual candidates, because none of the earlier ones can be trained here"
     settings["candidates"] = [[n, p] for n, p in able]
-    return settings, like + (f", with other {' and '.join(changed)}" if changed else "")
+    if "candidates" in changed:
+        like = "the candidates that were asked for"
+    others = [name for name in changed if name != "candidates"]
+    return settings, like + (f", with another {' and '.join(others)}" if others else "")
 
 
 def register(errand: Errand) -> Told:
