@@ -51,7 +51,7 @@ class Counter:
     bins: Bins
     bins_id: str
     size: int
-    places: tuple[tuple[str, Callable[[Any], int]], ...]  # column of the payload -> place of a value in the flat counts
+    places: tuple[tuple[str, Callable[[Sequence[Any]], list[int]]], ...]  # column of the payload -> places of values in the flat counts
 
     def count_rows(self, columns: Sequence[Sequence[Any]]) -> Counts:
         """Count a few rows.
@@ -63,7 +63,9 @@ class Counter:
         """
         import numpy as np
 
-        at = [place(value) for (_, place), values in zip(self.places, columns, strict=True) for value in values]
+        at: list[int] = []
+        for (_, find), values in zip(self.places, columns, strict=True):
+            at += find(values)
         return Counts(self.bins_id, np.bincount(at, minlength=self.size))
 
     def count_table(self, table: pa.Table) -> Counts:
@@ -110,7 +112,7 @@ def make_counter(bins: Bins) -> Counter:
     places = []
     offset = 0
     for column, name in _named(bins):
-        places.append((name, _number_place(column, offset) if column.kind == "number" else _category_place(column, offset)))
+        places.append((name, _number_places(column, offset) if column.kind == "number" else _category_places(column, offset)))
         offset += column.size
     return Counter(bins, bins.bins_id, offset, tuple(places))
 
@@ -265,15 +267,23 @@ def _named(bins: Bins) -> list[tuple[ColumnBins, str]]:
     return named if bins.prediction is None else [*named, (bins.prediction, "out:prediction")]
 
 
-def _number_place(column: ColumnBins, offset: int) -> Callable[[Any], int]:
+def _number_places(column: ColumnBins, offset: int) -> Callable[[Sequence[Any]], list[int]]:
     edges, missing = column.edges, offset + column.size - 1
 
-    def place(value: Any) -> int:
-        if value is None or not math.isfinite(value):
-            return missing
-        return offset + bisect_left(edges, value)
+    def find(values: Sequence[Any]) -> list[int]:
+        return [missing if v is None or not math.isfinite(v) else offset + bisect_left(edges, v) for v in values]
 
-    return place
+    return find
+
+
+def _category_places(column: ColumnBins, offset: int) -> Callable[[Sequence[Any]], list[int]]:
+    place = _category_place(column, offset)
+    known: dict[Any, int] = {value: offset + at for at, value in enumerate(column.values)}
+
+    def find(values: Sequence[Any]) -> list[int]:
+        return [known[v] if type(v) is str and v in known else place(v) for v in values]
+
+    return find
 
 
 def _category_place(column: ColumnBins, offset: int) -> Callable[[Any], int]:
