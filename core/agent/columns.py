@@ -6,6 +6,7 @@ not broken now.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -203,10 +204,13 @@ def _slice(counter: Counter, name: str) -> tuple[int, int] | None:
 
 
 def _place(counter: Counter | None, name: str, value: Any) -> int | None:
-    """Which bin of its column a value is counted in."""
-    where = _slice(counter, name) if counter else None
-    place = next((p for n, p in counter.places if n == name), None) if counter else None
-    return None if where is None or place is None else place(value) - where[0]
+    """Which bin of its column a value (not a missing one) is counted in."""
+    bins = next((b for b in counter.bins.columns if b.name == name), None) if counter else None
+    if bins is None:
+        return None
+    if bins.kind == "number":
+        return bisect_left(bins.edges, float(value))
+    return bins.values.index(str(value)) if str(value) in bins.values else len(bins.values)
 
 
 def _since(counter: Counter | None, hours: Sequence[tuple[str, np.ndarray]], name: str, holds: Any) -> str:
