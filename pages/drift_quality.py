@@ -32,7 +32,7 @@ def show(home: Home, check: Check) -> None:
     if changes:
         _show_changes(changes)
     if check.quality is not None:
-        _show_kept(check.quality)
+        _show_kept(check.quality, compared=bool(changes))
 
 
 def _find_changes(home: Home, check: Check) -> list[Change]:
@@ -48,9 +48,9 @@ def _find_changes(home: Home, check: Check) -> list[Change]:
 
 
 def _show_changes(changes: list[Change]) -> None:
-    worst = max(changes, key=lambda c: (_verdict(c) == "worse", _verdict(c) == "better", -abs(c.relative or 0.0)))
-    if all(_verdict(c) == "chance" for c in changes):
-        worst = changes[0]
+    # what is worse goes before what is better, and that before chance; among equals, the one that moved furthest
+    order = ("unknown", "chance", "better", "worse")
+    worst = max(changes, key=lambda c: (order.index(_verdict(c)), abs(c.relative or 0.0)))
     sign = parts.find_status({"worse": "warning", "better": "ok"}.get(_verdict(worst), _verdict(worst))).markdown
     st.markdown(f"{sign} {parts.plain(worst.sentence)}")
     rows = [
@@ -82,17 +82,19 @@ def _say_difference(difference: Metric | None) -> str:
     return f"{difference.value:+.2f}{interval}"
 
 
-def _show_kept(kept: dict[str, Any]) -> None:
-    """What the check itself counted, when it was made."""
+def _show_kept(kept: dict[str, Any], *, compared: bool) -> None:
+    """What the check itself counted, when it was made; ``compared``: its figure stands in the table already."""
     now, training = kept["now"], kept["training"]
     name = "accuracy" if "accuracy" in now else "mae"
     before = training.get(name)
     change = None if before is None else f"{now[name] - before:+.2f} against {before:.2f} on the hold-out"
     title = {"accuracy": "Accuracy now", "mae": "Mean absolute error now"}[name]
-    st.metric(title, f"{now[name]:.2f}", change, delta_color="normal" if name == "accuracy" else "inverse")
+    if not compared:
+        st.metric(title, f"{now[name]:.2f}", change, delta_color="normal" if name == "accuracy" else "inverse")
     fixed = "the most frequent answer" if name == "accuracy" else "the mean"
     version = parts.plain(kept["version"])
-    st.caption(f"Version {version} on {kept['rows']} labelled rows. Always giving {fixed} would get {now[f'baseline_{name}']:.2f}.")
+    base = f"{title.removesuffix(' now')} of always giving {fixed}: {now[f'baseline_{name}']:.2f}."
+    st.caption(base if compared else f"Version {version} on {kept['rows']} labelled rows. {base}")
     if "recall_by_class" in now:
         rows = [{"Class": k, "Found of this class": 100 * v} for k, v in now["recall_by_class"].items()]
         config = {"Found of this class": st.column_config.NumberColumn(format="%.0f %%")}

@@ -47,7 +47,7 @@ def _show_verdicts(context: PageContext, views: dict[str, Overview]) -> None:
         for name, view in views.items():
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 sign = parts.find_status(LEVELS[view.verdict.level]).markdown
-                st.markdown(f"{sign} **{parts.plain(view.project.title)}**: {parts.plain(view.verdict.reason)}", width="content")
+                st.markdown(f"{sign} **{parts.plain(view.project.title)}**: {parts.plain(view.verdict.reason)}", width="stretch")
                 if _may_open(context, view.verdict):
                     parts.show_link(view.verdict.page, "Look into it", project=name)
 
@@ -114,7 +114,7 @@ def _show_alerts(context: PageContext, views: dict[str, Overview]) -> None:
             sign = parts.find_status(alert.severity).markdown
             seen = f"acknowledged by {alert.acknowledged_by}" if alert.state == "acknowledged" else f"since {parts.local_time(alert.since)}"
             said = f"{parts.plain(project.title)}, {parts.plain(alert.title)}: {parts.plain(alert.sentence)}"
-            st.markdown(f"{sign} {said} :gray[{parts.plain(seen)}]", width="content")
+            st.markdown(f"{sign} {said} :gray[{parts.plain(seen)}]", width="stretch")
             if context.account.may("view_metrics"):
                 parts.show_link("monitoring", "Open", project=project.name, alert=str(alert.id))
     if len(opened) > ALERTS:
@@ -192,7 +192,7 @@ def _show_drift(context: PageContext, view: Overview) -> None:
         unmade = "No drift check was made against the live version."
         _say(unmade if view.live else "Nothing is live, so nothing can have drifted.")
     else:
-        since = f" {_thousands(view.since_check)} predictions came since." if view.since_check else ""
+        since = f" {_thousands(view.since_check)} prediction{'s' * (view.since_check != 1)} came since." if view.since_check else ""
         st.markdown(f"{_drift_word(view)} {parts.plain(check.alert['sentence'])}")
         compared = f"{check.current['label']} against {check.reference['label']}"
         st.caption(f"{parts.plain(compared)}; check {check.id} of {parts.plain(parts.local_time(check.at))}.{since}")

@@ -76,13 +76,15 @@ def test_one_click_stores_one_check_and_shows_it(predicted, open_page):
 
 
 def test_quality_stands_beside_the_hold_out_and_the_fixed_answer(predicted, open_page):
-    checks.run_check(predicted, SCIENTIST, HEART, current=Period(), evidently=False)
+    content = (predicted.root / "samples" / HEART / "heart_hungary.csv").read_bytes()
+    checks.run_check(predicted, SCIENTIST, HEART, current=Upload(content, "h.csv"), evidently=False)
     kept = checks.get_check(predicted, 1).quality
     test = open_page(predicted, "drift")
     metric = next(m for m in test.metric if m.label == "Accuracy now")
     assert metric.value == f"{kept['now']['accuracy']:.2f}"
     assert metric.delta.endswith(f"against {kept['training']['accuracy']:.2f} on the hold-out")
-    assert f"would get {kept['now']['baseline_accuracy']:.2f}." in texts(test)
+    base = f"Accuracy of always giving the most frequent answer: {kept['now']['baseline_accuracy']:.2f}."
+    assert f"Version 1.0.0 on 294 labelled rows. {base}" in texts(test).replace("\\", "")
 
 
 def test_quality_drift_names_each_metric_beside_training_also_in_a_check_of_the_clock(predicted, open_page):
@@ -99,6 +101,9 @@ def test_quality_drift_names_each_metric_beside_training_also_in_a_check_of_the_
     words = {None: "✕ Unknown", True: "○ Within chance"}
     assert list(shown["Verdict"]) == [words.get(c.within_chance, "◆ Worse" if c.worse else "● Better") for c in changes]
     assert "on 294 labelled predictions, against the hold-out of its training" in texts(test)
+    worse = [c for c in changes if c.within_chance is False and c.worse]
+    said = max(worse, key=lambda c: abs(c.relative)).sentence if worse else changes[0].sentence
+    assert said in texts(test).replace("\\", "")
     assert "No current row has a label" not in texts(test)
 
 
