@@ -24,6 +24,8 @@ MARKS = {
     "rollback": ("triangle-left", LOOK, "Rolled back"),
     "ended": ("x", QUIET, "Taken down"),
     "training": ("circle-open", QUIET, "Training"),
+    "retraining": ("circle", LOOK, "Retraining"),
+    "incident": ("star", ACT, "Incident"),
     "alert": ("diamond", ACT, "Alert"),
 }
 _SHARES = frozenset({"accuracy"})  # drawn as percent

@@ -242,3 +242,17 @@ def test_alerts_of_one_day_share_a_mark_that_names_them():
 def test_the_period_ends_where_it_is_told():
     figure = charts_trends.volume_bars([], step="day", steps=STEPS, events=[])
     assert [stamp(m) for m in figure.layout.xaxis.range] == ["2026-11-01T00:00:00.000Z", "2026-11-08T00:00:00.000Z"]
+
+
+def test_retrainings_are_marked_with_what_came_of_them(trained_home):
+    from core.acts import Actor
+    from core.monitoring import trends
+    from core.retraining import retraining
+    from core.times import utc_now
+
+    began = utc_now()
+    made = retraining.start(trained_home, Actor("scientist"), "heart_disease", reason="new year")
+    events = trends.list_events(trained_home, "heart_disease", since=began, until=began + timedelta(minutes=5))
+    found = [e for e in events if e.kind == "retraining"]
+    assert [(e.name, e.link) for e in found] == [(f"retraining {made['id']}", ("training", "retraining", str(made["id"])))]
+    assert found[0].sentence.startswith("Started by scientist (person). ")

@@ -352,7 +352,7 @@ WRITES = {
 }  # fmt: skip
 # Changes that no signed-in person makes; each leaves an audit event in its transaction.
 UNATTENDED = {
-    "core.schedule.slots._finish", "core.reports.make.make_unattended",
+    "core.retention.enforce", "core.retention.finish_purges", "core.schedule.slots._finish", "core.reports.make.make_unattended",
     "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
     "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
     "core.projects.proposals.note_expired", "core.monitoring.webhooks.receive",

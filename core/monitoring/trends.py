@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from core import deployment
+from core.agent import incidents
 from core.drift import checks
 from core.drift.bins import Profile, profile_from_json
 from core.drift.compute import compare
@@ -19,6 +20,7 @@ from core.monitoring.estimates import LOWER_IS_BETTER, Metric, subtract
 from core.monitoring.quality import TITLES, OverTime
 from core.projects.definition import Thresholds
 from core.projects.limits import get_limits
+from core.retraining import retraining
 from core.scoring import profiles
 from core.times import parse, stamp
 from core.training import runs
@@ -37,7 +39,7 @@ class Event:
 
     Attributes
     ----------
-    kind : "live", "rollback", "ended", "training" or "alert"
+    kind : "live", "rollback", "ended", "training", "retraining", "incident" or "alert"
     name : str
         What to write beside the mark: a version, a run, what an alert is about.
     link : (str, str, str)
@@ -152,8 +154,11 @@ def list_checks(home: Home, project: str, *, since: datetime, until: datetime) -
 
 
 def list_events(home: Home, project: str, *, since: datetime, until: datetime) -> list[Event]:
-    """What happened in the period, oldest first: who went live, trainings, alerts; at most 300, the newest."""
-    found = [*_releases(home, project), *_trainings(home, project), *_alerts(home, project, since)]
+    """What happened in the period, oldest first: who went live, (re)trainings, incidents, alerts; at most 300, the newest."""
+    found = [
+        *_releases(home, project), *_trainings(home, project), *_retrainings(home, project), *_incidents(home, project),
+        *_alerts(home, project, since),
+    ]  # fmt: skip
     first, last = stamp(since), stamp(until)
     return sorted((e for e in found if first <= e.at < last), key=lambda e: e.at)[-MOST_EVENTS:]
 
@@ -246,6 +251,24 @@ def _trainings(home: Home, project: str) -> list[Event]:
         sentence = f"Training {run.id}, started by {run.started_by}, was done; {chosen}."
         found.append(Event(run.finished_at, "training", f"training {run.id}", sentence, ("training", "job", str(run.job_id or ""))))
     return found
+
+
+def _retrainings(home: Home, project: str) -> list[Event]:
+    found = []
+    for r in retraining.list_retrainings(home, project, limit=MOST_EVENTS):
+        sentence = f"Started by {r.started_by} ({r.trigger.replace('_', ' ')}). {r.sentence}"
+        found.append(Event(r.started_at, "retraining", f"retraining {r.id}", sentence, ("training", "retraining", str(r.id))))
+    return found
+
+
+def _incidents(home: Home, project: str) -> list[Event]:
+    return [
+        Event(
+            i.opened_at, "incident", f"incident {i.id}", i.outcome or f"{i.kind.replace('_', ' ')}, severity {i.severity:.2f}, {i.state}.",
+            ("agent", "incident", str(i.id)),
+        )
+        for i in incidents.list_incidents(home, project, limit=MOST_EVENTS)
+    ]
 
 
 def _alerts(home: Home, project: str, since: datetime) -> list[Event]:
