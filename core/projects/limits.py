@@ -112,6 +112,11 @@ def _reach(issue: str) -> Setting:
     return Setting(f"agent_{issue}", "agent", title, low=0, high=2, integer=True, words=_REACH)
 
 
+# each must stay below the other
+_IN_ORDER = (
+    ("drift_warning", "drift"), ("latency_warning_ms", "latency_critical_ms"), ("error_warning", "error_critical"),
+    ("agent_medium", "agent_high"),
+)  # fmt: skip
 SETTINGS = {
     s.name: s
     for s in (
@@ -270,9 +275,7 @@ def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str
         if found[name] == value_of(in_force, name):
             raise BadInput(f"{name} is {say_value(name, found[name])} already; leave it out or name another value.")
     after = {**{n: value_of(in_force, n) for n in SETTINGS}, **found}
-    for low, high in (("drift_warning", "drift"), ("latency_warning_ms", "latency_critical_ms"), ("error_warning", "error_critical")) + (
-        ("agent_medium", "agent_high"),
-    ):
+    for low, high in _IN_ORDER:
         if not after[low] < after[high]:
             raise BadInput(f"{low} ({after[low]:g}) must stay below {high} ({after[high]:g}); change both together.")
     if after["register"] is not None and after["production"] is not None and after["register"] > after["production"]:
