@@ -9,7 +9,7 @@ CORE := $(BIN)/python -m core
 EXTRA := .venv-extra
 STREAMLIT := $(BIN)/streamlit run app.py --server.address 127.0.0.1 --server.port $(PORT) --server.headless true
 FAST := -m "not browser and not extra and not soak"
-BENCHES := $(filter-out __init__ full_home plain_sweep,$(basename $(notdir $(wildcard bench/*.py))))
+BENCHES := $(filter-out __init__ asking full_home live_model plain_sweep,$(basename $(notdir $(wildcard bench/*.py))))
 
 # Test processes side by side; each makes its own sample projects once. A number, or "auto": one per core.
 TEST_PROCESSES ?= auto
