@@ -14,6 +14,7 @@ from pages import charts, charts_drift, charts_home, contents, parts
 from pages.session import PageContext
 
 LEVELS = {"ok": "ok", "look": "warning", "act": "critical", "unknown": "unknown"}
+BESIDE = (6, 1)  # a sentence and its link: one below the other where it is narrow
 ALERTS = 5  # lines on this page; Monitoring has them all
 _LINKS = {Request: "request", SettingRequest: "settings", AgentRequest: "agent"}  # what a link to Approvals names it by
 METRICS = {"accuracy": "Accuracy", "r2": "R2", "ndcg": "NDCG"}
@@ -45,10 +46,11 @@ def show(context: PageContext) -> None:
 def _show_verdicts(context: PageContext, views: dict[str, Overview]) -> None:
     with st.container(border=True, gap="xsmall", key="verdicts"):
         for name, view in views.items():
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                sign = parts.find_status(LEVELS[view.verdict.level]).markdown
-                st.markdown(f"{sign} **{parts.plain(view.project.title)}**: {parts.plain(view.verdict.reason)}", width="stretch")
-                if _may_open(context, view.verdict):
+            said, link = st.columns(BESIDE, vertical_alignment="center")
+            sign = parts.find_status(LEVELS[view.verdict.level]).markdown
+            said.markdown(f"{sign} **{parts.plain(view.project.title)}**: {parts.plain(view.verdict.reason)}")
+            if _may_open(context, view.verdict):
+                with link:
                     parts.show_link(view.verdict.page, "Look into it", project=name)
 
 
@@ -110,12 +112,13 @@ def _show_alerts(context: PageContext, views: dict[str, Overview]) -> None:
     opened.sort(key=lambda pair: (pair[1].severity != "critical", pair[1].state != "active", -pair[1].id))
     st.subheader(f"Alerts ({len(opened)})", anchor=False)
     for project, alert in opened[:ALERTS]:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            sign = parts.find_status(alert.severity).markdown
-            seen = f"acknowledged by {alert.acknowledged_by}" if alert.state == "acknowledged" else f"since {parts.local_time(alert.since)}"
-            said = f"{parts.plain(project.title)}, {parts.plain(alert.title)}: {parts.plain(alert.sentence)}"
-            st.markdown(f"{sign} {said} :gray[{parts.plain(seen)}]", width="stretch")
-            if context.account.may("view_metrics"):
+        said, link = st.columns(BESIDE, vertical_alignment="center")
+        sign = parts.find_status(alert.severity).markdown
+        seen = f"acknowledged by {alert.acknowledged_by}" if alert.state == "acknowledged" else f"since {parts.local_time(alert.since)}"
+        about = f"{parts.plain(project.title)}, {parts.plain(alert.title)}: {parts.plain(alert.sentence)}"
+        said.markdown(f"{sign} {about} :gray[{parts.plain(seen)}]")
+        if context.account.may("view_metrics"):
+            with link:
                 parts.show_link("monitoring", "Open", project=project.name, alert=str(alert.id))
     if len(opened) > ALERTS:
         st.caption(f"{len(opened) - ALERTS} more are on Monitoring.")
