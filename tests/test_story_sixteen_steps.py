@@ -1,9 +1,12 @@
 """Alert to remediation, played for real: the world changes, the agent asks, people decide, a better version goes live; and a
 second retraining, on spoiled labels, that is worse and goes nowhere."""
 
+import os
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from core import approvals, audit, deployment
 from core.agent import agent_requests, incidents
@@ -17,6 +20,8 @@ from core.retraining import retraining
 from core.schedule import schedules, slots
 from core.times import utc_now
 from tests import story_future as story
+from tests import walk_agent
+from tests.browser import CHROMIUM, FLAGS, Person, serve
 from tests.conftest import copy_home
 from tests.receivers import mail_server, make_authority
 from tests.story_future import DEVOPS, DIRECTOR, PROJECT, SCIENTIST
@@ -170,3 +175,40 @@ def test_a_retraining_on_spoiled_labels_is_worse_and_archived_and_what_is_live_s
     assert detail["findings"]
     assert detail["reruns"]
     assert found.correlation_id == ran[0].correlation_id
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(600)
+def test_in_the_browser_a_person_approves_what_the_agent_asks_and_the_better_version_goes_live(built_future, authority, tmp_path, monkeypatch):
+    home = copy_home(built_future, tmp_path / "home")
+    with mail_server(authority) as mail:
+        story.connect_mail(monkeypatch, mail, authority)
+        story.let_the_world_change(home, tmp_path, now=utc_now() - timedelta(hours=3))
+        assert any("agent request 1: Retrain" in s for _, s in story.subjects(mail))
+    incident = story.the_incident(home)
+    shots = Path(os.environ.get("GREENLIGHT_SHOTS") or tmp_path / "shots")
+    shots.mkdir(parents=True, exist_ok=True)
+    with serve(home.root, tmp_path / "console.log") as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        scientist, director, devops = people = [Person(browser, address, name, shots) for name in ("scientist", "director", "devops")]
+        try:
+            for person in people:
+                person.sign_in()
+            walk_agent.review_and_approve(home, scientist)
+            walk_agent.watch_the_steps(home, scientist)
+            walk_agent.approve_the_release(home, director)
+            walk_agent.deploy_it(home, devops)
+            walk_agent.read_the_timeline(director)
+            walk_agent.find_it_in_the_audit(director, incident.correlation_id)
+        except BaseException:
+            for person in people:
+                person.page.screenshot(path=shots / f"agent_failed_{person.name}.png")
+            raise
+        for person in people:
+            assert person.complaints == [], person.name
+        browser.close()
+    assert "Traceback" not in (tmp_path / "console.log").read_text()
+    events = audit.search(home, correlation_id=incident.correlation_id, limit=200)[0]
+    done = {e["action"]: e for e in events if e["outcome"] == "done"}
+    assert {"raise_alert", "file_agent_request", "approve_agent_request", "register", "approve_release", "deploy"} <= set(done)
+    assert [done[a]["actor"] for a in ("approve_agent_request", "approve_release", "deploy")] == ["scientist", "director", "devops"]

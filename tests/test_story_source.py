@@ -38,7 +38,8 @@ def test_a_broken_source_found_by_the_schedule_is_named_not_retrained_and_closed
     trained_home, authority, tmp_path, monkeypatch
 ):
     home = trained_home
-    accounts.set_email(home, Actor("devops"), "devops", "devops@example.org")
+    for name in ("devops", "director"):
+        accounts.set_email(home, Actor(name), name, f"{name}@example.org")
     morning = (utc_now() + timedelta(days=1)).replace(hour=8, minute=0, second=0, microsecond=0)
     made = schedules.set_schedule(home, DEVOPS, HEART, "drift_check", {"every_days": 1, "at": "09:00", "timezone": "UTC"}, now=morning)
     with mail_server(authority) as mail:
@@ -77,7 +78,8 @@ def test_a_broken_source_found_by_the_schedule_is_named_not_retrained_and_closed
         assert alerts.list_open(home, HEART) == []
         ended = incidents.get_incident(home, incident.id)
         assert ended.state == "closed"
-        assert any("incident 1" in s and "closed" in s.lower() for _, s in subjects(mail))
+        told = sorted(to for to, s in subjects(mail) if "An incident is over" in s and "incident 1" in s)
+        assert told == ["devops@example.org", "director@example.org"]
     assert retraining.list_retrainings(home) == []
     assert ("incident", "1") in {(r.kind, r.subject) for r in reports.list_reports(home, HEART)}
     story = [e["action"] for e in reversed(audit.search(home, correlation_id=incident.correlation_id, limit=200)[0])]
