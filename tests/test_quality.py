@@ -185,6 +185,15 @@ def test_numbers_have_errors_and_no_confusion_matrix(tmp_path):
     assert quality.confusion(home, "cases", SINCE, UNTIL) is None
 
 
+def test_queries_that_all_agree_give_no_interval_of_width_0():
+    grade, score = np.array([4.0, 0.0] * 3), np.array([2.0, 1.0] * 3)
+    same = estimates.measure_ranking(grade, score, np.repeat(["a", "b", "c"], 2))
+    assert (same.value, same.low, same.high) == (1.0, None, None)
+    apart = estimates.measure_ranking(grade, np.array([2.0, 1.0, 2.0, 1.0, 1.0, 2.0]), np.repeat(["a", "b", "c"], 2))
+    assert apart.low < apart.value < apart.high == 1.0
+    assert estimates.subtract(same, Metric(0.9, 0.8, 0.95)).low is None  # so the change stays of unknown certainty
+
+
 @pytest.mark.parametrize("logged", [True, False])
 def test_ranking_is_judged_by_query_where_the_log_holds_it(tmp_path, logged):
     home = open_home(tmp_path / "home")

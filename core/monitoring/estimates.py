@@ -122,7 +122,8 @@ def measure_ranking(grade: np.ndarray, score: np.ndarray, query: np.ndarray) -> 
         return Metric(None, reason="no query has a label above 0")
     chance = ndcg_by_group(grade, np.zeros(len(grade)), query)
     value = float(values[defined].mean())
-    low, high = _around(value, values[defined] - value)
+    # queries that all agree say nothing of how far others would lie: then there is no interval, not one without width
+    low, high = _around(value, values[defined] - value) if np.ptp(values[defined]) > 0 else (None, None)
     return Metric(value, _at_least_0(low), None if high is None else min(1.0, high), float(chance[defined].mean()))
 
 
