@@ -1,9 +1,9 @@
 """Signed alerts through listener, diagnosis and decision, beside a plain FastAPI route that only writes a row.
 
-Both are asked by the same kind of client in one process, in turns of 250 requests one after the other, and write with synchronous=FULL. Ours checks the
-signature, takes each message once, opens or joins the alert, gives it its incident, diagnoses and decides by the policy, and audits
-what is new. The usual mix is a monitoring system that repeats what is firing: each of 100 subjects comes back until the end; the
-storm is as many alerts that were never seen before.
+Both are asked by the same kind of client in one process, in turns of 250 requests one after the other, and write with
+synchronous=FULL. Ours checks the signature, takes each message once, opens or joins the alert, gives it its incident, diagnoses
+and decides by the policy, and audits what is new. The usual mix is a monitoring system that repeats what is firing: each of 100
+subjects comes back until the end; the storm is as many alerts that were never seen before.
 
     python -m bench.alerts [--alerts 10000] [--storm 1000]
 """
