@@ -169,7 +169,7 @@ def _diagnose_inputs(known: _Known) -> Diagnosis:
     if worse:
         return _diagnose_quality(known, live, drifted, drift, worse, shared)
     if drift is not None:
-        many = f"{len(drifted)} columns moved ({_names(drifted)})" if drifted else "Many columns moved a little"
+        many = f"{len(drifted)} column{'s' * (len(drifted) != 1)} moved ({_names(drifted)})" if drifted else "Many columns moved a little"
         sentence = (
             f"{many}; no value is impossible and no column is stuck, so other rows come than in training. "
             "Labels do not say yet whether answers are worse; a retraining learns the new rows."
