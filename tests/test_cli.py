@@ -229,7 +229,7 @@ def test_ctrl_c_cancels_the_job_and_keeps_nothing(demo_home):
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "core", "train", "future_skills", "--candidates", "random_forest", "--param",
-         "random_forest.n_estimators=1000", "--as", "scientist"],
+         "random_forest.n_estimators=4000", "--as", "scientist"],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     for line in process.stderr:

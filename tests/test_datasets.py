@@ -48,7 +48,7 @@ def test_switzerland_is_kept_with_its_errors_and_refused_for_training(demo_home)
     assert max(f["count"] for f in chol) == 123
     with pytest.raises(Refused, match="cannot be trained on"):
         runs.start_training(demo_home, SCIENTIST, PROJECT, dataset_version=made["version"])
-    assert audit.search(demo_home, limit=1)[0][0]["outcome"] == "refused"
+    assert [e["outcome"] for e in audit.search(demo_home, action="start_training")[0]] == ["refused"]
 
 
 def test_labels_that_a_model_made_are_refused_for_training(demo_home):

@@ -166,10 +166,10 @@ def test_from_a_sample_to_a_repaired_model_and_its_proof(journey, tmp_path):
     verdict = it.ask("audit", "verify")
     assert verdict["intact"] is True
     refused = it.ask("audit", "list", "--outcome", "refused", "--limit", 100)
-    assert refused["total"] == 5
+    assert refused["total"] == 6
     assert {(e["actor"], e["via"], e["action"]) for e in refused["events"]} == {
         ("director", "cli", "request_release"), ("scientist", "cli", "approve_release"), ("devops", "cli", "deploy"),
-        ("director", "cli", "deploy"), ("maria", "cli", "add_account"),
+        ("director", "cli", "deploy"), ("maria", "cli", "add_account"), ("developer", "cli", "start_retraining"),
     }  # fmt: skip
     events = tmp_path / "audit.jsonl"
     assert (

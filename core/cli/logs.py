@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import time
+import signal
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -51,15 +52,16 @@ def show(
         told = [describe_line(x) for x in lines] or "No line matches."
         console.answer([x.to_dict(with_trace=True) for x in lines], as_json, told)
         return
-    try:
-        while True:
-            for line in lines:
-                print(json.dumps(line.to_dict(with_trace=True), ensure_ascii=False) if as_json else console.printable(describe_line(line)))
-            print(end="", flush=True)
-            time.sleep(POLL_SECONDS)
-            lines = tail.read_new()
-    except KeyboardInterrupt:
-        return
+    # a flag, not KeyboardInterrupt: an exception that comes up inside a library's clean-up would be lost
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())
+    while True:
+        for line in lines:
+            print(json.dumps(line.to_dict(with_trace=True), ensure_ascii=False) if as_json else console.printable(describe_line(line)))
+        print(end="", flush=True)
+        if stopped.wait(POLL_SECONDS):
+            return
+        lines = tail.read_new()
 
 
 def read_moment(text: str, now: datetime) -> datetime | None:

@@ -71,14 +71,12 @@ def person(
 
     home = console.open_home()
     who = console.actor(home, as_name)
-    named = {
-        "key_value": console.read_file(key_file).decode("utf-8", "replace").strip() if key_file else "",
-        "prediction_ids": tuple(console.read_file(ids_file).decode("utf-8", "replace").split()) if ids_file else (),
-    }
+    person = console.read_file(key_file).decode("utf-8", "replace").strip() if key_file else ""
+    ids = tuple(console.read_file(ids_file).decode("utf-8", "replace").split()) if ids_file else ()
     if look:
         account = find_account(home, who.name)
         check_role(account.role if account and account.active else "", "delete_data")
-        found = find_traces(home, project, **named)
+        found = find_traces(home, project, key_value=person, prediction_ids=ids)
         lines = [
             f"{len(found.prediction_ids)} predictions, {len(found.folders)} folders of scored files, {len(found.samples)} samples of drift checks."
         ]
@@ -86,7 +84,7 @@ def person(
         lines += [f"Dataset {version} could not be searched." for version in found.unsearched]
         console.answer(found, as_json, lines)
         return
-    done = erase(home, who, project, **named, confirm=confirm, reason=reason)
+    done = erase(home, who, project, key_value=person, prediction_ids=ids, confirm=confirm, reason=reason)
     lines = [f"Person {done['person']}: {done['rows']} predictions, {done['labels']} labels and {done['keys']} keys are erased."]
     lines += [f"Dataset {version} still holds rows of this person: purge dataset {project} {version}" for version in done["datasets"]]
     lines += [] if done["clean"] else ["The databases' free pages are rewritten by the clock, in the night if they are large."]
