@@ -100,6 +100,9 @@ def check_the_logged_predictions(walk: Walk) -> None:
     assert (check.current["kind"], check.current["rows"]) == ("log", 294 * 21 + 3)
     who.see(check.alert["sentence"])
     who.see_picture(re.compile("Shares of the predictions"))
+    assert [row["Metric"] for row in who.table("Metric", "Training", "Verdict")] == ["Accuracy", "F1", "AUC"]
+    who.part("header").get_by_test_id("stTooltipIcon").first.hover()
+    expect(who.page.get_by_test_id("stTooltipContent")).to_have_text(re.compile(r"^Since \d+ \w+ \d{4}, \d\d:\d\d UTC$"))
     who.shot("16_drift_logged")
 
 
