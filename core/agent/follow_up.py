@@ -36,13 +36,14 @@ def follow(home: Home, incident_id: int, *, now: datetime) -> None:
     incident = get_incident(home, incident_id)
     alerts = store.list_alerts(reading(home.db), incident_id, limit=LOOKED_AT)
     opened = [a for a in alerts if a["state"] != "resolved"]
+    # also when its alerts have ended: a better version may have gone live before this turn
+    _read_retraining(home, incident_id, now)
     if not opened:
         if _is_quiet(alerts, now) and not _is_retraining(home, incident):
             _close(home, incident, alerts, now=now)
         return
     if sign(opened, get_limits(home, incident.project)) != incident.diagnosis["signature"]:
         _diagnose_again(home, incident, alerts, now)
-    _read_retraining(home, incident_id, now)
     _judge_effect(home, get_incident(home, incident_id), opened, now)
 
 
