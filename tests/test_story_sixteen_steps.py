@@ -5,6 +5,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -19,6 +20,8 @@ from core.reports import reports
 from core.retraining import retraining
 from core.schedule import schedules, slots
 from core.times import utc_now
+from samples.future_skills import __main__ as worlds
+from samples.future_skills.hr_source import HIGH_FROM, MEDIUM_FROM, planners_score
 from tests import story_future as story
 from tests import walk_agent
 from tests.browser import CHROMIUM, FLAGS, Person, serve
@@ -175,6 +178,22 @@ def test_a_retraining_on_spoiled_labels_is_worse_and_archived_and_what_is_live_s
     assert detail["findings"]
     assert detail["reruns"]
     assert found.correlation_id == ran[0].correlation_id
+
+
+def test_the_changed_world_is_made_from_its_seed_and_moves_trend_scarcity_and_rule(tmp_path):
+    old, new, again, other = (tmp_path / f"{name}.csv" for name in ("old", "new", "again", "other"))
+    worlds.main([str(old)])
+    worlds.main([str(new), "--changed"])
+    worlds.main([str(again), "--changed"])
+    worlds.main([str(other), "--changed", "--seed", "43"])
+    assert new.read_bytes() == again.read_bytes() != other.read_bytes()
+    before, after = pd.read_csv(old).set_index("role_skill"), pd.read_csv(new).set_index("role_skill")
+    assert (len(before), len(after)) == (1477, 1472)
+    assert after["trend_score"].mean() - before["trend_score"].mean() > 0.3
+    assert after["scarcity_index"].mean() - before["scarcity_index"].mean() > 0.1
+    assert set(after["future_need_level"]) == {"LOW", "MEDIUM", "HIGH"}
+    by_old_rule = pd.cut(planners_score(after), [-1, MEDIUM_FROM, HIGH_FROM, 2], labels=["LOW", "MEDIUM", "HIGH"], right=False)
+    assert (by_old_rule.astype(str) == after["future_need_level"]).mean() < 0.6
 
 
 @pytest.mark.browser
