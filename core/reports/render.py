@@ -124,14 +124,14 @@ def _quote_css(text: object) -> Markup:
 
 
 @lru_cache(maxsize=1)
-def _find_fonts() -> dict[str, bytes]:
+def _find_fonts() -> dict[str, Path]:
     """Name -> font file. They are the console's own, which come with Streamlit; without them the system's fonts are used."""
     spec = importlib.util.find_spec("streamlit")
     folder = Path(spec.origin).parent / "static" / "static" / "media" if spec is not None and spec.origin else None
     if folder is None:
         return {}
     found = {name: next(iter(sorted(folder.glob(pattern))), None) for name, pattern in _FILES.items()}
-    return {name: path.read_bytes() for name, path in found.items() if path is not None}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 @lru_cache(maxsize=1)
@@ -141,7 +141,7 @@ def _fetcher_class() -> type:
     class Nothing(plutoprint.ResourceFetcher):
         """Gives the fonts, and nothing else."""
 
-        def __init__(self, fonts: dict[str, bytes]) -> None:
+        def __init__(self, fonts: dict[str, Path]) -> None:
             super().__init__()
             self.fonts = fonts
             self.refused: list[str] = []
@@ -149,12 +149,13 @@ def _fetcher_class() -> type:
         def fetch_url(self, url: str) -> plutoprint.ResourceData:
             name = url.removeprefix(_PLACE)
             if url.startswith(_PLACE) and name in self.fonts:
-                return plutoprint.ResourceData(self.fonts[name], "font/woff2", "")
+                # read by the library itself: it keeps fonts until the process ends, and bytes of Python's would be gone by then
+                return plutoprint.default_resource_fetcher.fetch_url(self.fonts[name].as_uri())
             self.refused.append(url)
             return plutoprint.ResourceData(b"", "text/plain", "utf-8")
 
     return Nothing
 
 
-def _make_fetcher(fonts: dict[str, bytes]) -> Any:
+def _make_fetcher(fonts: dict[str, Path]) -> Any:
     return _fetcher_class()(fonts)  # the class is made where the library is imported
