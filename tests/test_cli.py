@@ -228,8 +228,8 @@ def test_ctrl_c_cancels_the_job_and_keeps_nothing(demo_home):
         "GREENLIGHT_WORKERS": "1",
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "core", "train", "future_skills", "--candidates", "random_forest", "--param",
-         "random_forest.n_estimators=4000", "--as", "scientist"],
+        [sys.executable, "-m", "core", "train", "future_skills", "--candidates", "random_forest,gradient_boosting", "--param",
+         "random_forest.n_estimators=1000", "--as", "scientist"],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     for line in process.stderr:

@@ -96,7 +96,9 @@ def test_a_link_opens_an_event_with_before_and_after(trained_home, open_page):
     fields = next(d.value for d in test.dataframe if "Field" in d.value.columns).set_index("Field")["Value"]
     assert fields["hash"] == deployed["hash"]
     button(test, "Everything of this correlation id").click().run()
-    assert list(events(test)["Event"]) == [deployed["seq"]]
+    story = audit.search(trained_home, correlation_id=deployed["correlation_id"])[0]
+    assert [e["action"] for e in story] == ["deploy", "approve_release", "request_release"]
+    assert list(events(test)["Event"]) == [e["seq"] for e in story]
     button(test, "Close").click().run()
     assert not test.code
 
