@@ -30,7 +30,7 @@ SMALL = {
     "lightgbm": {"n_estimators": 8}, "xgboost": {"n_estimators": 8}, "mlp": {"hidden_units": 4, "max_iter": 20},
 }  # fmt: skip
 KINDS = [
-    pytest.param(task, c.name, marks=pytest.mark.skipif(not c.available, reason=f"{c.needs} is not installed"))
+    pytest.param(task, c.name, marks=pytest.mark.extra if c.needs else ())
     for task in DEFINITIONS
     for c in list_candidates(task)
     if c.name != "rules_engine"
