@@ -21,7 +21,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from core import audit, logs, roles
-from core.errors import GreenlightError, Refused
+from core.errors import BadInput, GreenlightError, Refused
 from core.home import Home
 from core.times import stamp, utc_now
 from storage import accounts as accounts_store
@@ -242,3 +242,19 @@ def check_role(role: str, permission: str) -> None:
     if not roles.may(role, permission):
         what = permission.replace("_", " ")
         raise Refused(f"The role {roles.ROLE_TITLES.get(role, role)} may not {what}; who may: {', '.join(roles.who_may(permission))}.")
+
+
+def need_reason(reason: str, what: str) -> str:
+    """The reason without blanks around it; ``what`` completes "write in a sentence why ...".
+
+    Raises
+    ------
+    BadInput
+        There is none, or it is longer than 2,000 characters.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise BadInput(f"A reason is needed: write in a sentence why {what}.")
+    if len(reason) > 2_000:
+        raise BadInput("A reason has at most 2,000 characters.")
+    return reason

@@ -14,7 +14,7 @@ from typing import Any
 from core import acts, roles
 from core.accounts import Account
 from core.acts import Actor, Done, Tx
-from core.errors import BadInput, NotFound, Refused
+from core.errors import NotFound, Refused
 from core.home import Home
 from core.notify import events
 from core.times import stamp, utc_now
@@ -125,7 +125,7 @@ def request_release(
     """
     from core.registry.evidence import make_evidence
 
-    reason = _need_reason(reason, "the release is wanted")
+    reason = acts.need_reason(reason, "the release is wanted")
     now = now or utc_now()
     note_expired(home, now=now)
     seen = store.find_version(reading(home.db), project, version)
@@ -187,7 +187,7 @@ def _decide(
     home: Home, actor: Actor, request_id: int, decision: str, reason: str, despite_gates: bool, key: str | None, now: datetime | None
 ) -> dict[str, Any]:
     verb = "approved" if decision == "approved" else "rejected"
-    reason = _need_reason(reason, f"it is {verb}")
+    reason = acts.need_reason(reason, f"it is {verb}")
     now = now or utc_now()
     note_expired(home, now=now)
     known = store.find_request(reading(home.db), request_id)
@@ -318,12 +318,3 @@ def _effective_state(row: dict[str, Any], at: str) -> str:
 
 def _request(row: dict[str, Any], now: datetime) -> Request:
     return Request(**{**row, "state": _effective_state(row, stamp(now)), "despite_gates": bool(row["despite_gates"])})
-
-
-def _need_reason(reason: str, what: str) -> str:
-    reason = reason.strip()
-    if not reason:
-        raise BadInput(f"A reason is needed: write in a sentence why {what}.")
-    if len(reason) > 2_000:
-        raise BadInput("A reason has at most 2,000 characters.")
-    return reason

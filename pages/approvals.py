@@ -67,14 +67,9 @@ def show(context: PageContext) -> None:
 
 def _show_one(context: PageContext, wanted: str) -> None:
     """The request that the link names, whatever its state."""
-    if st.button("All requests", icon=":material/arrow_back:", type="tertiary"):
-        del st.query_params["request"]
-        st.rerun()
-    if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 12):
-        st.warning(f"{parts.plain(wanted[:40])} is no request; its number was expected.", icon=":material/search_off:")
-        return
-    with parts.guarded():
-        _show_card(context, approvals.get_request(context.home, int(wanted), now=context.now))
+    parts.show_linked_request(
+        "request", wanted, lambda number: _show_card(context, approvals.get_request(context.home, number, now=context.now))
+    )
 
 
 def _show_card(context: PageContext, request: Request) -> None:

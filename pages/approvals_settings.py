@@ -29,14 +29,9 @@ def list_here(context: PageContext) -> list[SettingRequest]:
 
 def show_one(context: PageContext, wanted: str) -> None:
     """The request that the link names, whatever its state."""
-    if st.button("All requests", icon=":material/arrow_back:", type="tertiary"):
-        del st.query_params["settings"]
-        st.rerun()
-    if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 12):
-        st.warning(f"{parts.plain(wanted[:40])} is no request; its number was expected.", icon=":material/search_off:")
-        return
-    with parts.guarded():
-        show_card(context, proposals.get_request(context.home, int(wanted), now=context.now))
+    parts.show_linked_request(
+        "settings", wanted, lambda number: show_card(context, proposals.get_request(context.home, number, now=context.now))
+    )
 
 
 def show_card(context: PageContext, request: SettingRequest) -> None:

@@ -228,3 +228,15 @@ def time_column(**options: Any) -> Any:
 
 def _join(words: tuple[str, ...] | list[str], last: str) -> str:
     return f" {last} ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def show_linked_request(name: str, wanted: str, show: Callable[[int], None]) -> None:
+    """The one request that the link's ``name`` asks for by number, and the way back to all of them."""
+    if st.button("All requests", icon=":material/arrow_back:", type="tertiary"):
+        del st.query_params[name]
+        st.rerun()
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 12):
+        st.warning(f"{plain(wanted[:40])} is no request; its number was expected.", icon=":material/search_off:")
+        return
+    with guarded():
+        show(int(wanted))

@@ -15,7 +15,7 @@ from core.accounts import Account
 from core.acts import Actor, Done, Tx
 from core.agent.actions import ACTIONS
 from core.agent.warrants import HOLDS
-from core.errors import BadInput, NotFound, Refused
+from core.errors import NotFound, Refused
 from core.home import Home
 from core.notify.events import tell
 from core.times import parse, stamp, utc_now
@@ -153,7 +153,7 @@ def reject(
 def _decide(
     home: Home, actor: Actor, request_id: int, decision: str, reason: str, key: str | None, now: datetime
 ) -> dict[str, Any]:
-    reason = _need_reason(reason, decision)
+    reason = acts.need_reason(reason, f"it is {decision}")
     note_expired(home, now=now)
     known = store.find_request(reading(home.db), request_id)
     incident = store.find_incident(reading(home.db), known["incident_id"]) if known else None
@@ -257,12 +257,3 @@ def _request(row: dict[str, Any], now: datetime) -> AgentRequest:
 
 def _subject(row: dict[str, Any]) -> str:
     return f"agent request {row['id']}: {row['action']}"
-
-
-def _need_reason(reason: str, decision: str) -> str:
-    reason = reason.strip()
-    if not reason:
-        raise BadInput(f"A reason is needed: write in a sentence why it is {decision}.")
-    if len(reason) > 2_000:
-        raise BadInput("A reason has at most 2,000 characters.")
-    return reason

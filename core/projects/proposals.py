@@ -104,7 +104,7 @@ def propose(
     Refused
         A request that waits names one of these values already.
     """
-    reason = _need_reason(reason, "the change is wanted")
+    reason = acts.need_reason(reason, "the change is wanted")
     now = now or utc_now()
     note_expired(home, now=now)
     refusal: BadInput | None = None
@@ -156,7 +156,7 @@ def decide(
     """
     if decision not in ("approved", "rejected"):
         raise BadInput(f"A decision is approved or rejected, not {str(decision)[:40]!r}.")
-    reason = _need_reason(reason, f"it is {decision}")
+    reason = acts.need_reason(reason, f"it is {decision}")
     now = now or utc_now()
     note_expired(home, now=now)
     known = store.find_request(reading(home.db), request_id)
@@ -292,12 +292,3 @@ def _subject(request_id: int) -> str:
 def _request(row: dict[str, Any], now: datetime) -> SettingRequest:
     over = row["state"] == "pending" and row["expires_at"] <= stamp(now)
     return SettingRequest(**{**row, "state": "expired" if over else row["state"]})
-
-
-def _need_reason(reason: str, what: str) -> str:
-    reason = reason.strip()
-    if not reason:
-        raise BadInput(f"A reason is needed: write in a sentence why {what}.")
-    if len(reason) > 2_000:
-        raise BadInput("A reason has at most 2,000 characters.")
-    return reason
