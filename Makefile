@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CORE := $(BIN)/python -m core
 EXTRA := .venv-extra
 STREAMLIT := $(BIN)/streamlit run app.py --server.address 127.0.0.1 --server.port $(PORT) --server.headless true
-FAST := -m "not browser and not extra and not soak"
+FAST := -m "not browser and not server and not extra and not soak"
 BENCHES := $(filter-out __init__ asking full_home live_model plain_sweep,$(basename $(notdir $(wildcard bench/*.py))))
 
 # Test processes side by side; each makes its own sample projects once. A number, or "auto": one per core.
@@ -40,7 +40,7 @@ check: ## everything that a change must pass: all tests but the soak, ruff, mypy
 	$(MAKE) check-rest
 
 check-rest: $(VENV)/.installed-dev $(EXTRA)/.installed ## what check does after a measured test run
-	PYTHONPATH=$(CURDIR)/$(EXTRA) $(BIN)/python -m coverage run -m pytest -m "browser or extra"
+	PYTHONPATH=$(CURDIR)/$(EXTRA) $(BIN)/python -m coverage run -m pytest -m "(browser or server or extra) and not soak"
 	$(MAKE) lint types
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --skip-covered --fail-under=90
@@ -83,6 +83,8 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@touch $@
 
 # Beside the environment, not in it: the other tests run as an installation without them does.
-$(EXTRA)/.installed: requirements-extra.txt $(VENV)/.installed
-	$(BIN)/python -m pip install -q --no-deps --upgrade --target $(EXTRA) -r requirements-extra.txt
+$(EXTRA)/.installed: requirements-extra.txt requirements.txt $(VENV)/.installed-dev
+	mkdir -p $(EXTRA)
+	grep -E '^[a-z0-9].*==' requirements-extra.txt | grep -vxFf requirements.txt -f requirements-dev.txt > $(EXTRA)/requirements.txt
+	$(BIN)/python -m pip install -q --no-deps --upgrade --target $(EXTRA) -r $(EXTRA)/requirements.txt
 	@touch $@

@@ -637,3 +637,18 @@ CREATE INDEX deliveries_by_event ON deliveries(event, channel, recipient, create
 def m015_story_of_a_request(db: Database) -> None:
     # what is decided about a request, and its deployment, belong to the story in which it was filed
     _run(db, "ALTER TABLE requests ADD COLUMN correlation_id TEXT NOT NULL DEFAULT '';;")
+
+
+@acts()
+def m016_joins(db: Database) -> None:
+    # beside the definition, not in it: where data come from does not change what a version was trained as
+    _run(
+        db,
+        """
+CREATE TABLE joins (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects(name),
+    kind TEXT NOT NULL CHECK (kind IN ('database','expectations')), value TEXT, at TEXT NOT NULL, by TEXT NOT NULL
+) STRICT;;
+CREATE INDEX joins_newest ON joins(project, kind, id);;
+""",
+    )

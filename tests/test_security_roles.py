@@ -25,7 +25,7 @@ from core.jobs import jobs
 from core.monitoring import alerts, webhooks
 from core.notify import channels, outbox
 from core.notify.connections import Connections
-from core.projects import creation, projects, proposals, samples
+from core.projects import creation, joins, projects, proposals, samples
 from core.registry import versions as registry
 from core.reports import make as reports
 from core.retraining import retraining, triggers
@@ -208,6 +208,8 @@ ACTS = (
         lambda h, a: projects.archive_project(h, a, "future_skills"), by_hand="project archive future_skills"),
     Act("core.projects.projects.restore_project", "restore_project", "archive_project",
         lambda h, a: projects.restore_project(h, a, "future_skills"), archived, "project restore future_skills"),
+    Act("core.projects.joins.set_join", "join", "upload_data",
+        lambda h, a: joins.set_join(h, a, PROJECT, "expectations", {"expectations": []}, check=dict)),
     Act("core.training.runs.start_training", "start_training", "train",
         lambda h, a: runs.start_training(h, a, PROJECT, candidates=[("dummy", {})]),
         by_hand=f"train {PROJECT} --candidates dummy"),
