@@ -652,3 +652,21 @@ CREATE TABLE joins (
 CREATE INDEX joins_newest ON joins(project, kind, id);;
 """,
     )
+
+
+@acts()
+def m020_suite_checks_and_pushes(db: Database) -> None:
+    # what a suite found in a dataset version is found once: the version's bytes, the suite and the definition never change
+    _run(
+        db,
+        """
+CREATE TABLE suite_checks (
+    dataset_id INTEGER NOT NULL REFERENCES datasets(id), suite_sha TEXT NOT NULL, suite TEXT NOT NULL, library TEXT NOT NULL,
+    findings TEXT NOT NULL, at TEXT NOT NULL, by TEXT NOT NULL, PRIMARY KEY (dataset_id, suite_sha)
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE pushes (
+    id INTEGER PRIMARY KEY, dataset_id INTEGER NOT NULL REFERENCES datasets(id), remote TEXT NOT NULL, md5 TEXT NOT NULL,
+    size INTEGER NOT NULL, path TEXT NOT NULL, at TEXT NOT NULL, by TEXT NOT NULL, UNIQUE (dataset_id, remote)
+) STRICT;;
+""",
+    )
