@@ -214,7 +214,8 @@ def _count_rows(path: Path, file_name: str, definition: Definition, key_value: s
 
 def _list_folders(home: Home, project: str) -> Iterator[tuple[Path, int | None]]:
     """Folders with files of scorings of a project, with the job where there is one."""
-    for job in jobs.list_jobs(home, project=project, kind="score", limit=1_000_000):
+    kinds = ("score", "score_source")
+    for job in (j for kind in kinds for j in jobs.list_jobs(home, project=project, kind=kind, limit=1_000_000)):
         folder = home.work / f"job_{job.id}"
         if folder.is_dir():
             yield folder, job.id

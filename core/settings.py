@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     hosts: str = ""  # extra host names that the console may be reached by, separated by commas
     secure_cookies: bool = False
     workers: int = 0  # worker processes of one training job; 0 = one per core
+    dask: str = ""  # tcp://host:8786 or tls://host:8786: the scheduler of a cluster that trains and scores large files
     log_level: str = "info"  # for all loggers, or "info,monitoring=debug"
     url: str = ""  # where people open the console, for the links in messages
     smtp_host: str = ""
@@ -33,6 +34,8 @@ class Settings(BaseSettings):
     webhook_url: SecretStr = SecretStr("")
     ca_file: str = ""  # further certificate authorities for outgoing connections
     allow_private_targets: str = ""  # host:port,... that messages may go to though they are not on the public internet
+
+    databases: SecretStr = SecretStr("")  # name=url, separated by spaces; the addresses hold passwords
 
     @classmethod
     def from_environment(cls) -> Settings:

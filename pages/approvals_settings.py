@@ -17,6 +17,7 @@ _MEANING = {
     "gates": "Gates decide which versions may be registered or released from now on; what is live, and what was asked for, stays.",
     "thresholds": "Thresholds decide when somebody hears of drift, of too few right answers, or that a retraining is due.",
     "watching": "Limits of watching decide when an alert is opened; too low they cry wolf, too high they come late.",
+    "sharing": "Predictions that are written back stand in another system from then on, and are read there; its other tables are not touched.",
     "agent": "The agent's policy decides what it does by itself and what it asks for; nothing risky runs without an approved request.",
 }
 
@@ -92,7 +93,7 @@ def show_decided(decided: list[SettingRequest]) -> None:
 
 
 def _what(request: SettingRequest) -> str:
-    groups = {"gates": "gates", "thresholds": "thresholds", "watching": "thresholds", "agent": "the agent's policy"}
+    groups = {"gates": "gates", "thresholds": "thresholds", "watching": "thresholds", "agent": "the agent's policy", "sharing": "what is shared"}
     return " and ".join(sorted({groups[SETTINGS[name].group] for name in request.changes}))
 
 

@@ -13,7 +13,7 @@ from pages import parts
 from pages.session import PageContext
 from pages.settings_forms import note, request_key, turn
 
-GROUPS = {"gates": "Gates", "thresholds": "Drift, accuracy, retraining", "watching": "Watching", "agent": "Agent"}
+GROUPS = {"gates": "Gates", "thresholds": "Drift, accuracy, retraining", "watching": "Watching", "agent": "Agent", "sharing": "Databases"}
 
 
 def show(context: PageContext) -> None:

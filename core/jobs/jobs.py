@@ -24,7 +24,10 @@ BEAT_SECONDS = 1.0
 DEAD_AFTER = timedelta(seconds=30)  # a worker beats every second; this long without one means that it is gone
 
 # Which row of the role table governs each kind of job.
-PERMISSIONS = {"train": "train", "score": "predict", "drift": "analyse_drift", "recount": "analyse_drift", "retrain": "train"}
+PERMISSIONS = {
+    "train": "train", "score": "predict", "score_source": "predict", "drift": "analyse_drift", "recount": "analyse_drift",
+    "retrain": "train",
+}  # fmt: skip
 # which logger tells of a job's begin and end; else app
 TOLD_BY = {"train": "model_training", "drift": "monitoring", "recount": "monitoring", "retrain": "retraining"}
 
@@ -147,7 +150,7 @@ def note_dead(home: Home, *, now: datetime | None = None) -> list[int]:
 
 def tell_failed(db: Database, row: dict[str, Any], error: str, *, now: datetime) -> None:
     """Queue the message that a job failed; a file that somebody had scored is told on the page where they wait for it."""
-    if row["kind"] == "score":
+    if row["kind"] in ("score", "score_source"):
         return
     events.tell(
         db, "job_failed", project=row["project"], subject=f"job {row['id']}: {row['kind']}",
@@ -167,7 +170,7 @@ def _silent(kind: str) -> str:
 
 def _left(kind: str) -> str:
     """What an interrupted job left behind."""
-    if kind == "score":
+    if kind in ("score", "score_source"):
         return "rows scored by then stay in the log. Run again, it goes on from there."
     if kind == "retrain":
         return "the steps that were done are kept, and it goes on from there by itself. The live version is as it was."

@@ -28,6 +28,7 @@ from storage.connection import reading, writing
 HANDLERS = {
     "train": "core.training.job",
     "score": "core.scoring.job",
+    "score_source": "core.scoring.source",
     "drift": "core.drift.job",
     "recount": "core.drift.recount",
     "retrain": "core.retraining.job",
@@ -55,6 +56,7 @@ class JobContext:
         if self._cancelled.is_set():
             kept = {
                 "score": "Rows scored by then stay in the log; run again, it goes on from there.",
+                "score_source": "Rows scored by then stay in the log; run again, it goes on from there.",
                 "retrain": "The live version is as it was.",
             }
             raise Cancelled(kept.get(self.job.kind, "Nothing of it was kept."))

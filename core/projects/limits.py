@@ -63,6 +63,13 @@ class Agency:
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """What may leave the installation: write_back 1 lets predictions be written to the database that the project is joined to."""
+
+    write_back: int = 0
+
+
+@dataclass(frozen=True)
 class Limits:
     """Everything that is in force for one project."""
 
@@ -70,6 +77,7 @@ class Limits:
     gates: Gates = field(default_factory=Gates)
     watching: Watching = field(default_factory=Watching)
     agent: Agency = field(default_factory=Agency)
+    sharing: Sharing = field(default_factory=Sharing)
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Setting:
 
     Attributes
     ----------
-    group : "gates", "thresholds", "watching" or "agent"
+    group : "gates", "thresholds", "watching", "agent" or "sharing"
     sign : str
         How it is read: "at least", "from", "above"; "" says nothing.
     low, high : float
@@ -147,6 +155,10 @@ SETTINGS = {
         Setting("agent_high", "agent", "The agent asks for risky actions: severity", "from", low=0.01, high=1.0),
         _reach("data_drift"), _reach("prediction_drift"), _reach("performance"), _reach("data_quality"),
         _reach("low_confidence"), _reach("system_error"),
+        Setting(
+            "write_back", "sharing", "Predictions are written back to the joined database", integer=True,
+            words=("no", "yes, to a table of their own"),
+        ),
     )
 }
 
@@ -206,13 +218,14 @@ def own_limits(definition: Definition) -> Limits:
 def overlay(definition: Definition, values: Mapping[str, float | None]) -> Limits:
     """The definition's limits with ``values`` over them; a name that is no setting (any more) is left out."""
     limits = own_limits(definition)
-    groups: dict[str, dict[str, Any]] = {"gates": {}, "thresholds": {}, "watching": {}, "agent": {}}
+    groups: dict[str, dict[str, Any]] = {"gates": {}, "thresholds": {}, "watching": {}, "agent": {}, "sharing": {}}
     for name, value in values.items():
         if name in SETTINGS:
             groups[SETTINGS[name].group][name] = value
     return Limits(
         replace(limits.thresholds, **groups["thresholds"]), replace(limits.gates, **groups["gates"]),
         replace(limits.watching, **groups["watching"]), replace(limits.agent, **groups["agent"]),
+        replace(limits.sharing, **groups["sharing"]),
     )
 
 

@@ -87,7 +87,7 @@ def forget_old(home: Home, now: datetime) -> int:
     for folder in home.work.glob("job_*"):
         number = folder.name.removeprefix("job_")
         row = store.find_job(reading(home.db), int(number)) if number.isdigit() else None
-        if row is not None and row["kind"] != "score":
+        if row is not None and row["kind"] not in ("score", "score_source"):
             continue
         if row is None:
             ended = datetime.fromtimestamp(folder.stat().st_mtime, UTC)  # its act was rolled back
