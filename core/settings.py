@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.home import Home, open_home
@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     allow_private_targets: str = ""  # host:port,... that messages may go to though they are not on the public internet
 
     databases: SecretStr = SecretStr("")  # name=url, separated by spaces; the addresses hold passwords
+
+    # named as MLflow itself names it, so that one setting serves both; it may hold a name and a password
+    mlflow_tracking_uri: SecretStr = Field(SecretStr(""), validation_alias="MLFLOW_TRACKING_URI")
 
     @classmethod
     def from_environment(cls) -> Settings:

@@ -670,3 +670,27 @@ CREATE TABLE pushes (
 ) STRICT;;
 """,
     )
+
+
+@acts()
+def m019_mirror(db: Database) -> None:
+    # derived from everything else: what a tracking server has been given, so that only the difference is sent.
+    # target is the server without credentials: another server is given everything anew
+    _run(
+        db,
+        """
+CREATE TABLE mirrored (
+    target TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('run','candidate','version','aliases','series','quality','drift')),
+    item TEXT NOT NULL, remote TEXT NOT NULL, state TEXT NOT NULL, revision INTEGER NOT NULL, at TEXT NOT NULL,
+    PRIMARY KEY (target, kind, item)
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE mirror_places (
+    target TEXT NOT NULL, project TEXT NOT NULL, traffic_until TEXT NOT NULL DEFAULT '',
+    labels_until TEXT NOT NULL DEFAULT '', labels INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (target, project)
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE mirror_rounds (
+    target TEXT PRIMARY KEY, ended_at TEXT NOT NULL, success_at TEXT, error TEXT NOT NULL, failures INTEGER NOT NULL, next_at TEXT
+) STRICT, WITHOUT ROWID;;
+""",
+    )
