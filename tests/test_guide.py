@@ -104,7 +104,7 @@ def test_every_command_that_the_guide_names_in_passing_exists():
     unknown = []
     for path in [*sorted(GUIDE.glob("*.md")), *sorted(GUIDE.parent.glob("*.md")), ROOT / "README.md"]:
         text = FENCE.sub("", path.read_text(encoding="utf-8"))
-        for words in re.findall(r"(?:`greenlight|python -m core) ([a-z-]+)(?: ([a-z-]+))?", text):
+        for words in re.findall(r"(?:`greenlight|python -m core) ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", text):
             if words[0] not in known or (known[words[0]] and words[1] and words[1] not in known[words[0]]):
                 unknown.append(f"{path.name}: {' '.join(words)}")
     assert unknown == []
