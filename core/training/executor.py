@@ -2,8 +2,8 @@
 
 What matters of an executor is ``run(work, tasks, shared, cancelled)``. ``work(shared, task)`` is a module-level
 function; ``shared`` is what every task reads and is handed over once per worker, not once per task. The order of
-``tasks`` is the order in which they are started, so give the long ones first. A cluster's executor (map the tasks
-with retries, yield futures as completed) can stand beside the two here.
+``tasks`` is the order in which they are started, so give the long ones first. A third one beside the two here, for
+several machines, is in core.adapters.dask_cluster.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ class Executor(Protocol):
         ...
 
     def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: CancelCheck | None = None) -> Iterator[Outcome]:
-        """Yield one outcome per task as they finish; raise Cancelled soon after ``cancelled()`` turns true."""
+        """Yield one outcome per task as they finish; raise Cancelled soon after ``cancelled()`` turns true.
+
+        Where ``shared`` names an ``artifact_dir``, work may write files into it; they lie there when the outcome is yielded.
+        """
         ...
 
 
@@ -77,9 +80,9 @@ class InlineExecutor:
         from threadpoolctl import threadpool_limits
 
         for index, task in enumerate(tasks):
-            _check(cancelled)
+            check_cancelled(cancelled)
             with threadpool_limits(1):  # as in a worker: sums in another order would give other last digits
-                outcome = _attempt(work, shared, index, task)
+                outcome = attempt(work, shared, index, task)
             yield outcome
 
 
@@ -203,7 +206,7 @@ def _supervise(
         return crew[-1]
 
     while left:
-        _check(cancelled)
+        check_cancelled(cancelled)
         for worker in list(crew):
             if worker.index is None and waiting:
                 index = waiting.popleft()
@@ -238,7 +241,7 @@ def _serve(pipe: Any, work: Work, shared_file: str) -> None:
                 index, task = pipe.recv()
             except EOFError:
                 return
-            outcome = _attempt(work, shared, index, task)
+            outcome = attempt(work, shared, index, task)
             try:
                 pipe.send(outcome)
             except (BrokenPipeError, ConnectionResetError):
@@ -255,8 +258,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _attempt(work: Work, shared: Any, index: int, task: Any) -> Outcome:
-    """The boundary of a task: one failing fit must not take the others with it."""
+def attempt(work: Work, shared: Any, index: int, task: Any) -> Outcome:
+    """Do one task; the boundary of a task: one failing fit must not take the others with it."""
     try:
         return Outcome(index, value=work(shared, task))
     except Exception as error:
@@ -270,7 +273,8 @@ def one_line(error: BaseException) -> str:
     return said if len(said) <= 300 else said[:299] + "…"
 
 
-def _check(cancelled: CancelCheck | None) -> None:
+def check_cancelled(cancelled: CancelCheck | None) -> None:
+    """Raise Cancelled where somebody asked to stop."""
     if cancelled is not None and cancelled():
         raise Cancelled("The training was stopped; nothing of it was kept.")
 

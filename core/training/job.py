@@ -27,7 +27,7 @@ log = logging.getLogger("greenlight.model_training")
 def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
     """The handler: returns {"run", "choice", "sentence"}. ``actor`` is the retraining that it is a step of, where it is one."""
     from core.settings import Settings
-    from core.training.executor import LocalExecutor
+    from core.training.executors import choose_executor
     from core.training.selection import choose
     from core.training.sweep import run_sweep
 
@@ -51,7 +51,7 @@ def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
         sweep = run_sweep(
             prepared.features, prepared.target, prepared.group, definition,
             candidates=[(name, values) for name, values in params["candidates"]],
-            executor=LocalExecutor(Settings.from_environment().workers or None, folder=home.work), artifact_dir=folder,
+            executor=choose_executor(Settings.from_environment(), home.work), artifact_dir=folder,
             folds=params["folds"], holdout=params["holdout"], seed=params["seed"], progress=progress,
             check_cancelled=context._cancelled.is_set,
         )
