@@ -30,6 +30,7 @@ def predict(
     """Predict a file: the columns of IN, then prediction_id, prediction, score, confidence, problems."""
     from core.scoring.files import predict_file
     from core.scoring.part import part_path
+    from core.settings import Settings
 
     home = console.open_home()
     who = console.actor(home, as_name)
@@ -48,7 +49,8 @@ def predict(
 
     try:
         summary = predict_file(
-            home, who, project, in_path, out_path, source=f"cli {in_path.name}"[:200], version=version or None, progress=progress
+            home, who, project, in_path, out_path, source=f"cli {in_path.name}"[:200], version=version or None, progress=progress,
+            cluster=Settings.from_environment().dask,
         )
     except KeyboardInterrupt:
         kept = part_path(out_path)

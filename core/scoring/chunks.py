@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from core.datasets import prepare as prepared
 from core.datasets.write import csv_lines_after, csv_rows
-from core.home import Home
 from core.projects.definition import OUTPUT_COLUMNS, Definition
 from core.scoring import payload as payloads
 from core.scoring import profiles
@@ -52,12 +51,15 @@ class Chunk:
 
 
 def answer_chunk(
-    home: Home, scorer: Scorer, table: pa.Table, about: About, *, uid: str, first: bool, written: pa.Array | None = None
-) -> Chunk:
-    """Answer the rows of ``table`` (text columns as they were read) in one thread.
+    scorer: Scorer, table: pa.Table, about: About, *, counter: profiles.Counter | None, uid: str, first: bool,
+    written: pa.Array | None = None,
+) -> Chunk:  # fmt: skip
+    """Answer the rows of ``table`` (text columns as they were read) in one thread; nothing is read from or written to the disk.
 
     Parameters
     ----------
+    counter : Counter or None
+        The version's bins (:func:`core.scoring.profiles.counter_of`), where it has any.
     written : Array, optional
         ``csv_rows(table)``, where that was done before.
     first : bool
@@ -87,7 +89,6 @@ def answer_chunk(
     outputs = _outputs(scored, scorer.definition, uid, rows, texts)
     lines = csv_lines_after(csv_rows(table) if written is None else written, pa.table({n: outputs[n] for n in OUTPUT_COLUMNS}))
     kept = pa.table(_kept_columns(columns, scorer.definition, outputs))
-    counter = profiles.counter_of(home, scorer.version_id, scorer.sha256)
     counts = counter.count_table(kept) if counter else None
     plain = pa.table({name: _as_text(kept.column(name)) for name in kept.column_names})
     group = Group(

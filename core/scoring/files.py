@@ -18,7 +18,7 @@ from core.errors import BadInput
 from core.home import Home
 from core.monitoring import traffic
 from core.projects.definition import OUTPUT_COLUMNS
-from core.scoring import log
+from core.scoring import log, profiles
 from core.scoring.part import Done, PartFile, make_uid
 from core.scoring.predict import check_may_predict
 from core.scoring.rows import check_had_green_light
@@ -30,12 +30,14 @@ from storage.connection import reading
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from core.adapters.dask_cluster import DaskExecutor
     from core.datasets.read import Header
     from core.scoring.chunks import About, Chunk
 
 CHUNK_ROWS = 25_000
 THREADS = 2
 IN_FLIGHT = 4  # parts in memory at once
+CLUSTER_ROWS = 200_000  # fewer are answered here before a cluster has taken them up
 KEPT_BYTES = 32 * 1024 * 1024  # a file up to this size stays in memory between checking and scoring it
 
 
@@ -69,7 +71,7 @@ class FileSummary:
 def predict_file(
     home: Home, actor: acts.Actor, project: str, in_path: Path, out_path: Path, *, source: str, version: str | None = None,
     progress: Callable[[int, int], None] | None = None, check_cancelled: Callable[[], None] | None = None,
-    now: datetime | None = None,
+    now: datetime | None = None, cluster: str = "",
 ) -> FileSummary:
     """Score a CSV or Excel file of any length into ``out_path`` (the columns of the input plus OUTPUT_COLUMNS).
 
@@ -79,6 +81,11 @@ def predict_file(
     The result grows as ``out_path`` + ".part" and takes its name at the end. What was stopped or killed is continued by the
     same call with the same file and account, while the same version answers: no row is logged twice, none is lost.
 
+    Parameters
+    ----------
+    cluster : str
+        Scheduler of a Dask cluster that answers files of CLUSTER_ROWS rows or more; "" answers all of them here.
+
     Raises
     ------
     BadInput
@@ -87,7 +94,9 @@ def predict_file(
         Nothing is live.
     Refused
         The account may not predict, ``version`` was never live, another process writes the same result, or the model's
-        own output is impossible.
+        own output is impossible; or a worker of the cluster differs from this installation.
+    core.adapters.dask_cluster.ClusterLost
+        The cluster is away, or went away; what was logged by then is continued as above.
     """
     check_may_predict(home, actor)
     check_had_green_light(home, project, version)
@@ -103,6 +112,7 @@ def predict_file(
     from core.scoring.chunks import About
 
     began = time.perf_counter()
+    executor = _join(cluster) if cluster and total >= CLUSTER_ROWS else None
     wanted = Done(header.meta.sha256, project, scorer.version, actor.name, secrets.token_hex(8), CHUNK_ROWS)
     stages: dict[str, float] = {}
     with PartFile(Path(out_path), wanted) as part:
@@ -115,7 +125,7 @@ def predict_file(
         else:
             tables = iter(kept)
         part.begin(_header_line(header))
-        for chunk in _answer(home, scorer, tables, about, skip=part.done.chunks):
+        for chunk in _answer(home, scorer, tables, about, skip=part.done.chunks, executor=executor, check_cancelled=check_cancelled):
             if check_cancelled is not None:
                 check_cancelled()
             part.expect()
@@ -158,18 +168,42 @@ def _header_line(header: Header) -> memoryview | bytes:
     return csv_header([*header.columns, *OUTPUT_COLUMNS])
 
 
-def _answer(home: Home, scorer: Scorer, tables: Iterator[tuple[pa.Table, pa.Array | None]], about: About, *, skip: int) -> Iterator[Chunk]:
-    """Answer parts two at a time, hand them on in order; the first ``skip`` parts are done already."""
+def _join(cluster: str) -> DaskExecutor:
+    """Before anything is logged it must be there."""
+    from core.adapters.dask_cluster import DaskExecutor
+
+    executor = DaskExecutor(cluster)
+    executor.prepare()
+    return executor
+
+
+def _answer(
+    home: Home, scorer: Scorer, tables: Iterator[tuple[pa.Table, pa.Array | None]], about: About, *, skip: int,
+    executor: DaskExecutor | None, check_cancelled: Callable[[], None] | None,
+) -> Iterator[Chunk]:  # fmt: skip
+    """Answer parts, on the cluster or two at a time here, hand them on in order; the first ``skip`` parts are done already."""
     from core.scoring.chunks import answer_chunk
 
+    if executor is not None:
+        from core.scoring.remote import answer_on_cluster
+
+        try:
+            yield from answer_on_cluster(
+                executor, home, scorer, (table for table, _ in tables), about, skip=skip,
+                make_uid=lambda number: make_uid(home, about.request_id, number), check_cancelled=check_cancelled,
+            )  # fmt: skip
+        finally:
+            executor.close()
+        return
     waiting: deque[Future[Chunk]] = deque()
+    counter = profiles.counter_of(home, scorer.version_id, scorer.sha256)
     alone = scorer.fast is not None and scorer.fast.threads_itself  # two parts at once would make its threads wait for each other
     with ThreadPoolExecutor(1 if alone else THREADS) as pool:
         try:
             for number, (table, written) in enumerate(islice(tables, skip, None), skip):
                 uid = make_uid(home, about.request_id, number)
                 waiting.append(
-                    pool.submit(answer_chunk, home, scorer, table, about, uid=uid, first=number == 0, written=written)
+                    pool.submit(answer_chunk, scorer, table, about, counter=counter, uid=uid, first=number == 0, written=written)
                 )
                 if len(waiting) >= IN_FLIGHT:
                     yield waiting.popleft().result()

@@ -16,6 +16,7 @@ from core.jobs import jobs
 from core.projects.projects import get_project
 from core.scoring import part, tables
 from core.scoring.files import predict_file
+from core.settings import Settings
 from core.times import parse
 from storage import jobs as store
 from storage.connection import reading
@@ -75,7 +76,7 @@ def run(context: JobContext) -> dict[str, Any]:
 
     summary = predict_file(
         context.home, Actor(job.created_by), job.project, in_path, out_path, source=job.params["source"],
-        progress=progress, check_cancelled=context.check_cancelled,
+        progress=progress, check_cancelled=context.check_cancelled, cluster=Settings.from_environment().dask,
     )
     return summary.to_dict()
 
