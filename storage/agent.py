@@ -77,9 +77,23 @@ def list_alerts(db: Database, incident_id: int, *, limit: int = 10_000) -> list[
     return sorted(read_rows(rows, _ALERT), key=lambda a: a["id"])
 
 
+def list_accepted_alerts(db: Database) -> list[dict[str, Any]]:
+    """Open alerts whose incident was closed all the same, oldest first; with ``incident_id``."""
+    rows = db.conn.execute(
+        """SELECT a.*, i.incident_id FROM alerts a JOIN incident_alerts i ON i.alert_id = a.id JOIN incidents n ON n.id = i.incident_id
+           WHERE a.state <> 'resolved' AND n.closed_at IS NOT NULL ORDER BY a.id"""
+    )
+    return read_rows(rows, _ALERT)
+
+
 def link_alert(db: Database, alert_id: int, incident_id: int) -> bool:
-    """Whether the alert belonged to none before; a second process finds it taken."""
-    cursor = db.conn.execute("INSERT OR IGNORE INTO incident_alerts(alert_id, incident_id) VALUES (?,?)", (alert_id, incident_id))
+    """Whether the alert belonged to no open incident before; a second process finds it taken."""
+    cursor = db.conn.execute(
+        """INSERT INTO incident_alerts(alert_id, incident_id) VALUES (?,?)
+           ON CONFLICT(alert_id) DO UPDATE SET incident_id = excluded.incident_id
+           WHERE incident_id IN (SELECT id FROM incidents WHERE closed_at IS NOT NULL)""",
+        (alert_id, incident_id),
+    )
     return cursor.rowcount == 1
 
 

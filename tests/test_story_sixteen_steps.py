@@ -111,12 +111,20 @@ def test_a_world_that_changed_is_found_asked_about_retrained_released_and_told(b
         quality = {f.kind: f for w in checks.find_last(home, PROJECT) if w.kind == "quality" for f in w.findings}
         assert (quality["accuracy"].state, quality["accuracy"].version) == ("ok", "1.1.0")
         assert quality["accuracy"].value == pytest.approx(again.right, abs=1e-9)
-        # Its training holds both worlds and what comes now is of one, so drift stays: the agent says so and leaves it to people
+        # Its training holds both worlds and what comes now is of one, so drift stays; but labels say that the answers are right:
+        # nothing is asked for, it is watched, and a day later it is over, because the labels of that day say so too
         assert {a.kind for a in alerts.list_open(home, PROJECT)} <= {"drift", "prediction_drift"}
+        watched = story.the_incident(home)
+        assert (watched.diagnosis["cause"], watched.state) == ("labels_right", "watching")
+        assert watched.diagnosis["measured"]["labels_value"] == pytest.approx(again.right, abs=1e-9)
         assert story.the_request(home, now=now).state == "used"
         assert len(retraining.list_retrainings(home, PROJECT)) == 1
-        story.tick(home, now + timedelta(hours=25))
-        assert story.the_incident(home).state == "escalated"
+        later = now + timedelta(hours=26)
+        day_after = story.predict_changed_world(home, tmp_path, part=1, now=later)
+        day_after.label(home, day_after.scored["future_need_level"], now=later)
+        story.tick(home, later + timedelta(minutes=1))
+        assert story.the_incident(home).state == "closed"
+        assert "labels say that they are answered right" in story.the_incident(home).outcome
 
         # 16: reports and mails tell it, and one correlation id runs from the alert to the deployment
         told_by_mail = " ".join(s for _, s in story.subjects(mail))
@@ -146,14 +154,14 @@ def check_one_story(home, incident, found):
     done = [e["action"] for e in reversed(events) if e["outcome"] == "done"]
     order = [
         "raise_alert", "open_incident", "file_agent_request", "approve_agent_request", "start_retraining", "add_dataset", "train",
-        "register", "request_release", "finish_retraining", "approve_release", "deploy", "escalate_incident",
+        "register", "request_release", "finish_retraining", "approve_release", "deploy", "close_incident",
     ]  # fmt: skip
     assert [a for a in done if a in order] == sorted((a for a in done if a in order), key=order.index)
     assert set(order) <= set(done)
     assert found.correlation_id == jobs.get_job(home, found.job_id).correlation_id == incident.correlation_id
     assert {r.correlation_id for r in reports.list_reports(home, PROJECT)} == {incident.correlation_id}
     queued = {d.event for d in outbox.list_deliveries(home) if d.correlation_id == incident.correlation_id}
-    assert {"request_filed", "request_decided", "retraining_finished", "deployed", "incident_escalated", "report_made"} <= queued
+    assert {"request_filed", "request_decided", "retraining_finished", "deployed", "incident_closed", "report_made"} <= queued
     assert audit.verify(home).intact
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from core.agent import severity
 from core.agent.columns import BrokenColumn, find_broken
 from core.home import Home
+from core.monitoring.answer_checks import LONGEST_HOURS
+from core.monitoring.quality_checks import LabelsSay, weigh_labels
 from core.projects.limits import Limits, get_limits
 from core.projects.projects import get_definition
 from core.text import one_line
@@ -29,6 +31,7 @@ CAUSES = {
     "broken_source": "A source is broken",
     "world_moved": "The world has moved",
     "population": "Other rows than in training",
+    "labels_right": "Inputs differ from the training data, but labels say the answers are right",
     "answers_changed": "The answers have changed",
     "concept": "The labels mean something else now, or are wrong",
     "bad_release": "The live version is worse than the one before",
@@ -46,6 +49,8 @@ _QUALITY = frozenset({"accuracy", "performance", "quality_drift"})
 _SYSTEM = frozenset({"latency", "errors", "slower", "failing", "model"})
 FRESH = timedelta(days=14)  # a version that has been live for longer is not called a bad release
 SEVERAL = 2  # columns
+# Alerts that say that rows or answers are other ones, and nothing worse: labels can say that they are answered right all the same.
+UNUSUAL = frozenset({"drift", "prediction_drift", "minority", "unsure", "anomaly"})
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,29 @@ def family_of(alert: Mapping[str, Any]) -> str:
     return INPUTS
 
 
-def sign(alerts: Sequence[Mapping[str, Any]], limits: Limits) -> list[str]:
-    """A mark that changes when an alert joins, ends, or moves to another tenth of the scale."""
-    return sorted(f"{a['kind']}/{a['subject']}/{int(10 * severity.measure(a, limits))}" for a in alerts if a["state"] != "resolved")
+def sign(alerts: Sequence[Mapping[str, Any]], limits: Limits, said: str = "") -> list[str]:
+    """A mark that changes when an alert joins, ends, or moves to another tenth of the scale, and when labels say something else."""
+    return [*sorted(mark(a, limits) for a in alerts if a["state"] != "resolved"), *([f"labels/{said}"] if said else [])]
+
+
+def mark(alert: Mapping[str, Any], limits: Limits) -> str:
+    """One alert with its tenth of the scale."""
+    return f"{alert['kind']}/{alert['subject']}/{int(10 * severity.measure(alert, limits))}"
+
+
+def ask_labels(home: Home, project: str, alerts: Sequence[Mapping[str, Any]], limits: Limits, *, now: datetime) -> LabelsSay | None:
+    """What labels say of the answers to the rows that these open alerts are about; None where that is not the question.
+
+    The alerts say that rows or answers are other ones than in training. They were measured over a day or a week before they were
+    raised, so the labels of that time count as well.
+    """
+    unusual = [a for a in alerts if a["kind"] in ("drift", "prediction_drift")]
+    live = versions_store.find_live(reading(home.db), project) if unusual else None
+    if live is None:
+        return None
+    since = min(parse(a["since"]) for a in unusual)
+    hours = max(float(a["detail"].get("hours") or LONGEST_HOURS) for a in unusual)
+    return weigh_labels(home, project, live["version"], limits, since=since - timedelta(hours=hours), now=now)
 
 
 def diagnose(home: Home, project: str, family: str, alerts: Sequence[Mapping[str, Any]], *, now: datetime) -> Diagnosis:
@@ -118,11 +143,12 @@ def diagnose(home: Home, project: str, family: str, alerts: Sequence[Mapping[str
     """
     limits = get_limits(home, project)
     opened = [a for a in alerts if a["state"] != "resolved"] or list(alerts)
-    known = _Known(home, project, limits, opened, severity.worst(opened, limits), now)
+    said = ask_labels(home, project, opened, limits, now=now) if family == INPUTS else None
+    known = _Known(home, project, limits, opened, severity.worst(opened, limits), now, said)
     found = _BY_FAMILY[family](known)
-    return Diagnosis(
-        **{**found.__dict__, "evidence": [*found.evidence, *(_cite(a) for a in opened[:20])], "signature": sign(opened, limits)}
-    )
+    evidence = [*found.evidence, *(_cite(a) for a in opened[:20])]
+    mark_ = sign(opened, limits, said.state if said is not None else "")
+    return Diagnosis(**{**found.__dict__, "evidence": evidence, "signature": mark_})
 
 
 @dataclass(frozen=True)
@@ -133,6 +159,7 @@ class _Known:
     alerts: list[Mapping[str, Any]]
     severity: float
     now: datetime
+    labels: LabelsSay | None = None
 
     def of(self, *kinds: str) -> list[Mapping[str, Any]]:
         return [a for a in self.alerts if a["kind"] in kinds]
@@ -155,6 +182,9 @@ def _diagnose_inputs(known: _Known) -> Diagnosis:
         "drift": drift["value"] if drift else None, "overall_drift": drift["detail"].get("overall") if drift else None,
         **{a["kind"]: a["value"] for a in worse},
     }  # fmt: skip
+    said = known.labels
+    if said is not None and said.value is not None:
+        measured |= {f"labels_{name}": getattr(said, name) for name in ("rows", "value", "low", "high", "training")}
     used = [b for b in broken if b.used]
     shared: dict[str, Any] = {"severity": known.severity, "version": version, "drifted": drifted, "measured": measured}
     if used:
@@ -168,11 +198,19 @@ def _diagnose_inputs(known: _Known) -> Diagnosis:
         )  # fmt: skip
     if worse:
         return _diagnose_quality(known, live, drifted, drift, worse, shared)
+    many = f"{len(drifted)} column{'s' * (len(drifted) != 1)} moved ({_names(drifted)})" if drifted else "Many columns moved a little"
+    if said is not None and said.state == "right" and all(a["kind"] in UNUSUAL for a in known.alerts):
+        what = f"{many}; no value is impossible and no column is stuck" if drift is not None else "The mix of answers changed"
+        sentence = f"{what}, and {said.sentence[0].lower()}{said.sentence[1:]} There is nothing to repair; it is watched whether they stay right."
+        issue = "data_drift" if drift is not None else "prediction_drift"
+        return Diagnosis(issue, "labels_right", sentence=sentence, retraining_helps=False, **shared)
+    if drift is not None and said is not None and said.state == "worse":
+        sentence = f"{many}, no value is impossible, and labels say that answers are worse: the world has moved. {said.sentence}"
+        return Diagnosis("performance", "world_moved", sentence=sentence, retraining_helps=True, **shared)
     if drift is not None:
-        many = f"{len(drifted)} column{'s' * (len(drifted) != 1)} moved ({_names(drifted)})" if drifted else "Many columns moved a little"
         sentence = (
             f"{many}; no value is impossible and no column is stuck, so other rows come than in training. "
-            "Labels do not say yet whether answers are worse; a retraining learns the new rows."
+            f"{said.sentence + ' ' if said is not None else ''}A retraining learns the new rows."
         )
         return Diagnosis("data_drift", "population", sentence=sentence, retraining_helps=True, **shared)
     if known.of("missing_values", "problem_rows"):
@@ -183,7 +221,8 @@ def _diagnose_inputs(known: _Known) -> Diagnosis:
     if known.of("unsure"):
         sentence = "More answers than allowed are close to even; the rows lie where the model tells classes apart least."
         return Diagnosis("low_confidence", "unsure", sentence=sentence, retraining_helps=True, **shared)
-    sentence = "The mix of answers changed, while the rows look like those in training; labels will say whether they are right."
+    word = f" {said.sentence}" if said is not None else ""
+    sentence = f"The mix of answers changed, while the rows look like those in training; only labels say whether they are right.{word}"
     return Diagnosis("prediction_drift", "answers_changed", sentence=sentence, retraining_helps=None, **shared)
 
 
@@ -192,14 +231,17 @@ def _diagnose_quality(
     shared: dict[str, Any],
 ) -> Diagnosis:  # fmt: skip
     said = str(known.worst_of(*_QUALITY)["sentence"])
-    if drift is not None and (len(drifted) >= SEVERAL or not drifted):
+    # worse than the version before is not worse than in training: that points at the release, whatever the rows do
+    of_release = all(a["detail"].get("before") for a in worse)
+    if drift is not None and (len(drifted) >= SEVERAL or not drifted) and not of_release:
         what = f"{len(drifted)} columns ({_names(drifted)})" if drifted else "many columns a little"
         moved = f"{what[0].upper()}{what[1:]} moved"
         sentence = f"{moved}, no value is impossible, and labels say that answers are worse: the world has moved. {said}"
         return Diagnosis("performance", "world_moved", sentence=sentence, retraining_helps=True, **shared)
     before = _version_before(known, live)
-    if drift is None and before is not None:
-        sentence = f"Quality fell without drift since version {shared['version']} went live; version {before} was live before it. {said}"
+    if (drift is None or of_release) and before is not None:
+        how = "fell without drift" if drift is None else "fell"
+        sentence = f"Quality {how} since version {shared['version']} went live; version {before} was live before it. {said}"
         shared["measured"] = {**shared["measured"], "before": before}
         return Diagnosis("performance", "bad_release", sentence=sentence, retraining_helps=False, **shared)
     moved = f" One column moved ({drifted[0]})." if drifted else " The rows look like those in training."

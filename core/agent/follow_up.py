@@ -1,12 +1,15 @@
 """What becomes of an incident: a new diagnosis when its alerts change, what approved actions led to, and its end.
 
-An incident is over when all its alerts have ended and stayed ended long enough for every check to look again. It goes to people when
-what was done did not help within a day, when what was asked for was refused, or when what was allowed failed.
+An incident is over when all its alerts have ended and stayed ended long enough for every check to look again. Alerts that ended only
+because another version went live prove nothing of that version: it is watched until its own rows are measured, for a day, and what
+was not measured by then is called unknown. An incident in which labels say that the answers to unusual rows are right is closed when
+the labels of the day after still say so. It goes to people when what was done did not help within a day, when what was asked for was
+refused, or when what was allowed failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,17 +17,19 @@ from core import acts, roles
 from core.acts import Done, Tx
 from core.agent import account, policy
 from core.agent.agent_requests import note_event
-from core.agent.diagnosis import diagnose, sign
+from core.agent.diagnosis import INPUTS, ask_labels, diagnose, sign
 from core.agent.incidents import Incident, get_incident
 from core.agent.opening import LOOKED_AT, rewrite
 from core.home import Home
 from core.monitoring import checks
 from core.monitoring.findings import Finding
+from core.monitoring.quality_checks import LEAST, weigh_labels
 from core.notify.events import tell
 from core.projects.limits import get_limits
 from core.retraining import retraining
 from core.times import parse, stamp
 from storage import agent as store
+from storage import versions as versions_store
 from storage.connection import reading
 
 QUIET = timedelta(minutes=15)  # longer than the beat of every check that raises alerts
@@ -40,11 +45,92 @@ def follow(home: Home, incident_id: int, *, now: datetime) -> None:
     _read_retraining(home, incident_id, now)
     if not opened:
         if _is_quiet(alerts, now) and not _is_retraining(home, incident):
-            _close(home, incident, alerts, now=now)
+            _end(home, incident, alerts, now)
         return
-    if sign(opened, get_limits(home, incident.project)) != incident.diagnosis["signature"]:
+    limits = get_limits(home, incident.project)
+    said = ask_labels(home, incident.project, opened, limits, now=now) if incident.cause == INPUTS else None
+    if sign(opened, limits, said.state if said is not None else "") != incident.diagnosis["signature"]:
         _diagnose_again(home, incident, alerts, now)
-    _judge_effect(home, get_incident(home, incident_id), opened, now)
+        incident = get_incident(home, incident_id)
+    if incident.diagnosis["cause"] == "labels_right":
+        _accept_if_still_right(home, incident, now)
+        return
+    _judge_effect(home, incident, opened, now)
+
+
+def _end(home: Home, incident: Incident, alerts: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Close an incident whose alerts have ended, unless the version that answers now is still to be measured."""
+    findings = _findings(home, incident.project)
+    live = versions_store.find_live(reading(home.db), incident.project)
+    version = live["version"] if live else ""
+    unmeasured = _list_unmeasured(alerts, version, findings)
+    if not unmeasured:
+        outcome, measured = describe_end(alerts, findings)
+        _close(home, incident, outcome, measured, now=now)
+        return
+    names = ", ".join(kind.replace("_", " ") for kind in unmeasured)
+    gone = f"version {_replaced(alerts, version)} is no longer live"
+    if not version:
+        _close(home, incident, f"Its alerts ended because {gone}; nothing is live now, so nothing is measured.", [], now=now)
+    elif now - max(parse(a["resolved_at"]) for a in alerts) >= HELPS_WITHIN:
+        outcome = (
+            f"Its alerts ended because {gone}. Whether version {version} does better is unknown: of it, {names} "
+            f"{'has' if len(unmeasured) == 1 else 'have'} not been measured within a day."
+        )
+        _close(home, incident, outcome, describe_end(alerts, findings)[1], now=now)
+    elif not any(
+        e["kind"] == "effect" and e["detail"].get("unmeasured") == version for e in store.list_events(reading(home.db), incident.id)
+    ):
+        sentence = f"Its alerts ended because {gone}. Version {version} is watched until its own rows are measured ({names})."
+        _tell_effect(home, incident.id, "unknown", sentence, {"unmeasured": version, "kinds": unmeasured}, now)
+
+
+def _replaced(alerts: Sequence[dict[str, Any]], version: str) -> str:
+    return ", ".join(sorted({a["version"] for a in alerts if a["version"] and a["version"] != version}))
+
+
+def _list_unmeasured(alerts: Sequence[dict[str, Any]], version: str, findings: dict[tuple[str, str], Finding]) -> list[str]:
+    """Kinds of alerts of a version that is no longer live, of which the live one's own rows say nothing yet."""
+    kinds = {
+        a["kind"] for a in alerts
+        if a["kind"] in checks.OF_A_VERSION and a["version"] and a["version"] != version and a["resolved_by"] == "monitor"
+    }  # fmt: skip
+    known = {kind for (kind, _), f in findings.items() if f.version == version and f.state != "unknown"}
+    return sorted(kinds - known)
+
+
+def _accept_if_still_right(home: Home, incident: Incident, now: datetime) -> None:
+    """Close an incident of unusual rows that are answered right, when the labels of a day after the diagnosis still say so.
+
+    Without new labels nothing is known of that day, so it stays watched.
+    """
+    if incident.state not in ("watching", "escalated"):
+        return
+    events = store.list_events(reading(home.db), incident.id)
+    diagnosed = parse(max(e["at"] for e in events if e["kind"] == "diagnosis"))
+    live = versions_store.find_live(reading(home.db), incident.project)
+    if live is None or now - diagnosed < HELPS_WITHIN:
+        return
+    # whole hours are counted: the hour of the diagnosis is not after it
+    since = diagnosed.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    later = weigh_labels(home, incident.project, live["version"], get_limits(home, incident.project), since=since, now=now)
+    if later.rows < LEAST or later.state == "worse":
+        return
+    names = ("rows", "value", "low", "high", "training")
+    before, after = {n: incident.diagnosis["measured"].get(f"labels_{n}") for n in names}, {n: getattr(later, n) for n in names}
+    sentence = (
+        f"Rows still differ from those in training, and labels say that they are answered right. When it was diagnosed: {_count(before)}. "
+        f"Since then: {_count(after)}. Its alerts stay open; if they become worse, or labels say otherwise, a new incident begins."
+    )
+    _close(home, incident, sentence, [{"kind": "labels", "before": before, "after": after}], now=now)
+
+
+def _count(said: Mapping[str, Any]) -> str:
+    if said.get("value") is None:
+        return "not measured"
+    interval = f" (95 %: {said['low']:.3g} to {said['high']:.3g})" if said["low"] is not None and said["high"] is not None else ""
+    trained = f", {said['training']:.3g} on the hold-out" if said["training"] is not None else ""
+    return f"{said['value']:.3g}{interval} on {said['rows']:,} labels{trained}"
 
 
 def _diagnose_again(home: Home, incident: Incident, alerts: Sequence[dict[str, Any]], now: datetime) -> None:
@@ -133,9 +219,7 @@ def escalate(home: Home, incident_id: int, why: str, *, now: datetime) -> None:
         )  # fmt: skip
 
 
-def _close(home: Home, incident: Incident, alerts: Sequence[dict[str, Any]], *, now: datetime) -> None:
-    outcome, measured = describe_end(alerts, _findings(home, incident.project))
-
+def _close(home: Home, incident: Incident, outcome: str, measured: list[dict[str, Any]], *, now: datetime) -> None:
     def work(tx: Tx) -> Done:
         row = store.find_incident(tx.db, incident.id)
         if row is None or row["closed_at"] is not None:

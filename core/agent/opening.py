@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from core import acts, roles
 from core.agent import account, policy
 from core.agent.actions import ACTIONS
 from core.agent.agent_requests import note_event
-from core.agent.diagnosis import Diagnosis, diagnose, family_of
+from core.agent.diagnosis import Diagnosis, diagnose, family_of, mark
 from core.agent.policy import BANDS, Plan
 from core.home import Home
 from core.projects.limits import get_limits
 from core.projects.projects import list_projects
 from core.text import one_line
-from core.times import stamp
+from core.times import parse, stamp
 from storage import agent as store
 from storage.connection import reading
 
 LOOKED_AT = 200  # alerts of one incident that a diagnosis reads: the newest that are open
 TOLD = 5  # alerts that get a line each in the timeline; more get one together
+ACCEPTED_FOR = timedelta(days=30)  # as long as labels are counted that said so
 PENDING, DRY = "pending", "dry run"
 
 
@@ -38,7 +39,8 @@ class _Group:
 
 def take_alerts(home: Home, *, now: datetime) -> list[int]:
     """Give every new alert its incident, with diagnosis and decision; returns the incidents that were opened or joined."""
-    fresh = store.list_new_alerts(reading(home.db))
+    accepted = store.list_accepted_alerts(reading(home.db))
+    fresh = [*store.list_new_alerts(reading(home.db)), *(a for a in accepted if _is_no_longer_accepted(home, a, now))]
     here = {p.name for p in list_projects(home)} if fresh else set()
     by_family: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for alert in fresh:
@@ -47,12 +49,27 @@ def take_alerts(home: Home, *, now: datetime) -> list[int]:
     if not by_family:
         return []
     account.ensure(home, now)
-    groups = [_read_group(home, project, family, alerts, now) for (project, family), alerts in by_family.items()]
+    groups = []
+    for (project, family), alerts in by_family.items():
+        known = {a["id"] for a in alerts}  # what was accepted by itself counts again beside something new
+        with_it = [a for a in accepted if a["id"] not in known and a["project"] == project and family_of(a) == family]
+        groups.append(_read_group(home, project, family, [*alerts, *with_it], now))
     changed = []
     with acts.unattended(home, now) as (db, note):
         for group in groups:
             changed += _write_group(db, note, group, now)
     return changed
+
+
+def _is_no_longer_accepted(home: Home, alert: dict[str, Any], now: datetime) -> bool:
+    """Whether an open alert of a closed incident has become worse since, or was accepted too long ago."""
+    incident = store.find_incident(reading(home.db), alert["incident_id"])
+    if incident is None or parse(incident["closed_at"]) + ACCEPTED_FOR <= now:
+        return True
+    marked = {m.rpartition("/")[0]: m for m in incident["diagnosis"]["signature"]}
+    is_ = mark(alert, get_limits(home, alert["project"]))
+    was = marked.get(is_.rpartition("/")[0])
+    return was is None or int(is_.rpartition("/")[2]) > int(was.rpartition("/")[2])
 
 
 def _read_group(home: Home, project: str, family: str, fresh: list[dict[str, Any]], now: datetime) -> _Group:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # the first in which enough was predicted
 SPANS = ((timedelta(hours=24), "the last 24 hours"), (timedelta(days=7), "the last 7 days"))
+LONGEST_HOURS = SPANS[-1][0] / timedelta(hours=1)
 LEAST = 30  # predictions
 LEAST_MIX = 100  # predictions: a rare answer needs more
 LEVEL_HOURS = 7 * 24
@@ -83,16 +84,17 @@ def check_drift(home: Home, project: str, limits: Limits, *, now: datetime) -> l
     verdict = judge(result, importances=drift_checks.find_importances(live))
     state = {"high": "critical", "medium": "warning", "none": "ok"}.get(verdict.level, "unknown")
     columns = {c.name: [c.score, c.status, c.within_chance] for c in result.columns}
+    hours = next((span / timedelta(hours=1) for span, words in SPANS if words == lately.words), LONGEST_HOURS)
     found = [
         replace(
             blank, state=state, sentence=f"{verdict.sentence} ({lately.profile.rows:,} rows of {lately.words})", value=verdict.severity,
             threshold=thresholds.drift if state == "critical" else thresholds.drift_warning, rows=lately.profile.rows,
-            detail={"overall": result.overall, "band": result.status, "columns": list(verdict.columns), "scores": columns},
+            detail={"overall": result.overall, "band": result.status, "columns": list(verdict.columns), "scores": columns, "hours": hours},
         )
     ]  # fmt: skip
     answers = result.prediction
     if answers is not None:
-        mix = replace(blank, kind="prediction_drift", title="Answers unlike those in training", rows=answers.m)
+        mix = replace(blank, kind="prediction_drift", title="Answers unlike those in training", rows=answers.m, detail={"hours": hours})
         if answers.status == "unknown":
             return [*found, replace(mix, sentence=answers.reason)]
         score = answers.counted or 0.0

@@ -204,7 +204,8 @@ def _live_sha(home: Home, project: str) -> str:
 
 
 OF_A_VERSION = frozenset({
-    "problem_rows", "missing_values", "unsure", "minority", "drift", "prediction_drift", "accuracy", "quality_drift", "model",
+    "problem_rows", "missing_values", "unsure", "minority", "drift", "prediction_drift", "accuracy", "performance", "quality_drift",
+    "model",
 })  # fmt: skip
 GROUPS = (
     Group("traffic", "Requests", MINUTE, _DAY, _traffic),
