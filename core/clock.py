@@ -12,6 +12,7 @@ from datetime import datetime
 from core import logs
 from core.approvals import note_expired
 from core.home import Home
+from core.mirror import process as mirror_process
 from core.monitoring import checks
 from core.monitoring.health import LAST_TICK
 from core.projects import proposals
@@ -131,6 +132,17 @@ def let_agent_act(home: Home, *, now: datetime) -> None:
     agent.turn(home, now=now)
 
 
+def mirror_out(home: Home, *, now: datetime) -> None:
+    """Start the mirror's own process where a tracking server is named and something waits for it."""
+    from core.settings import Settings
+
+    settings = Settings.from_environment()
+    if settings.mlflow_tracking_uri.get_secret_value():  # without it nothing of the mirror is imported
+        from core.mirror.mirror import start_due
+
+        start_due(home, settings, now=now)
+
+
 # What each turn of the clock does, in this order. Each stands alone: one that fails does not keep the next from its turn.
 WATCHING: tuple[Callable[..., object], ...] = (
     note_tick, note_requests_expired, tick, watch_all, follow_retrainings, let_agent_act, pack_log, forget_files,
@@ -139,7 +151,8 @@ WATCHING: tuple[Callable[..., object], ...] = (
 WORKING: tuple[Callable[..., object], ...] = (run_schedules, enforce_retention, write_reports)
 # A mail server that does not answer keeps neither of the others waiting.
 SENDING: tuple[Callable[..., object], ...] = (send_messages,)
-STEPS = WATCHING + WORKING + SENDING
+MIRRORING: tuple[Callable[..., object], ...] = (mirror_out,)
+STEPS = WATCHING + WORKING + SENDING + MIRRORING
 
 
 def turn(home: Home, *, now: datetime, steps: tuple[Callable[..., object], ...] | None = None) -> list[str]:
@@ -162,7 +175,7 @@ class Clock:
 
         self.home = home
         self._scheduler = BackgroundScheduler(timezone="UTC")
-        for lane in (WATCHING, WORKING, SENDING):
+        for lane in (WATCHING, WORKING, SENDING, MIRRORING):
             # a run that is late still counts (the default drops it after one second), and two of a lane never overlap
             self._scheduler.add_job(
                 self._tick, "interval", args=[lane], seconds=every_seconds, coalesce=True, max_instances=1,
@@ -174,6 +187,7 @@ class Clock:
 
     def stop(self) -> None:
         self._scheduler.shutdown(wait=True)
+        mirror_process.stop(self.home)
 
     def _tick(self, steps: tuple[Callable[..., object], ...]) -> None:
         turn(self.home, now=utc_now(), steps=steps)

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.addresses import Network, read_proxies
 from core.home import Home, open_home
 
 
@@ -20,6 +21,7 @@ class Settings(BaseSettings):
     demo: bool = False
     hosts: str = ""  # extra host names that the console may be reached by, separated by commas
     secure_cookies: bool = False
+    proxies: str = ""  # addresses or networks of reverse proxies, separated by commas: what they say of the client is believed
     workers: int = 0  # worker processes of one training job; 0 = one per core
     dask: str = ""  # tcp://host:8786 or tls://host:8786: the scheduler of a cluster that trains and scores large files
     log_level: str = "info"  # for all loggers, or "info,monitoring=debug"
@@ -38,7 +40,7 @@ class Settings(BaseSettings):
     databases: SecretStr = SecretStr("")  # name=url, separated by spaces; the addresses hold passwords
 
     # named as MLflow itself names it, so that one setting serves both; it may hold a name and a password
-    mlflow_tracking_uri: SecretStr = Field(SecretStr(""), validation_alias="MLFLOW_TRACKING_URI")
+    mlflow_tracking_uri: SecretStr = Field(default=SecretStr(""), validation_alias="MLFLOW_TRACKING_URI")
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -47,6 +49,10 @@ class Settings(BaseSettings):
     @property
     def allowed_hosts(self) -> tuple[str, ...]:
         return tuple(h.strip().lower() for h in self.hosts.split(",") if h.strip())
+
+    @property
+    def named_proxies(self) -> tuple[Network, ...]:
+        return read_proxies(self.proxies)
 
     @property
     def places(self) -> tuple[Path, Path]:

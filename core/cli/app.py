@@ -15,9 +15,11 @@ from core.cli import (
     audit,
     backup,
     console,
+    database,
     drift,
     keys,
     logs,
+    mirror,
     monitoring,
     notify,
     projects,
@@ -42,8 +44,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (projects, training, registry, release, scoring, drift, retrain, monitoring, watching, logs, backup):
+for part in (projects, training, registry, release, scoring, drift, retrain, monitoring, watching, logs, backup, database):
     app.add_typer(part.commands)
+database.add_to(projects.project_commands)
 app.add_typer(projects.project_commands, name="project")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(accounts.commands, name="user")
@@ -52,6 +55,7 @@ app.add_typer(schedule.commands, name="schedule")
 app.add_typer(purge.commands, name="purge")
 app.add_typer(report.commands, name="report")
 app.add_typer(notify.commands, name="notify")
+app.add_typer(mirror.commands, name="mirror")
 app.add_typer(watching.alert_commands, name="alert")
 app.add_typer(agent.commands, name="agent")
 app.add_typer(watching.limits_commands, name="limits")

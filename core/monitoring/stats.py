@@ -127,19 +127,24 @@ def between(home: Home, project: str | None, since: datetime, until: datetime, *
     )
 
 
-def series(home: Home, project: str | None, since: datetime, until: datetime, step: timedelta) -> list[Point]:
+def series(
+    home: Home, project: str | None, since: datetime, until: datetime, step: timedelta, *, version: str | None = None
+) -> list[Point]:
     """Equal steps from ``since`` (cut to the level that the step is counted in) to ``until``; a quiet step has 0 requests.
 
     Parameters
     ----------
     step : timedelta
         Whole minutes; a multiple of an hour or a day is read from the counts of hours or days.
+    version : str, optional
+        Only what this version answered; "" is what none did.
     """
     level = level_of(step)
     since, letters = floor_to(since, level), store.LEVELS[level]
     steps = max(-(-(until - since) // step), 0)
     end = since + steps * step
     rows = store.list_traffic(reading(home.predictions_db), project, level, stamp(since)[:letters], stamp(end)[:letters])
+    rows = [r for r in rows if version is None or r["version"] == version]
     places = [find_place(r["bucket"], since, step) for r in rows]
     tally = histogram.read([(r["sums"], r["histogram"]) for r in rows], places, steps)
     members: list[list[Any]] = [[] for _ in range(steps)]
