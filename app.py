@@ -46,7 +46,7 @@ app = st.App(
     routes=forms.routes(home, demo=settings.demo, secure_cookies=settings.secure_cookies),
     lifespan=lifespan,
     middleware=[
-        Middleware(door.Door, home=home, programs=make_api(home, settings), hosts=frozenset(settings.allowed_hosts)),
+        Middleware(door.Door, home=home, programs=make_api(home, settings), hosts=frozenset(settings.allowed_hosts), proxies=settings.named_proxies),
     ],
     on_script_error=report_error,
 )

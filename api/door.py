@@ -66,12 +66,15 @@ class Door:
         Every route with what it asks for; what is not among them does not exist.
     hosts : set of str
         Host names, besides the loopback ones, that this installation answers to.
+    proxies : tuple of network
+        Reverse proxies whose word on the client's address is taken.
     """
 
     def __init__(
-        self, app: ASGIApp, home: Home, entries: list[Entry], hosts: frozenset[str], clock: Callable[[], datetime]
-    ) -> None:
-        self.app, self.home, self.entries, self.clock = app, home, entries, clock
+        self, app: ASGIApp, home: Home, entries: list[Entry], hosts: frozenset[str], clock: Callable[[], datetime],
+        proxies: tuple[addresses.Network, ...] = (),
+    ) -> None:  # fmt: skip
+        self.app, self.home, self.entries, self.clock, self.proxies = app, home, entries, clock, proxies
         self.hosts = addresses.LOOPBACK_HOSTS | hosts
         self.limiter = Limiter(home)
 
@@ -85,6 +88,7 @@ class Door:
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = addresses.from_proxy(scope, self.proxies)
         if scope["method"] == "HEAD":  # as GET; the server leaves the body out
             scope = {**scope, "method": "GET"}
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}  # the first counts
@@ -177,11 +181,15 @@ class Door:
             visit.route = entry.name
         if needed == OPEN:
             return
+        secret = _read_secret(headers)
+        if needed == SIGNED and secret and "x-greenlight-signature" not in headers:
+            visit.scope = "observe"
+            self._check_key(secret, headers, visit, "observe")  # for those who can send a key and cannot sign, like Alertmanager
+            return
         if needed == SIGNED:
             wait = self.limiter.check(f"signed {visit.address}", SIGNED_PER_MINUTE, now=visit.at)
             _slow_down(wait, "Too many signed messages from one address")
             return
-        secret = headers.get("x-api-key", "")
         if not secret:
             if needed == MACHINE and addresses.is_this_machine(visit.address, headers):
                 return
@@ -197,7 +205,7 @@ class Door:
             _slow_down(self.limiter.check_wrong_key(visit.address, now=visit.at), "Too many attempts without a valid key")
             what = "is not valid (unknown, expired or revoked)" if secret else "is missing"
             raise Problem(
-                401, f"The key {what}: send a valid one in the header X-API-Key; an administrator makes it.",
+                401, f"The key {what}: send a valid one in the header X-API-Key (or as Authorization: Bearer); an administrator makes it.",
                 headers={"WWW-Authenticate": 'ApiKey realm="Greenlight"'},
             )
         if not key.allows_address(addresses.believed(visit.address, headers)):
@@ -227,6 +235,12 @@ class Door:
 
 
 PROBES = frozenset({"/healthz", "/readyz"})  # asked by address, under any name
+
+
+def _read_secret(headers: Mapping[str, str]) -> str:
+    """The key as our own header carries it, or as a bearer token: what Prometheus and Alertmanager can be told to send."""
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return headers.get("x-api-key", "") or (token.strip() if kind.lower() == "bearer" else "")
 
 
 def _slow_down(wait: float | None, what: str) -> None:

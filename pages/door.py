@@ -54,16 +54,20 @@ class Door:
         is refused, so that a foreign page cannot reach it through a name of its own (DNS rebinding).
     clock : callable
         Returns the present time in UTC.
+    proxies : tuple of network
+        Reverse proxies whose word on the client's address is taken.
     """
 
     def __init__(
         self, app: ASGIApp, home: Home, programs: ASGIApp, hosts: frozenset[str] = frozenset(),
-        clock: Callable[[], datetime] | None = None,
+        clock: Callable[[], datetime] | None = None, proxies: tuple[addresses.Network, ...] = (),
     ) -> None:  # fmt: skip
         self.app, self.home, self.programs, self.hosts = app, home, programs, addresses.LOOPBACK_HOSTS | hosts
-        self.clock = clock or utc_now
+        self.clock, self.proxies = clock or utc_now, proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            scope = addresses.from_proxy(scope, self.proxies)
         if scope["type"] == "http":
             await self._answer(scope, receive, send)
         elif scope["type"] == "websocket":

@@ -90,6 +90,8 @@ def receive(home: Home, signature: str, incoming: list[Incoming], *, identity: s
 
     Parameters
     ----------
+    signature : str
+        "" where the sender came with a key instead of signing; then only ``identity`` tells a message apart.
     identity : str
         The sender's own id of the message, if it has one: the same again is refused even if it was signed anew.
 
@@ -107,7 +109,7 @@ def receive(home: Home, signature: str, incoming: list[Incoming], *, identity: s
     """
     for one in incoming:
         get_project(home, one.project)
-    marks = [f"webhook {signature}", *([f"webhook id {identity}"] if identity else [])]
+    marks = [*([f"webhook {signature}"] if signature else []), *([f"webhook id {identity}"] if identity else [])]
     taken = []
     with acts.unattended(home, now) as (db, note):
         _take_once(db, marks, now)
