@@ -9,7 +9,7 @@ from core.approvals import Request
 from core.projects.projects import get_definition, list_projects
 from core.registry import wording
 from core.scoring import log
-from pages import act, approvals_agent, approvals_settings, charts, charts_registry, parts, registry_card
+from pages import act, approvals_agent, approvals_list, approvals_settings, charts, charts_registry, parts, registry_card
 from pages.session import PageContext
 
 _LOOKS = {"pending": "waiting", "approved": "approved", "used": "done", "rejected": "refused"}
@@ -31,38 +31,26 @@ def show(context: PageContext) -> None:
         return
     here = {p.name for p in list_projects(context.home)}
     requests = [r for r in approvals.list_requests(context.home, now=context.now) if r.project in here]
-    waiting = [r for r in requests if r.state == "pending"]
     approved = [r for r in requests if r.state == "approved"]
-    decided = [r for r in requests if r.state not in ("pending", "approved")]
-    changes = approvals_settings.list_here(context)
-    asked = [c for c in changes if c.state == "pending"]
-    agents = approvals_agent.list_here(context)
-    agent_asks = [r for r in agents if r.state == "pending"]
-    over = len(decided) + len(changes) - len(asked) + len(agents) - len(agent_asks)
-    names = [f"Waiting ({len(waiting) + len(asked) + len(agent_asks)})", f"To deploy ({len(approved)})", f"Decided and expired ({over})"]
-    first, second, third = st.tabs(names)
+    releases = [r for r in requests if r.state != "approved"]
+    every = approvals_list.gather(context, releases, approvals_agent.list_here(context), approvals_settings.list_here(context), _show_card)
+    asked = [a for a in every if a.made.state == "pending"]
+    over = [a for a in every if a.made.state != "pending"]
+    first, second, third = st.tabs([f"Waiting ({len(asked)})", f"To deploy ({len(approved)})", f"Decided and expired ({len(over)})"])
     with first:
-        if not waiting and not asked and not agent_asks:
-            step = "A request is made in the registry, for a version in stage validation."
+        if not asked:
+            step = "A release is asked for in the registry, for a version in stage validation."
             parts.show_empty(
                 "No request waits for a decision.", step, page="registry", label="Go to Registry", icon=":material/done_all:"
             )
-        for agents_request in agent_asks:
-            approvals_agent.show_card(context, agents_request)
-        for request in waiting:
-            _show_card(context, request)
-        for change in asked:
-            approvals_settings.show_card(context, change)
+        approvals_list.show_waiting(context, asked)
     with second:
         if not approved:
             parts.show_empty("No approved version waits to be deployed.", "An approval can be used for 7 days.")
         for request in approved:
             _show_approved(context, request)
     with third:
-        if decided or (len(changes) == len(asked) and len(agents) == len(agent_asks)):
-            _show_decided(decided)
-        approvals_agent.show_decided([r for r in agents if r.state != "pending"])
-        approvals_settings.show_decided([c for c in changes if c.state != "pending"])
+        approvals_list.show_decided(context, over)
 
 
 def _show_one(context: PageContext, wanted: str) -> None:
@@ -92,8 +80,7 @@ def _show_card(context: PageContext, request: Request) -> None:
             f"Request {request.id}, {request.state}]",
             anchor=False,
         )
-        when = parts.plain(parts.local_time(request.requested_at))
-        st.markdown(f"**{parts.plain(request.requested_by)}** asks since {when}: “{parts.plain(request.reason)}”")
+        parts.show_asked(f"**{parts.plain(request.requested_by)}**", request.requested_at, request.reason)
         words, picture = st.columns([3, 2], gap="large")
         with words:
             for line in lines:
@@ -217,63 +204,22 @@ def _show_approved(context: PageContext, request: Request) -> None:
             f"version {parts.plain(request.version)}**"
         )
         _show_decision(request)
-        _show_deploy_link(context, request)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            _show_deploy_link(context, request)
+            parts.show_link("approvals", "Evidence", project=request.project, request=str(request.id))
 
 
 def _show_decision(request: Request) -> None:
     despite = ", although conditions failed," if request.despite_gates else ""
-    when = parts.plain(parts.local_time(request.decided_at or request.requested_at))
     verb = "rejected" if request.state == "rejected" else "approved"
-    st.markdown(
-        f"**{parts.plain(request.decided_by or '')}** {verb} it{despite} on {when}: "
-        f"“{parts.plain(request.decision_reason or '')}”"
-    )
+    said = f"**{parts.plain(request.decided_by or '')}** {verb} it{despite}"
+    parts.show_decision(said, request.decided_at or request.requested_at, request.decision_reason)
 
 
 def _show_deploy_link(context: PageContext, request: Request) -> None:
     until = parts.plain(parts.local_time(request.lapses_at or request.expires_at))
     if context.account.may("deploy"):
-        st.markdown(f"It can be deployed until {until}.")
+        st.markdown(f"It can be deployed until {until}.", width="content")
         parts.show_link("registry", f"Deploy {request.version} in the registry", project=request.project, version=request.version)
     else:
-        st.caption(f"DevOps can deploy it until {until}.")
-
-
-def _show_decided(decided: list[Request]) -> None:
-    if not decided:
-        parts.show_empty("Nothing was decided yet.", "Decisions, withdrawals and expired requests are listed here.")
-        return
-    st.dataframe(
-        [
-            {
-                "Request": r.id,
-                "Project": r.project,
-                "Version": r.version,
-                "Outcome": r.state,
-                "Asked by": r.requested_by,
-                "Asked": parts.local_time(r.requested_at),
-                "Decided by": r.decided_by or "",
-                "Decided": parts.local_time(r.decided_at) if r.decided_at else "",
-                "Despite failed conditions": "yes" if r.despite_gates else "",
-                "Reason": r.decision_reason or "",
-            }
-            for r in decided
-        ],
-        hide_index=True,
-        height=min(38 + 35 * len(decided), 420),
-    )
-    st.selectbox(
-        "Open a decided request",
-        [r.id for r in decided],
-        index=None,
-        key="decided-open",
-        width=320,
-        on_change=_open_request,
-        format_func=lambda i: next(f"{r.id}: {r.project} {r.version}, {r.state}" for r in decided if r.id == i),
-        placeholder="Choose a request",
-    )
-
-
-def _open_request() -> None:
-    if st.session_state["decided-open"] is not None:
-        st.query_params["request"] = str(st.session_state["decided-open"])
+        st.caption(f"DevOps can deploy it until {until}.", width="content")

@@ -40,35 +40,17 @@ def show_card(context: PageContext, request: AgentRequest) -> None:
             f":{look.colour}-badge[{look.icon} Agent's request {request.id}, {request.state}]",
             anchor=False,
         )
-        when = parts.plain(parts.local_time(request.requested_at))
-        st.markdown(f"The **agent** asks since {when}: “{parts.plain(request.reason)}”")
+        parts.show_asked("The **agent**", request.requested_at, request.reason)
         for question, answer in _list_answers(request):
             st.markdown(f":gray[{parts.plain(question)}]  \n{parts.plain(answer)}")
         with st.expander("Evidence: what was measured", icon=":material/search:"):
             _show_evidence(context, request)
         if request.decided_by and request.decided_at:
             verb = "rejected" if request.state == "rejected" else "approved"
-            decided = parts.plain(parts.local_time(request.decided_at))
-            st.markdown(f"**{parts.plain(request.decided_by)}** {verb} it on {decided}: “{parts.plain(request.decision_reason or '')}”")
+            parts.show_decision(f"**{parts.plain(request.decided_by)}** {verb} it", request.decided_at, request.decision_reason)
         if request.outcome:
             st.markdown(f"What came of it: {parts.plain(request.outcome)}")
         _show_decide(context, request)
-
-
-def show_decided(decided: list[AgentRequest]) -> None:
-    """Those that are over, as a table."""
-    if not decided:
-        return
-    st.markdown("**The agent's requests**")
-    rows = [
-        {
-            "Request": r.id, "Project": r.project, "Asked for": r.title, "Outcome": r.state, "Asked": parts.local_time(r.requested_at),
-            "Decided by": r.decided_by or "", "Decided": parts.local_time(r.decided_at) if r.decided_at else "",
-            "Reason": r.decision_reason or "", "What came of it": r.outcome,
-        }
-        for r in decided
-    ]  # fmt: skip
-    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 420), key="agent-decided")
 
 
 def _list_answers(request: AgentRequest) -> list[tuple[str, str]]:

@@ -46,8 +46,7 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
             f"Settings request {request.id}, {request.state}]",
             anchor=False,
         )  # fmt: skip
-        when = parts.plain(parts.local_time(request.requested_at))
-        st.markdown(f"**{parts.plain(request.requested_by)}** asks since {when}: “{parts.plain(request.reason)}”")
+        parts.show_asked(f"**{parts.plain(request.requested_by)}**", request.requested_at, request.reason)
         rows = [
             {
                 "What": limits.title_of(name, definition),
@@ -61,11 +60,14 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
             fact = _say_live(context, definition) if group == "gates" else ""
             st.markdown(parts.plain(_MEANING[group] + fact))
         if request.state == "pending":
-            st.caption(f"If nobody decides until {parts.plain(parts.local_time(request.expires_at))}, it expires and nothing changes.")
+            until = parts.plain(parts.local_time(request.expires_at))
+            st.caption(
+                f"If nobody decides until {until}, it expires and nothing changes.",
+                help=f"Until {parts.plain(parts.utc_time(request.expires_at))}",
+            )
         if request.decided_by and request.decided_at:
             verb = "approved" if request.state == "approved" else "rejected"
-            decided = parts.plain(parts.local_time(request.decided_at))
-            st.markdown(f"**{parts.plain(request.decided_by)}** {verb} it on {decided}: “{parts.plain(request.decision_reason or '')}”")
+            parts.show_decision(f"**{parts.plain(request.decided_by)}** {verb} it", request.decided_at, request.decision_reason)
         _show_decide(context, request)
 
 
@@ -74,22 +76,6 @@ def _say_live(context: PageContext, definition: Definition) -> str:
     live = deployment.find_live(context.home, definition.name)
     mean = (live.summary.get("cv", {}).get(definition.metric) or {}).get("mean") if live else None
     return f" The live version {live.version} reached {mean:.3f} in cross-validation." if live and mean is not None else ""
-
-
-def show_decided(decided: list[SettingRequest]) -> None:
-    """Those that are over, as a table."""
-    if not decided:
-        return
-    st.markdown("**Changes of gates and thresholds**")
-    rows = [
-        {
-            "Request": r.id, "Project": r.project, "Changes": " ".join(r.lines), "Outcome": r.state, "Asked by": r.requested_by,
-            "Asked": parts.local_time(r.requested_at), "Decided by": r.decided_by or "",
-            "Decided": parts.local_time(r.decided_at) if r.decided_at else "", "Reason": r.decision_reason or "",
-        }
-        for r in decided
-    ]  # fmt: skip
-    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 420), key="settings-decided")
 
 
 def _what(request: SettingRequest) -> str:

@@ -82,6 +82,6 @@ def right_of_100(rows: Sequence[tuple[str, float, tuple[float, float] | None]]) 
             hovertemplate="%{y}: %{x:.1f} of 100 right<extra></extra>",
             showlegend=False,
         )
-    figure.update_xaxes(range=[0, 104], tickvals=[0, 25, 50, 75, 100], title_text="Right answers of 100 (line: 95 % interval)")
+    figure.update_xaxes(range=[0, 104], tickvals=[0, 25, 50, 75, 100], title_text="Right of 100 (line: 95 %)")
     figure.update_yaxes(type="category", autorange="reversed")
     return figure.update_layout(template=TEMPLATE, height=90 + 40 * len(rows), bargap=0.4)

@@ -144,9 +144,10 @@ def _show_live(home: Home, project: str) -> None:
     if live is None:
         st.markdown(":gray[:material/radio_button_unchecked: Nothing live]", width="content")
         return
-    since = f":gray[since {parts.plain(parts.local_time(live.live_from))}]"
-    said = f":green[:material/check_circle:] Live **{parts.plain(live.version)}** {since}"
-    st.markdown(said, width="content", help=f"Since {parts.plain(parts.utc_time(live.live_from))}")
+    # The day is enough here, so that the header stays one line at 1280 pixels; the minute is in the hover.
+    since = parts.local_time(live.live_from)
+    said = f":green[:material/check_circle:] Live **{parts.plain(live.version)}** :gray[since {parts.plain(since.partition(',')[0])}]"
+    st.markdown(said, width="content", help=f"Since {parts.plain(since)}, which is {parts.plain(parts.utc_time(live.live_from))}")
 
 
 show_frame()

@@ -202,11 +202,22 @@ def confirm(
 def local_time(moment: datetime | str, *, zone: str | None = None) -> str:
     """A moment in the visitor's zone, named: ``21 Nov 2026, 12:36 CET``. ``zone`` replaces the browser's."""
     moment = parse(moment) if isinstance(moment, str) else moment
+    return moment.astimezone(_find_zone(zone)).strftime("%-d %b %Y, %H:%M %Z")
+
+
+def _find_zone(zone: str | None) -> ZoneInfo:
     try:
-        place = ZoneInfo(zone or st.context.timezone or "UTC")
+        return ZoneInfo(zone or st.context.timezone or "UTC")
     except (ZoneInfoNotFoundError, ValueError, TypeError):
-        place = ZoneInfo("UTC")
-    return moment.astimezone(place).strftime("%-d %b %Y, %H:%M %Z")
+        return ZoneInfo("UTC")
+
+
+def short_time(moment: datetime | str, *, zone: str | None = None, now: datetime | None = None) -> str:
+    """:func:`local_time` for tables whose header names the zone (:func:`time_column`): ``21 Nov, 12:36``, the year only of others."""
+    place = _find_zone(zone)
+    moment = (parse(moment) if isinstance(moment, str) else moment).astimezone(place)
+    year = "" if moment.year == (now or datetime.now(place)).astimezone(place).year else " %Y"
+    return moment.strftime(f"%-d %b{year}, %H:%M")
 
 
 def utc_time(moment: datetime | str) -> str:
@@ -224,6 +235,17 @@ def time_column(**options: Any) -> Any:
     hours = abs(ahead) / timedelta(hours=1)
     apart = f"UTC is {hours:g} h {'earlier' if ahead > timedelta() else 'later'} now." if hours else "That is UTC."
     return st.column_config.TextColumn(help=f"Times of {plain(zone.replace('_', ' '))}. {apart}", **options)
+
+
+def show_asked(who: str, at: str, reason: str) -> None:
+    """Who asks since when, and why; ``who`` is Markdown. UTC is in the hover."""
+    when = f"Since {plain(utc_time(at))}"
+    st.markdown(f"{who} asks since {plain(local_time(at))}: “{plain(reason)}”", help=when)
+
+
+def show_decision(said: str, at: str, reason: str | None) -> None:
+    """Who decided what and when, and why; ``said`` is Markdown. UTC is in the hover."""
+    st.markdown(f"{said} on {plain(local_time(at))}: “{plain(reason or '')}”", help=f"On {plain(utc_time(at))}")
 
 
 def _join(words: tuple[str, ...] | list[str], last: str) -> str:

@@ -4,6 +4,7 @@ import logging
 import sys
 import types
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,9 @@ def test_names_lose_their_markdown():
 def test_a_moment_is_shown_in_the_visitors_zone():
     assert parts.local_time("2026-11-21T11:36:07.123Z", zone="Europe/Paris") == "21 Nov 2026, 12:36 CET"
     assert parts.local_time("2026-11-21T11:36:07.123Z", zone="no/where") == "21 Nov 2026, 11:36 UTC"
+    now = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)  # in Paris the next year has begun
+    assert parts.short_time("2026-11-21T11:36:07.123Z", zone="UTC", now=now) == "21 Nov, 11:36"
+    assert parts.short_time("2026-11-21T11:36:07.123Z", zone="Europe/Paris", now=now) == "21 Nov 2026, 12:36"
     assert parts.utc_time("2026-11-21T23:36:07.123Z") == "21 Nov 2026, 23:36 UTC"
 
 

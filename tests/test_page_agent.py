@@ -105,7 +105,9 @@ def test_a_decided_request_is_listed_with_its_reason(home, open_page):
     page = open_page(home, "approvals", "director")
     assert not page.exception
     decided = next(d.value for d in page.dataframe if "Asked for" in d.value.columns)
-    assert decided[["Asked for", "Outcome", "Decided by", "Reason"]].values.tolist() == [["Retrain", "rejected", "director", "Not this week"]]
+    assert decided[["Request", "Asked for", "Project", "Outcome", "Decided by", "Reason"]].values.tolist()[0] == [
+        "Agent 1", "Retrain", "Heart disease", "✕ Rejected", "director", "Not this week",
+    ]  # fmt: skip
     assert "Escalated" in text(open_page(home, "agent", "director"))
 
 

@@ -4,12 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from core import approvals, deployment
+from core import agent, approvals, deployment
 from core.acts import Actor
+from core.projects import proposals
 from core.registry import versions
 from core.times import utc_now
 from core.training import runs
 from pages import charts_registry, parts
+from tests.agent_cases import drifted
 
 SCIENTIST = Actor("scientist")
 
@@ -53,6 +55,21 @@ def test_the_card_says_in_words_what_the_evidence_holds(waiting, open_page):
     assert r"in place of version 1\.0\.0\." in said
     assert r"It reads \*gaps\* better\." in said
     assert ":red[:material/cancel: Failed] · **Good enough**" in said
+
+
+def test_what_waits_for_the_person_who_looks_comes_first_and_is_listed_with_a_link_to_each(waiting, open_page):
+    drifted(waiting, now=utc_now())
+    agent.turn(waiting, now=utc_now())  # asks for a retraining
+    proposals.propose(waiting, Actor("devops"), "heart_disease", {"drift": 0.8}, reason="Later", now=utc_now() - timedelta(hours=2))
+    test = open_page(waiting, "approvals", "director")
+    assert "3 requests wait, all of them for you" in texts(test)
+    order = [s.value.split("badge[")[1].partition("] ")[0].partition(" ")[2] for s in test.subheader]
+    assert order == ["Settings request 1, pending]", "Request 2, pending]", "Agent's request 1, pending]"]  # the first to expire is the first
+    assert "**Heart disease**: Version 1\\.1\\.0" in texts(test)
+    other = open_page(waiting, "approvals", "scientist")
+    assert "3 requests wait, 1 for you" in texts(other)
+    assert "Agent's request 1" in other.subheader[0].value
+    assert "requests wait" not in texts(open_page(waiting, "approvals", "director", request="2"))
 
 
 def test_a_failed_condition_needs_its_tick_and_then_one_approval_is_kept(waiting, open_page):

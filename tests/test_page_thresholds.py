@@ -121,7 +121,7 @@ def test_an_expired_request_is_among_those_that_are_over(demo_home, open_page):
     proposals.propose(demo_home, SCIENTIST, HEART, {"drift": 0.8}, reason="Old", now=utc_now() - timedelta(hours=25))
     test = open_page(demo_home, "approvals", "director")
     assert [t.label for t in test.tabs] == ["Waiting (0)", "To deploy (0)", "Decided and expired (1)"]
-    assert next(d.value for d in test.dataframe if "Outcome" in d.value.columns)["Outcome"].tolist() == ["expired"]
+    assert next(d.value for d in test.dataframe if "Outcome" in d.value.columns)["Outcome"].tolist() == ["– Expired"]
 
 
 def test_who_decides_a_gate_reads_where_the_live_version_stands(trained_home, open_page):
