@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import NotRequired
 
 from anyio import to_thread
 from pydantic_core import to_json
@@ -15,19 +16,44 @@ from api import schemas
 from api.body import parse
 from api.problems import Problem
 from api.visit import Visit, visit_of
-from core.scoring import rows, waiting
+from core.adapters import shap_values
+from core.errors import Refused
+from core.scoring import explain, rows, waiting
 from core.scoring.journal import NotLogged
 from core.scoring.scorer import Scorer, find_loaded, load_scorer
 
 LOG = logging.getLogger("greenlight.api")
+SHAP_SECONDS = 30.0
 AT_ONCE_ROWS = 20  # up to here scoring takes less time than handing it to a thread
+
+
+class Part(TypedDict):
+    """What one value does to the answer; positive raises it."""
+
+    column: str
+    value: str
+    change: float
+
+
+class Why(TypedDict):
+    """One answer taken apart: ``base`` plus all changes is ``answer``.
+
+    ``of`` is "score" (0 to 100), "probability of CLASS" (0 to 1, classes without an order) or the target.
+    """
+
+    of: str
+    base: float
+    answer: float
+    method: str
+    background: str
+    contributions: list[Part]
 
 
 class Prediction(TypedDict):
     """One row's answer.
 
     ``score`` is null where the task has none; ``confidence`` is null and ``probabilities`` empty for numbers. ``problems``
-    lists what was missing, unknown or implausible in the row.
+    lists what was missing, unknown or implausible in the row. ``explanation`` is there when ``explain`` was asked for.
     """
 
     prediction_id: str
@@ -36,6 +62,7 @@ class Prediction(TypedDict):
     confidence: float | None
     probabilities: dict[str, float]
     problems: list[str]
+    explanation: NotRequired[Why]
 
 
 class Predicted(TypedDict):
@@ -55,14 +82,38 @@ async def predict(request: Request) -> Response:
     began = time.perf_counter()
     body = parse(visit.body, schemas.rows_adapter(scorer.definition, scorer.sha256), schemas.count_names)
     read = time.perf_counter()
+    explained = bool(body.get("explain"))
+    if explained:
+        explain.check_count(body["rows"])
     answer = await score(visit, scorer, body["rows"])
     answer.stages["validation"] = answer.stages.get("validation", 0.0) + 1000 * (read - began)
+    # before the log, so that an explanation that fails leaves no prediction that nobody was told of
+    whys = await _explain(visit, scorer, body["rows"]) if explained else []
     await keep(visit, answer)
+    for prediction, why in zip(answer.predictions, whys, strict=False):
+        prediction["explanation"] = why.to_dict()
     content = {
         "request_id": visit.request_id, "project": project, "model_version": answer.version, "logged": True,
         "predictions": answer.predictions,
     }  # fmt: skip
     return Response(to_json(content), media_type="application/json", headers={"X-Model-Version": answer.version})
+
+
+async def _explain(visit: Visit, scorer: Scorer, given: list[dict[str, object]]) -> list[explain.Explanation]:
+    """By SHAP where it is installed and answers in time, else by our own method; the answer names which."""
+
+    def work() -> list[explain.Explanation]:
+        if shap_values.is_possible():
+            try:
+                return shap_values.explain_rows(visit.home, scorer, given, patience=SHAP_SECONDS)
+            except Refused as reason:
+                LOG.warning("explained without SHAP: %s", reason, extra={"correlation_id": visit.request_id, "project": scorer.project})
+        return explain.explain(visit.home, scorer, given)
+
+    began = time.perf_counter()
+    found = await to_thread.run_sync(work)
+    visit.began += time.perf_counter() - began  # the latency of predictions is watched, and this is none
+    return found
 
 
 async def get_scorer(visit: Visit, project: str) -> Scorer:

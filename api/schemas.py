@@ -91,7 +91,8 @@ def row_type(definition: Definition) -> Any:
 
 def _wrap(row: Any) -> Any:
     rows = Annotated[list[row], Field(min_length=1, max_length=MOST_ROWS, description="The rows to predict.")]
-    return _close("Rows", {"rows": rows})
+    asked = Annotated[bool, Field(strict=True, description="Also say what each value contributes; at most 20 rows then.")]
+    return _close("Rows", {"rows": rows, "explain": NotRequired[asked]})
 
 
 def _close(name: str, fields: dict[str, Any], more: Any = None) -> Any:
@@ -101,7 +102,7 @@ def _close(name: str, fields: dict[str, Any], more: Any = None) -> Any:
 
 def count_names(body: Any) -> int:
     """Names in a parsed ``{"rows": [...]}``."""
-    return 1 + sum(map(len, body["rows"]))
+    return len(body) + sum(map(len, body["rows"]))
 
 
 def recommend_adapter(definition: Definition, sha: str) -> TypeAdapter[Any]:

@@ -116,7 +116,7 @@ def calibration(curves: Mapping[str, Mapping[str, Any] | None]) -> go.Figure:
 
 
 def importances(found: Sequence[Importance], metric: str, most: int = 20) -> go.Figure:
-    """How much the metric falls when a column is shuffled, with the spread of the repeats."""
+    """How much the metric falls when a column is shuffled, with the 95 % interval of the mean."""
     shown = list(found)[:most]
     figure = go.Figure(
         go.Bar(
@@ -124,8 +124,11 @@ def importances(found: Sequence[Importance], metric: str, most: int = 20) -> go.
             y=[escape(i.column) for i in shown],
             orientation="h",
             marker={"color": [GO if i.mean > 0 else QUIET for i in shown]},
-            error_x={"type": "data", "array": [i.std for i in shown], "thickness": 1.5, "width": 4, "color": QUIET},
-            hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+            error_x={
+                "type": "data", "array": [i.interval[1] - i.mean for i in shown], "thickness": 1.5, "width": 4, "color": QUIET,
+            },
+            customdata=[list(i.interval) for i in shown],
+            hovertemplate="%{y}: %{x:.3f}, 95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
         )
     )
     figure.update_xaxes(title_text=f"Fall of {metric} on the hold-out when the column is shuffled")

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import plotly.graph_objects as go
 
-from pages.charts import GO, SERIES, TEMPLATE
+from core.scoring.explain import Explanation, name_value, scale_of, tell_signed
+from pages.charts import GO, LOOK, QUIET, SERIES, TEMPLATE
 
 
 def class_bars(counts: Mapping[str, int], classes: Sequence[str]) -> go.Figure:
@@ -55,6 +56,37 @@ def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> 
     figure.update_xaxes(range=[0, 1.15], tickvals=[0, 0.5, 1], tickformat=".0%", title_text="Probability")
     figure.update_yaxes(type="category", autorange="reversed")
     return figure.update_layout(template=TEMPLATE, height=80 + 32 * len(classes), bargap=0.4)
+
+
+def contribution_steps(explanation: Explanation, most: int = 8) -> go.Figure:
+    """From the average answer to this one, a step for each value; the smallest steps are put together."""
+    scale, unit = scale_of(explanation)
+    first, rest = explanation.contributions[:most], explanation.contributions[most:]
+    names = [name_value(c)[:40] for c in first]
+    steps = [scale * c.change for c in first]
+    if rest:
+        names.append(f"{len(rest)} others")
+        steps.append(scale * sum(c.change for c in rest))
+    ends = [scale * explanation.base, scale * explanation.answer]
+    says = "%{y}: %{text}<extra></extra>"
+    figure = go.Figure(
+        go.Waterfall(
+            orientation="h", measure=["absolute", *["relative"] * len(steps), "total"], x=[ends[0], *steps, None],
+            y=[escape(n) for n in ("Average answer", *names, "This answer")],
+            text=[f"{ends[0]:.4g}", *(tell_signed(s, 1.0, unit) for s in steps), f"{ends[1] + 0.0:.4g}"],
+            textposition="outside", cliponaxis=False, hovertemplate=says,
+            increasing={"marker": {"color": GO}}, decreasing={"marker": {"color": LOOK}}, totals={"marker": {"color": QUIET}},
+            connector={"line": {"color": QUIET, "width": 1, "dash": "dot"}},
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title_text=f"{explanation.of[:1].upper()}{explanation.of[1:]}" + (", in percent" if scale == 100.0 else ""))
+    places = [ends[0]]
+    for step in steps:
+        places.append(places[-1] + step)
+    low, high = min(0.0, *places), max(*places)
+    figure.update_xaxes(range=[low - 0.02 * (high - low), high + 0.22 * (high - low or 1.0)])
+    figure.update_yaxes(type="category", autorange="reversed")
+    return figure.update_layout(template=TEMPLATE, showlegend=False, height=90 + 28 * (len(steps) + 2), bargap=0.35)
 
 
 def say_share(share: float) -> str:

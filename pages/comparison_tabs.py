@@ -160,7 +160,12 @@ def _show_importances(result: CandidateResult, metric: str) -> None:
         charts_comparison.importances(result.importances, METRIC_NAMES[metric]),
         alt=f"Fall of {METRIC_NAMES[metric]} when each column is shuffled", key="comparison-importances",
     )  # fmt: skip
-    st.caption("A bar near 0 says that this model can do without the column, not that the column does not matter.")
+    st.caption(
+        f"Importance: how much {METRIC_NAMES[metric]} falls on rows that the model has not seen, when the values of one column are "
+        f"shuffled so that they tell nothing (mean of {result.importances[0].repeats} shuffles, line: 95 % interval of that mean). A bar "
+        "whose line reaches 0 says that this model can do without the column, not that the column does not matter; of two columns "
+        "that say the same, each may look needless."
+    )
 
 
 # ---- decision threshold ----

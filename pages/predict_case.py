@@ -7,10 +7,13 @@ from typing import Any
 
 import streamlit as st
 
+from core.adapters import shap_values
+from core.adapters.optional import LIBRARIES
 from core.deployment import LiveVersion
 from core.projects.definition import Column, Definition
 from core.scoring import explain as explaining
 from core.scoring import predict
+from core.scoring.scorer import load_scorer
 from pages import charts, charts_predict, parts, predict_labels
 from pages.session import PageContext
 
@@ -118,17 +121,22 @@ def _say(definition: Definition, outputs: dict[str, Any]) -> str:
 
 def _show_why(context: PageContext, known: dict[str, Any]) -> None:
     assert context.project is not None
+    scorer = load_scorer(context.home, context.project.name, known["version"])
     if "why" not in known:
-        known["why"] = explaining.explain(context.home, context.project.name, known["version"], known["row"])
-    if not known["why"]:
-        st.caption("Every value is the typical one of the training data, so none of them moves the answer.")
-        return
+        known["why"] = explaining.explain(context.home, scorer, [known["row"]])[0]
+    explanation: explaining.Explanation = known["why"]
+    words = [parts.plain(s) for s in explaining.describe(explanation)]
+    st.markdown("\n".join(f"- {s}" for s in words))
+    charts.show_figure(charts_predict.contribution_steps(explanation), alt=" ".join(words), key="case-why")
     st.caption(
-        "Each value is replaced, alone, by the typical one of the training data, and the score is computed again. "
-        "That says what the model does with the value, not what the value causes."
+        "From the average answer to this one, step by step. That says what the model does with the values, not what they cause. "
+        f"Method: {parts.plain(explanation.method)}; compared with {parts.plain(explanation.background)}."
     )
-    st.dataframe(
-        [{"Value": f"{e.column} = {e.value}", "Typical": e.typical, "Score change": e.change} for e in known["why"]],
-        hide_index=True,
-        column_config={"Score change": st.column_config.NumberColumn(format="%+.1f")},
-    )
+    if not explanation.method.startswith(explaining.SAMPLING):
+        return
+    if not shap_values.is_possible():
+        st.caption(f"A second opinion by SHAP needs a library: `{LIBRARIES['shap'].install} -c requirements.txt`.")
+    elif st.button("Explain in depth with SHAP", icon=":material/troubleshoot:"):
+        with st.spinner("SHAP is computing; its first answer takes some seconds"):
+            known["why"] = shap_values.explain_rows(context.home, scorer, [known["row"]])[0]
+        st.rerun()

@@ -18,6 +18,8 @@ from core.registry.versions import Version
 from core.roles import who_may
 from core.scoring import parity
 from core.training import runs
+from core.training.results import importance_interval
+from core.training.selection import METRIC_NAMES
 from pages import act, parts
 from pages.session import PageContext
 
@@ -217,6 +219,7 @@ def _show_numbers(version: Version, requests: list[Request]) -> None:
     number = st.column_config.NumberColumn(format="%.3f")
     numbers = {c: number for c in rows[0] if c != "Metric"} if rows else None
     st.dataframe(rows, hide_index=True, column_config=numbers, placeholder="unknown")
+    _show_importances(summary)
     cases = summary.get("known_cases") or []
     if cases:
         right = sum(c["passed"] for c in cases)
@@ -240,6 +243,25 @@ def _show_numbers(version: Version, requests: list[Request]) -> None:
         show_gates(requests[0])
     else:
         st.caption("The release gates are asked when a release is requested.")
+
+
+def _show_importances(summary: dict[str, Any], most: int = 10) -> None:
+    """What the version relies on, as it was measured when it was trained."""
+    kept = summary.get("importances") or {}
+    if not kept:
+        st.caption("No importances were measured for this version.")
+        return
+    name = METRIC_NAMES.get(summary["metric"], summary["metric"])
+    st.markdown(f"**What it relies on**: how much {name} falls when one column tells nothing.")
+    found = [(column, i["mean"], importance_interval(i["mean"], i["std"])) for column, i in kept.items()]
+    found.sort(key=lambda one: (-one[1], one[0]))
+    st.dataframe(
+        [{"Column": c, f"Fall of {name}": m, "95 % from": low, "95 % to": high} for c, m, (low, high) in found[:most]],
+        hide_index=True,
+        column_config={c: st.column_config.NumberColumn(format="%.3f") for c in (f"Fall of {name}", "95 % from", "95 % to")},
+    )
+    if len(found) > most:
+        st.caption(f"The first {most} of {len(found)} columns; all of them are in metadata.json.")
 
 
 def show_gates(request: Request) -> None:

@@ -5,14 +5,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from core import audit
 from core.acts import Actor
 from core.errors import BadInput, NotFound, Refused
 from core.projects.projects import get_definition
-from core.scoring import explain, log, tables
+from core.scoring import log, tables
 
 SCIENTIST = Actor("scientist")
 HUNGARY = Path(__file__).parent.parent / "samples" / "heart_disease" / "data" / "heart_hungary.csv"
@@ -119,19 +118,3 @@ def test_the_log_export_has_one_line_a_prediction(trained_home):
     assert audit.search(trained_home, action="export_predictions", outcome="done")[1] == 1
     with pytest.raises(Refused, match="export dataset"):
         tables.export_log(trained_home, Actor("developer"), "heart_disease")
-
-
-def test_an_effect_is_the_difference_that_the_model_itself_makes(trained_home):
-    from core.scoring.scorer import load_scorer, score
-
-    scorer = load_scorer(trained_home, "heart_disease")
-    case = dict(scorer.definition.known_cases[5].row)
-    effects = {e.column: e for e in explain.explain(trained_home, "heart_disease", "1.0.0", case)}
-    assert effects["ca"].typical == "0"
-    frame = pd.DataFrame([case, {**case, "ca": 0.0}])
-    from core.datasets.prepare import prepare
-
-    scores = score(scorer, prepare(frame, scorer.definition, purpose="scoring").features).score
-    assert effects["ca"].change == pytest.approx(scores[0] - scores[1], abs=1e-9)
-    assert abs(effects["ca"].change) > 1
-    assert log.list_groups(trained_home, "heart_disease") == []

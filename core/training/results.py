@@ -23,11 +23,37 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Importance:
-    """How much the project's metric falls when one column is shuffled: mean and standard deviation over repeats."""
+    """How much the project's metric falls when one column is shuffled.
+
+    Attributes
+    ----------
+    mean, std : float
+        Over repeats (divisor n).
+    repeats : int
+        Shuffles; five in results that do not say.
+    """
 
     column: str
     mean: float
     std: float
+    repeats: int = 5
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the mean over shuffles (Student's t); the chance of the rows themselves is not in it."""
+        return importance_interval(self.mean, self.std, self.repeats)
+
+
+def importance_interval(mean: float, std: float, repeats: int = 5) -> tuple[float, float]:
+    """The same for stored numbers; a single shuffle leaves no interval but the value itself."""
+    if repeats < 2:
+        return mean, mean
+    half = _T975[min(repeats, len(_T975) + 1) - 2] * std / (repeats - 1) ** 0.5  # std has the divisor n
+    return mean - half, mean + half
+
+
+# The 97.5 % quantile of Student's t with 1, 2, ... 9 degrees of freedom.
+_T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from core.errors import GreenlightError, NotFound, Refused
 from core.home import Home
 from core.jobs import jobs
 from core.monitoring.data_checks import note_refused_training
+from core.projects.limits import check_allowed
 from core.projects.projects import get_definition
 from core.times import utc_now
 from core.training.catalogue import check_params, default_candidates, get_candidate, is_applicable
@@ -95,8 +96,12 @@ def start_training(
     unfit: GreenlightError | None = None
     try:
         for name, _ in chosen:
-            if not is_applicable(get_candidate(name), definition):
+            candidate = get_candidate(name)
+            if not candidate.available:
+                raise Refused(f"{candidate.title} needs {candidate.needs}, which is not installed; run: {candidate.install}.")
+            if not is_applicable(candidate, definition):
                 raise Refused(f"Candidate {name} cannot be used for project {project}: it needs columns that it does not have.")
+        check_allowed(home, project, [name for name, _ in chosen])
         try:
             datasets.check_for_training(home, dataset, definition)
         except GreenlightError as error:
@@ -179,7 +184,9 @@ def summarise(result: CandidateResult, baseline: CandidateResult | None, metric:
         "oof_intervals": {m: [i.low, i.high] for m, i in result.out_of_fold_intervals.items()},
         "per_class": result.holdout.get("per_class"),
         "confusion": result.holdout.get("confusion"),
-        "importances": {i.column: {"mean": i.mean, "std": i.std} for i in result.importances},
+        "importances": {
+            i.column: {"mean": i.mean, "std": i.std, "low": i.interval[0], "high": i.interval[1]} for i in result.importances
+        },
         "fit_seconds": result.fit_seconds, "predict_ms_row": result.predict_ms_row, "predict_ms_1000": result.predict_ms_1000,
         "simplicity": result.simplicity, "needs": result.needs, "error": result.error,
     }

@@ -153,7 +153,7 @@ def permutation_importances(pipeline: Any, material: Material, rows: np.ndarray)
         answers = np.split(answer(pipeline, copies, d)[0], IMPORTANCE_REPEATS)
         falls = [whole - value for value in map(score, answers) if value is not None]
         if falls:
-            found.append(Importance(str(column), float(np.mean(falls)), float(np.std(falls))))
+            found.append(Importance(str(column), float(np.mean(falls)), float(np.std(falls)), len(falls)))
     return tuple(sorted(found, key=lambda one: (-one.mean, one.column)))
 
 
