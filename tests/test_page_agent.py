@@ -29,7 +29,9 @@ def test_a_calm_installation_says_so_and_shows_the_policy(trained_home, open_pag
     assert "The agent is at work; it may run 60 actions an hour" in text(page).replace("\\", "")
     policy = page.dataframe[-1].value
     assert list(policy.columns) == ["Issue", "Cause", "Low", "Medium", "High", "Advice", "Why"]
-    assert "Retrain" in policy.loc[policy["Issue"] == "data drift", "High"].iloc[1]
+    rules = policy[policy["Issue"] == "data drift"].set_index("Cause")
+    assert "Retrain" in rules.loc["any other", "High"]
+    assert rules.loc["Inputs differ from the training data, but labels say the answers are right", "High"] == "Log, Tell people"
 
 
 def test_an_incident_is_a_card_with_its_steps_and_opens_as_a_timeline(home, open_page):
