@@ -14,6 +14,7 @@ from core import agent, approvals, audit, deployment
 from core.acts import Actor
 from core.agent import account, agent_requests
 from core.cli.app import main
+from core.datasets import source
 from core.datasets import versions as datasets
 from core.errors import BadInput, NotFound, Refused
 from core.jobs import jobs, worker
@@ -352,8 +353,8 @@ def test_an_hr_database_is_exported_anew_as_of_its_last_day(demo_home):
     made = make_export(demo_home, project="future_skills")
     first = datasets.get_version(demo_home, "future_skills")
     assert (made.base, made.rows, made.provenance) == (f"{first.rows:,} of the HR database up to 2026-06-30", first.rows, first.label_provenance)
-    assert export.find_source(demo_home, get_definition(demo_home, PROJECT)) is None
-    assert export.find_source(demo_home, get_definition(demo_home, "future_skills")).name == samples.HR_DATABASE
+    assert source.find_origin(demo_home, get_definition(demo_home, PROJECT)) is None
+    assert source.find_origin(demo_home, get_definition(demo_home, "future_skills")).file.name == samples.HR_DATABASE
 
 
 def test_what_a_retraining_made_is_never_taken_for_the_source(better):

@@ -167,6 +167,9 @@ def export(
             "--source", metavar="DATABASE", help="An HR database (SQLite) to export afresh instead.", show_default=False
         ),
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="What the project's database holds now, instead of the newest dataset.")
+    ] = False,
     as_of: Annotated[
         datetime | None,
         typer.Option(
@@ -190,6 +193,11 @@ def export(
         console.answer(
             {"project": project, "rows": rows, "out": str(out)}, as_json, f"{rows} judged rows of {source.name} are in {out}."
         )
+        return
+    if fresh:
+        made = sources.export_fresh(home, who, project, out, today=date.today())  # noqa: DTZ011 - as above
+        told = {"project": project, "rows": len(made.frame), "source": made.name, "as_of": made.as_of, "read": made.counts, "out": str(out)}
+        console.answer(told, as_json, f"{len(made.frame)} rows with a label from {made.words} are in {out}.")
         return
     dataset = get_version(home, project)
     content = export_dataset(home, who, dataset)

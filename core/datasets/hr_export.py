@@ -29,28 +29,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.datasets.hr_mapping import COLUMNS, LEVELS
 from core.errors import BadInput
 from storage import hr_source as tables
 
 Source = Mapping[str, Sequence[Mapping[str, Any]]]
 
-LEVELS = ("LOW", "MEDIUM", "HIGH")
-COLUMNS = (
-    "role_skill",
-    "job_role_name",
-    "skill_name",
-    "skill_category",
-    "job_department",
-    "trend_score",
-    "internal_usage",
-    "training_requests",
-    "scarcity_index",
-    "hiring_difficulty",
-    "avg_salary_k",
-    "economic_indicator",
-    "future_need_level",
-    "label_provenance",
-)
 TECHNICAL = "technique"
 SENIOR = (
     "senior",
@@ -103,6 +87,9 @@ def build_dataset(source: Source, *, as_of: date) -> pd.DataFrame:
     for frame, noun in ((roles, "job role"), (skills, "skill")):
         if frame.empty:
             raise BadInput(f"The HR database has no {noun}; enter at least one before exporting.")
+        nameless = frame[frame["name"].isna()]
+        if not nameless.empty:
+            raise BadInput(f"The {noun} with id {nameless.iloc[0]['id']} has no name in the HR database; give it one there.")
     pairs = _named(roles).merge(_named(skills), how="cross", suffixes=("_role", "_skill"))
     pairs = pairs.rename(columns={"id_role": "job_role_id", "id_skill": "skill_id"})
     department = pairs["department"].map(_plain)
@@ -200,7 +187,7 @@ def _trend(source: Source, pairs: pd.DataFrame, department: pd.Series, as_of: da
 
 
 def _usage(source: Source, pairs: pd.DataFrame) -> pd.Series:
-    if tables.EMPLOYEE_SKILL not in source:
+    if tables.EMPLOYEE_SKILL not in source or tables.EMPLOYEE not in source:
         return pd.Series(np.nan, index=pairs.index)
     employees = _frame(source, tables.EMPLOYEE)
     held = _frame(source, tables.EMPLOYEE_SKILL).drop_duplicates().merge(employees, left_on="employee_id", right_on="id")
@@ -239,7 +226,8 @@ def _latest_judgements(source: Source, pairs: pd.DataFrame, as_of: date) -> pd.D
     if not wrong.empty:
         first = wrong.iloc[0]
         raise BadInput(f"Judgement {first['id']} says {str(first['level'])[:40]!r}; a level is one of {', '.join(LEVELS)}.")
-    judged = judged[judged["judged_on"].astype(str).str[:10] <= as_of.isoformat()]
+    judged = judged.assign(judged_on=judged["judged_on"].astype(str))  # ISO moments sort as text, whatever a database gave
+    judged = judged[judged["judged_on"].str[:10] <= as_of.isoformat()]
     latest = judged.sort_values(["judged_on", "id"]).drop_duplicates(["job_role_id", "skill_id"], keep="last")
     wanted = latest.set_index(["job_role_id", "skill_id"])[["level", "provenance"]].astype(object)
     found = wanted.reindex(pd.MultiIndex.from_frame(pairs[["job_role_id", "skill_id"]])).reset_index(drop=True)

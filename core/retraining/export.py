@@ -1,7 +1,7 @@
 """Step 1, a fresh dataset: what the project's source holds today, and the predictions that labels came back for.
 
-A project with an HR database is exported from it anew; any other has its newest table that no retraining made. The rows of
-the log with their labels are put below: the features as they were sent, the label as the table writes it.
+A project that is joined to a database (or has the sample's) is exported from it anew; any other has its newest table that no
+retraining made. The rows of the log with their labels are put below: the features as they were sent, the label as the table writes it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from core.acts import Actor
 from core.datasets import versions as datasets
-from core.datasets.source import export_source
+from core.datasets.source import export_fresh, find_origin
 from core.errors import NotFound, Refused
 from core.home import Home
 from core.projects.definition import Definition
-from core.projects.samples import HR_DATABASE
-from storage import hr_source
 from storage import labels as labels_store
 from storage.connection import reading
 
@@ -128,12 +126,6 @@ def export(home: Home, actor: Actor, definition: Definition, *, rows: str, folde
     )  # fmt: skip
 
 
-def find_source(home: Home, definition: Definition) -> Path | None:
-    """The HR database of a project, where it has one."""
-    path = home.root / "samples" / definition.name / HR_DATABASE
-    return path if definition.target == "future_need_level" and path.is_file() else None
-
-
 def read_labelled(home: Home, definition: Definition, *, since: str = "", version: str | None = None) -> pd.DataFrame:
     """Logged predictions that have a label: prediction_id, the features as sent, label, predicted, version, predicted_at.
 
@@ -182,25 +174,18 @@ def _base(home: Home, actor: Actor, definition: Definition, *, folder: Path, tod
     """(table, its file name, its name in words, who made its labels)."""
     known = datasets.list_datasets(home, definition.name)
     own = [d for d in known if not d.source.startswith(MADE_BY) and d.id not in datasets.find_purged(home, definition.name)]
-    source = find_source(home, definition)
-    if source is not None:
+    origin = find_origin(home, definition)
+    if origin is not None:
         out = folder / "source.csv"
-        as_of = min(today, last_day(source))
-        export_source(home, actor, definition.name, source, out, as_of=as_of)
-        return out.read_bytes(), f"{definition.name}_fresh.csv", f"the HR database up to {as_of}", own[0].label_provenance if own else "recorded"
+        fetched = export_fresh(home, actor, definition.name, out, today=today)
+        # the sample's labels are what its first table says of them
+        provenance = fetched.provenance if origin.mapping is not None or not own else own[0].label_provenance
+        return out.read_bytes(), f"{definition.name}_fresh.csv", fetched.name, provenance
     usable = [d for d in own if d.label_provenance != "model"]
     if not usable:
         raise NotFound(f"Project {definition.name} has no table of its own that could be trained on; add one on the Data page.")
     name = usable[0].file_name
     return datasets.data_path(home, usable[0]).read_bytes(), name, name, usable[0].label_provenance
-
-
-def last_day(database: Path) -> date:
-    """The newest day that an HR database knows: it is exported as of then, so that nothing looks old only because it is."""
-    tables = hr_source.read_source(database)
-    days = [str(r["requested_on"])[:10] for r in tables.get(hr_source.TRAINING_REQUEST, [])]
-    days += [str(r["judged_on"])[:10] for r in tables.get(hr_source.PLANNER_JUDGEMENT, [])]
-    return max((date.fromisoformat(d) for d in days), default=date.max)
 
 
 def _base_frame(raw: pd.DataFrame, prepared: Prepared, definition: Definition) -> pd.DataFrame:
