@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 LEVELS = ("error", "warning", "info")
@@ -18,11 +19,13 @@ class Finding:
     level : "error", "warning" or "info"
     check : str
         schema, type, range, allowed, integer, missing, duplicates, rows, classes, balance, constant,
-        leakage, drift, target, group or output.
+        leakage, drift, target, group, output or suite.
     column : str
         "" when it concerns the whole table.
     rows : tuple of int
         The first 20 data rows concerned, counted from 1 below the header.
+    source : str
+        Who found it, where it is not the definition's own rules: "suite NAME".
     """
 
     level: str
@@ -32,6 +35,7 @@ class Finding:
     rows: tuple[int, ...]
     text: str
     cure: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,18 @@ class Report:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Report:
-        findings = tuple(Finding(**{**f, "rows": tuple(f["rows"])}) for f in data["findings"])
-        return cls(data["purpose"], data["row_count"], findings)
+        return cls(data["purpose"], data["row_count"], read_findings(data["findings"]))
+
+    def add(self, findings: Iterable[Finding]) -> Report:
+        """The report with further findings, errors first."""
+        return replace(self, findings=tuple(sorted((*self.findings, *findings), key=lambda f: LEVELS.index(f.level))))
 
 
-def make_finding(level: str, check: str, column: str, count: int, rows: Any, text: str, cure: str) -> Finding:
+def read_findings(data: Iterable[dict[str, Any]]) -> tuple[Finding, ...]:
+    """Findings that came back from JSON."""
+    return tuple(Finding(**{**f, "rows": tuple(f["rows"])}) for f in data)
+
+
+def make_finding(level: str, check: str, column: str, count: int, rows: Any, text: str, cure: str, source: str = "") -> Finding:
     """A finding from 0-based rows."""
-    return Finding(level, check, column, int(count), tuple(int(r) + 1 for r in list(rows)[:_FIRST_ROWS]), text, cure)
+    return Finding(level, check, column, int(count), tuple(int(r) + 1 for r in list(rows)[:_FIRST_ROWS]), text, cure, source)

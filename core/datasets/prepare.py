@@ -326,7 +326,7 @@ def _span(column: Column) -> str:
 
 def _read_target(values: Any, definition: Definition, decimal: str) -> tuple[np.ndarray, list[Problem]]:
     name = definition.target
-    comparison = _comparison(definition.positive) if definition.task == "binary" else None
+    comparison = find_comparison(definition.positive) if definition.task == "binary" else None
     if not definition.is_classifier or comparison:
         numbers, bad = read_numbers(values, decimal)
         present = ~np.isnan(numbers)
@@ -335,8 +335,8 @@ def _read_target(values: Any, definition: Definition, decimal: str) -> tuple[np.
             problems.append(_problem(name, UNREADABLE, *bad, "{column}: {value} is not a number, taken as missing"))
         if not comparison:
             return numbers, problems
-        test, limit = comparison
-        result = np.where(test(numbers, limit), "1", "0").astype(object)
+        sign, limit = comparison
+        result = np.where(_OPERATORS[sign](numbers, limit), "1", "0").astype(object)
         result[~present] = None
         return result, problems
     texts = read_categories(values)
@@ -356,7 +356,7 @@ def _read_target(values: Any, definition: Definition, decimal: str) -> tuple[np.
     return answers[codes], problems
 
 
-def _comparison(positive: str) -> tuple[Any, float] | None:
-    """(operator, limit) of a positive such as ">=3", or None where it is a plain value."""
+def find_comparison(positive: str) -> tuple[str, float] | None:
+    """(sign, limit) of a positive such as ">=3", or None where it is a plain value."""
     match = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*", positive)
-    return (_OPERATORS[match[1]], float(match[2])) if match else None
+    return (match[1], float(match[2])) if match else None

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from core import acts
 from core.acts import Actor, Done, Tx
+from core.datasets import suite_checks
+from core.datasets.findings import Report
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
 from core.projects.definition import Definition, check_name
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from core.datasets.prepare import Prepared
-    from core.datasets.validation import Report
+    from core.datasets.read import Table
 
 # Who made the labels. Those that a model made are refused for training: a model would learn from itself.
 PROVENANCES = ("recorded", "person", "rule", "synthetic", "model", "none")
@@ -42,7 +44,7 @@ class Dataset:
     sha256 : str
         Of the bytes as they came; the same bytes again are the same version.
     validation : dict
-        The report made when it was added (core.datasets.validation.Report.to_dict).
+        The report made when it was added, with what the project's expectation suite finds (core.datasets.findings.Report.to_dict).
     comparison : dict or None
         ``against`` (a version) and ``result`` (see core.drift.compute.result_from_json); None for the first.
     """
@@ -66,14 +68,14 @@ class Dataset:
 
 def list_datasets(home: Home, project: str) -> list[Dataset]:
     """Newest first."""
-    return [Dataset(**r) for r in store.list_datasets(reading(home.db), project)]
+    return [_dataset(home, r) for r in store.list_datasets(reading(home.db), project)]
 
 
 def get_dataset(home: Home, dataset_id: int) -> Dataset:
     row = store.find_dataset(reading(home.db), dataset_id)
     if row is None:
         raise NotFound(f"There is no dataset {dataset_id}.")
-    return Dataset(**row)
+    return _dataset(home, row)
 
 
 def get_version(home: Home, project: str, version: int | None = None) -> Dataset:
@@ -86,6 +88,15 @@ def get_version(home: Home, project: str, version: int | None = None) -> Dataset
     row = store.find_version(reading(home.db), project, version)
     if row is None:
         raise NotFound(f"Project {project} has no dataset version {version}.")
+    return _dataset(home, row)
+
+
+def _dataset(home: Home, row: dict[str, Any]) -> Dataset:
+    """A version with its report: what was found when it was added, and what the project's suite says today."""
+    findings = suite_checks.find_findings(home, row["id"], row["project"], row["definition_sha"])
+    if findings:
+        kept = {k: v for k, v in row["validation"].items() if k not in ("verdict", "ok")}
+        row = {**row, "validation": Report.from_dict(kept).add(findings).to_dict()}
     return Dataset(**row)
 
 
@@ -138,8 +149,9 @@ def add_dataset(
     sha = hashlib.sha256(content).hexdigest()
     existing = store.find_by_hash(reading(home.db), project, sha)
     values: dict[str, Any] = {}
+    suite, check, fit = suite_checks.find_suite(home, project), None, True
+    definition = get_definition(home, project)
     if existing is None:
-        definition = get_definition(home, project)
         table = read_table(content, file_name=file_name)
         prepared = prepare(table, definition, purpose="training")
         before = list_datasets(home, project)
@@ -151,11 +163,16 @@ def add_dataset(
             "definition_sha": definition.sha256, "profile": profile(prepared, definition),
             "validation": report.to_dict(), "comparison": comparison,
         }
+        if suite is not None and (actor.errand or acts.is_allowed(home, actor, "upload_data")):
+            report, check = suite_checks.add_to_report(home, report, None, project, table, prepared, definition)
+        fit = report.ok
+    else:
+        fit = _dataset(home, existing).validation["ok"]
 
     def work(tx: Tx) -> Done:
         seen = store.find_by_hash(tx.db, project, sha)
         if seen is not None:
-            result = {"id": seen["id"], "version": seen["version"], "rows": seen["rows"], "fresh": False, "ok": seen["validation"]["ok"]}
+            result = {"id": seen["id"], "version": seen["version"], "rows": seen["rows"], "fresh": False, "ok": fit}
             if seen["id"] in retention_store.list_purged(tx.db, project):
                 # the same bytes as the version that was purged: it has its file again
                 _keep_file(data_path(home, Dataset(**seen)), content)
@@ -165,9 +182,11 @@ def add_dataset(
         # inside the act: whoever may not upload leaves no file either
         _keep_file(home.datasets / check_name(project) / sha / ("data" + _suffix(values["file_name"])), content)
         new = store.insert_dataset(tx.db, {**values, "version": version, "created_by": actor.name, "created_at": tx.at})
-        result = {"id": new, "version": version, "rows": values["rows"], "fresh": True, "ok": values["validation"]["ok"]}
+        if suite is not None and check is not None:
+            suite_checks.keep(tx, new, suite, definition, check)
+        result = {"id": new, "version": version, "rows": values["rows"], "fresh": True, "ok": fit}
         after = {"version": version, "sha256": sha, "rows": values["rows"], "label_provenance": label_provenance,
-                 "validation_ok": values["validation"]["ok"]}
+                 "validation_ok": fit}
         return Done(result, after=after, subject=f"dataset {version}")
 
     return acts.perform(
@@ -186,12 +205,21 @@ def preview(home: Home, dataset: Dataset, rows: int = 50) -> pd.DataFrame:
 
 def load(home: Home, dataset: Dataset, definition: Definition | None = None) -> Prepared:
     """A dataset version through the one feature path, ready for training."""
+    return read_version(home, dataset, definition or get_definition(home, dataset.project, dataset.definition_sha))[1]
+
+
+def read_version(home: Home, dataset: Dataset, definition: Definition) -> tuple[Table, Prepared]:
+    """A dataset version as it came, and ready for training."""
     from core.datasets.prepare import prepare
     from core.datasets.read import read_table
 
-    definition = definition or get_definition(home, dataset.project, dataset.definition_sha)
     table = read_table(_content(home, dataset), file_name=dataset.file_name, max_bytes=None)
-    return prepare(table, definition, purpose="training")
+    return table, prepare(table, definition, purpose="training")
+
+
+def check_file(home: Home, dataset: Dataset) -> None:
+    """Raise if the bytes of a version are gone (NotFound) or are not those that were added (Refused)."""
+    _content(home, dataset)
 
 
 def _content(home: Home, dataset: Dataset) -> bytes:
@@ -220,8 +248,9 @@ def check_for_training(home: Home, dataset: Dataset, definition: Definition) -> 
             f"The labels of dataset {dataset.version} were made by a model; training on them would teach a model its own mistakes. "
             "Use labels that a person or a record made."
         )
-    prepared = load(home, dataset, definition)
+    table, prepared = read_version(home, dataset, definition)
     report = validate(prepared, definition, purpose="training", comparison=_columns_of(dataset.comparison))
+    report, _ = suite_checks.add_to_report(home, report, dataset.id, dataset.project, table, prepared, definition)
     if not report.ok:
         errors = [f for f in report.findings if f.level == "error"]
         more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""

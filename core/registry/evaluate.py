@@ -6,6 +6,7 @@ import hashlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from core.datasets import suite_checks
 from core.errors import BadInput
 from core.home import Home
 from core.projects.definition import Definition
@@ -79,6 +80,7 @@ def evaluate_version(home: Home, project: str, version: str, content: bytes, *, 
     main = "accuracy" if definition.is_classifier else metric
     low, high = (intervals[main].low, intervals[main].high) if main in intervals else (None, None)
     report = validate(prepared, definition, purpose="scoring")
+    report, _ = suite_checks.add_to_report(home, report, None, project, table, prepared, definition)
     return {
         "project": project,
         "version": version,
