@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     ca_file: str = ""  # further certificate authorities for outgoing connections
     allow_private_targets: str = ""  # host:port,... that messages may go to though they are not on the public internet
 
+    dvc_remote: SecretStr = SecretStr("")  # folder or address that dataset versions are pushed to; the address may hold a password
     databases: SecretStr = SecretStr("")  # name=url, separated by spaces; the addresses hold passwords
 
     # named as MLflow itself names it, so that one setting serves both; it may hold a name and a password
