@@ -19,6 +19,7 @@ from core.monitoring import alerts, webhooks
 from core.monitoring.webhooks import Incoming
 
 STATES = ("active", "acknowledged", "resolved")
+_NOT_SUBJECT = frozenset({"alertname", "project", "severity", "job", "instance"})
 SIGNATURE, TIMESTAMP = "x-greenlight-signature", "x-greenlight-timestamp"
 
 _Short = Annotated[str, Field(strict=True, max_length=200)]
@@ -127,7 +128,7 @@ def take_alerts(request: Request) -> Response:
     if visit.key is not None and not managed:
         raise Problem(401, "Only what Alertmanager sends is taken with a key; sign this message with the alert webhook's secret.")
     body = parse(visit.body, adapter_of(Managed if managed else OneAlert))
-    incoming = [_read_managed(n, a) for n, a in enumerate(body["alerts"], 1)] if managed else [_read_own(body)]
+    incoming = _read_all_managed(body["alerts"]) if managed else [_read_own(body)]
     for one in incoming:
         visit.check_reach(one.project)
     taken = webhooks.receive(visit.home, signature, incoming, identity=body.get("id", ""), now=visit.at)
@@ -143,6 +144,13 @@ def _read_own(body: dict[str, Any]) -> Incoming:
     )  # fmt: skip
 
 
+def _read_all_managed(found: list[dict[str, Any]]) -> list[Incoming]:
+    """Where a rule has a warning and a critical band, one ends as the other begins, in one message: what fires counts."""
+    incoming = [_read_managed(n, a) for n, a in enumerate(found, 1)]
+    fires = {(one.project, one.subject) for one in incoming if one.firing}
+    return [one for one in incoming if one.firing or (one.project, one.subject) not in fires]
+
+
 def _read_managed(number: int, alert: dict[str, Any]) -> Incoming:
     labels, notes = alert["labels"], alert.get("annotations", {})
     for name in ("project", "alertname"):
@@ -150,4 +158,6 @@ def _read_managed(number: int, alert: dict[str, Any]) -> Incoming:
             raise Problem(422, f"Alert {number} has no label {name!r}; add it to the alerting rule.")
     sentence = notes.get("summary") or notes.get("description") or labels["alertname"]
     severity = "critical" if labels.get("severity") in ("critical", "error", "page") else "warning"
-    return Incoming(labels["project"], labels["alertname"], severity, sentence, alert["status"] == "firing")
+    # one rule may fire for several columns or routes at once; each is a subject of its own
+    subject = " ".join([labels["alertname"], *(labels[name] for name in sorted(labels) if name not in _NOT_SUBJECT)])
+    return Incoming(labels["project"], subject, severity, sentence, alert["status"] == "firing")

@@ -87,7 +87,7 @@ def test_a_key_also_comes_as_a_bearer_token(demo_home):
 
 
 def managed(project="heart_disease", status="firing"):
-    labels = {"alertname": "HighLatency", "project": project, "severity": "critical"}
+    labels = {"alertname": "HighLatency", "project": project, "severity": "critical", "instance": "console:8501"}
     return {"version": "4", "status": status, "alerts": [{"status": status, "labels": labels, "annotations": {"summary": "Slow."}}]}
 
 
@@ -109,3 +109,17 @@ def test_alertmanagers_payload_is_taken_with_a_key_and_nothing_else_is(demo_home
     check_problem(client.post("/api/v1/alerts", json=managed(), headers={"Authorization": f"Bearer {make_key(demo_home, 'read')}"}), 403)
     check_problem(client.post("/api/v1/alerts", json=managed()), 401)
     check_problem(client.post("/api/v1/alerts", json=managed(), headers={**bearer, "X-Greenlight-Signature": "sha256=00"}), 401)
+
+
+def test_a_rule_that_fires_for_two_columns_is_two_alerts_and_a_change_of_band_ends_none(demo_home):
+    client = make_client(demo_home, client=ELSEWHERE)
+    bearer = {"Authorization": f"Bearer {make_key(demo_home, 'observe')}"}
+
+    def one(column, severity, status="firing"):
+        return {"status": status, "labels": {"alertname": "ColumnDrift", "project": "heart_disease", "severity": severity, "column": column}}
+
+    first = client.post("/api/v1/alerts", json={"alerts": [one("chol", "warning"), one("fbs", "warning")]}, headers=bearer).json()["alerts"]
+    assert [a["subject"] for a in first] == ["ColumnDrift chol", "ColumnDrift fbs"]
+    change = [one("chol", "critical"), one("chol", "warning", "resolved"), one("fbs", "warning", "resolved")]
+    second = client.post("/api/v1/alerts", json={"alerts": change}, headers=bearer).json()["alerts"]
+    assert [(a["id"], a["state"]) for a in second] == [(first[0]["id"], "active"), (first[1]["id"], "resolved")]

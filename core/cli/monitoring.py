@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -68,3 +69,19 @@ def _tell_window(seen: Any) -> list[str]:
         if any(stage in w.stages for w in both):
             rows.append((f"{stage} p95, ms", *[w.stages[stage].p95 if stage in w.stages else None for w in both]))
     return console.table(["", "now", "before"], rows)
+
+
+@commands.command("prometheus-rules")
+def prometheus_rules(
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write them there instead.", show_default=False)] = None,
+    defaults: Annotated[bool, typer.Option("--defaults", help="The product's defaults, for any project.")] = False,
+) -> None:
+    """Print alert rules for Prometheus that match each project's limits as they are now."""
+    from core.monitoring import alert_rules
+
+    text = alert_rules.default_rules() if defaults else alert_rules.installation_rules(console.open_home())
+    if out is None:
+        print(text, end="")
+    else:
+        out.write_text(text, encoding="utf-8")
+        print(f"The rules are in {out}.")
