@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
 import streamlit as st
@@ -62,8 +63,12 @@ def _show_incidents(context: PageContext, project: str) -> None:
         with st.expander(f"Closed ({len(closed)} newest)" if len(closed) == CLOSED else f"Closed ({len(closed)})"):
             for incident in closed:
                 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                    ended = parts.plain(parts.local_time(incident.closed_at or incident.last_seen_at))
-                    st.markdown(f"**Incident {incident.id}**, {incident.title.lower()}, {ended}: {parts.plain(incident.outcome)}", width="content")
+                    moment = incident.closed_at or incident.last_seen_at
+                    ended = f"{incident.title.lower()}, ended {parts.plain(parts.local_time(moment))}"
+                    st.markdown(
+                        f"**Incident {incident.id}**, {ended}: {parts.plain(incident.outcome)}", width="content",
+                        help=f"Ended {parts.plain(parts.utc_time(moment))}",
+                    )  # fmt: skip
                     parts.show_link("agent", "Open", project=project, incident=str(incident.id))
 
 
@@ -73,7 +78,8 @@ def _show_card(context: PageContext, incident: Incident) -> None:
         look = parts.find_status(STATES[incident.state])
         said.markdown(
             f":{look.colour}[{look.icon} {incident.state.capitalize()}] **{parts.plain(_title(incident))}** "
-            f":gray[severity {incident.severity:.2f}, incident {incident.id} since {parts.plain(parts.local_time(incident.opened_at))}]"
+            f":gray[severity {incident.severity:.2f}, incident {incident.id} since {parts.plain(parts.local_time(incident.opened_at))}]",
+            help=f"Since {parts.plain(parts.utc_time(incident.opened_at))}",
         )
         with link.container(horizontal=True, horizontal_alignment="right"):
             parts.show_link("agent", "Open", project=incident.project, incident=str(incident.id))
@@ -114,19 +120,27 @@ def _show_incident(context: PageContext, incident: Incident) -> None:
     )
     st.markdown(parts.plain(incident.outcome or incident.diagnosis["sentence"]))
     first, second, third, fourth = st.columns(4)
-    first.metric("Severity", f"{incident.severity:.2f}", help="0 to 1; from 0.7 on a risky action is asked for")
+    agency = get_limits(context.home, incident.project).agent
+    high, medium = agency.agent_high, agency.agent_medium
+    band = "high" if incident.severity >= high else "medium" if incident.severity >= medium else "low"
+    first.metric("Severity", f"{incident.severity:.2f}, {band}", help=f"From 0 to 1: from {medium:g} medium, from {high:g} high")
     second.metric("Alerts", len(incidents.list_alerts(context.home, incident.id)))
     helps = {True: "helps", False: "does not help"}.get(incident.diagnosis["retraining_helps"], "not concerned")
     third.metric("Retraining", helps)
-    fourth.metric("Project", incident.project)
+    fourth.metric("Open since", parts.short_time(incident.opened_at), help=parts.plain(parts.utc_time(incident.opened_at)))
     for request in agent_requests.list_requests(context.home, incident_id=incident.id, states=("pending",), now=context.now):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"{parts.find_status('waiting').markdown} {parts.plain(request.title)} waits for a person.", width="content")
-            parts.show_link("approvals", "Decide", project=incident.project, agent=str(request.id))
+            mine = not agent_requests.why_not_decide(request, context.account)
+            parts.show_link("approvals", "Decide" if mine else "Look at it", project=incident.project, agent=str(request.id))
     _show_columns(incident)
     st.markdown("**Timeline**")
-    for event in incidents.list_events(context.home, incident.id):
-        _show_event(event)
+    # What the agent does at once stands under one time, so that a story of hours is read at a glance.
+    for minute, events in groupby(incidents.list_events(context.home, incident.id), key=lambda e: e.at[:16]):
+        with st.container(gap="xsmall"):
+            st.markdown(f":gray[{parts.plain(parts.local_time(f'{minute}:00.000Z'))}]", help=parts.plain(parts.utc_time(f"{minute}:00.000Z")))
+            for event in events:
+                _show_event(event)
     st.caption(f"Started from {incident.cause}; correlation {incident.correlation_id}.")
     with st.container(horizontal=True):
         if context.account.may("view_audit"):
@@ -156,11 +170,20 @@ def _show_columns(incident: Incident) -> None:
 
 def _show_event(event: Event) -> None:
     what = ACTIONS[event.action].title if event.action in ACTIONS else event.kind.capitalize()
-    status = MARKS.get(event.status, event.status.replace("_", " ")) if event.status else ""
+    status = _say_status(event) if event.status else ""
     by = f", approved by {event.approver}" if event.approver and event.kind == "action" else ""
-    when = parts.plain(parts.local_time(event.at))
     icon = ICONS.get(event.kind, ":material/circle:")
-    st.markdown(f"{icon} :gray[{when}] **{parts.plain(what)}** {parts.plain(status + by)}  \n{parts.plain(event.sentence)}")
+    told = f" :gray[{parts.plain(status + by)}]" if status + by else ""
+    st.markdown(f"{icon} **{parts.plain(what)}**{told}  \n{parts.plain(event.sentence)}")
+
+
+def _say_status(event: Event) -> str:
+    """A status in words; an alert's and a decision's is how bad it is, a diagnosis' the sort of issue."""
+    if event.kind == "alert":
+        return parts.find_status(event.status).word
+    if event.kind == "decision":
+        return f"{event.status} severity"
+    return MARKS.get(event.status, event.status.replace("_", " "))
 
 
 def _show_activity(context: PageContext, project: str) -> None:
@@ -183,15 +206,15 @@ def _show_activity(context: PageContext, project: str) -> None:
         return
     rows = [
         {
-            "Timestamp": parts.local_time(e.at), "Action": ACTIONS[e.action].title, "Status": MARKS.get(e.status, e.status),
-            "Approver": e.approver or ("nobody needed" if e.kind == "action" and ACTIONS[e.action].tier == "safe" else ""),
-            "Incident": e.incident_id, "What": e.sentence,
+            "Timestamp": parts.short_time(e.at), "Action": ACTIONS[e.action].title, "Status": MARKS.get(e.status, e.status),
+            "Approver": e.approver or ("none needed" if e.kind == "action" and ACTIONS[e.action].tier == "safe" else ""),
+            "What": e.sentence, "Incident": e.incident_id,
         }
         for e in found
     ]  # fmt: skip
     st.dataframe(
         rows, hide_index=True, key="activity", height=min(38 + 35 * len(rows), 420),
-        column_config={"What": st.column_config.TextColumn(width="large")},
+        column_config={"Timestamp": parts.time_column(), "What": st.column_config.TextColumn(width="large")},
     )  # fmt: skip
     if len(found) == ROWS:
         st.caption(f"The newest {ROWS}; choose a shorter period for others.")

@@ -26,7 +26,7 @@ def show(context: PageContext) -> None:
     with buttons.container(horizontal=True, horizontal_alignment="right", gap="small"):
         with st.popover("Resume" if now.paused else "Pause", icon=":material/play_arrow:" if now.paused else ":material/pause:"):
             _show_pause(context, now)
-        with st.popover("Set", icon=":material/tune:"):
+        with st.popover("Dry run, limit", icon=":material/tune:"):
             _show_set(context, now)
 
 

@@ -76,7 +76,7 @@ def _show_evidence(context: PageContext, request: AgentRequest) -> None:
     columns: list[dict[str, Any]] = evidence.get("columns") or []
     if columns:
         shown = [
-            {"Column": c["name"], "What": c["what"], "Share of rows": c["share"], "In training": c["usual"], "Since (UTC)": c["since"]}
+            {"Column": c["name"], "What": c["what"], "Share of rows": c["share"], "In training": c["usual"], "Since (UTC)": c["since"].replace("T", " ")}
             for c in columns
         ]
         share = st.column_config.NumberColumn(format="percent")

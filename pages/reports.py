@@ -12,11 +12,13 @@ import streamlit as st
 from core import deployment
 from core.agent import incidents
 from core.agent.diagnosis import CAUSES
+from core.agent.incidents import Incident
 from core.drift import checks
 from core.errors import NotFound
 from core.home import Home
+from core.projects.projects import list_projects
 from core.reports import make
-from core.reports.reports import BY_ITSELF, KINDS, Report, count_reports, get_report, list_reports, read_report
+from core.reports.reports import BY_ITSELF, KINDS, Report, count_reports, get_report, list_reports, read_report, say_kind
 from core.reports.weekly import LONGEST
 from core.retraining import retraining
 from core.times import stamp
@@ -57,7 +59,11 @@ def _show_report(context: PageContext, wanted: str) -> None:
             if st.button("Close", icon=":material/close:", key="report-close"):
                 del st.query_params["report"]
                 st.rerun()
-        st.caption(f"{KINDS[report.kind]} report {report.id}, {_say_maker(report)}, {parts.plain(parts.local_time(report.made_at))}.")
+        kind = say_kind(report.kind, report.subject)
+        st.caption(
+            f"{kind} report {report.id}, {_say_maker(report)}, {parts.plain(parts.local_time(report.made_at))}.",
+            help=f"Made {parts.plain(parts.utc_time(report.made_at))}",
+        )
         with st.container(horizontal=True, vertical_alignment="center"):
             if report.pdf_sha256 is not None:
                 data = partial(read_report, context.home, report.id, "pdf")
@@ -158,7 +164,11 @@ def _list_checks(home: Home, project: str) -> list[tuple[str, str]]:
 
 def _list_incidents(home: Home, project: str) -> list[tuple[str, str]]:
     found = incidents.list_incidents(home, project, limit=MOST_SUBJECTS)
-    return [(str(i.id), f"Incident {i.id}, {CAUSES.get(i.cause, i.cause)}, {i.state}, {parts.local_time(i.opened_at)}") for i in found]
+    return [(str(i.id), f"Incident {i.id}, {_say_cause(i)}, {i.state}, {parts.local_time(i.opened_at)}") for i in found]
+
+
+def _say_cause(incident: Incident) -> str:
+    return CAUSES.get(incident.diagnosis.get("cause", ""), incident.title).lower()
 
 
 def _list_retrainings(home: Home, project: str) -> list[tuple[str, str]]:
@@ -193,10 +203,12 @@ def _show_list(context: PageContext) -> None:
     page = min(max(1, int(st.session_state.get("reports-page", 1))), pages)
     found = list_reports(context.home, only, kind=kind, since=since, until=until, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
     st.caption(f"{total} {'report' if total == 1 else 'reports'}, newest first. Choose a row to open it.")
+    titles = {p.name: p.title for p in list_projects(context.home, archived=True)}
     rows = [
         {
-            "Report": r.id, "Made": parts.local_time(r.made_at), "Kind": KINDS[r.kind], "Title": r.title, "Project": r.project,
-            "By": "by itself" if r.made_by == BY_ITSELF else r.made_by, "Size": f"{r.bytes / 1024:,.0f} kB",
+            "Report": r.id, "Title": r.title, "Kind": say_kind(r.kind, r.subject), "Made": parts.short_time(r.made_at),
+            "By": "by itself" if r.made_by == BY_ITSELF else r.made_by, **({"Project": titles[r.project]} if only is None else {}),
+            "Size": f"{r.bytes / 1024:,.0f} kB",
         }
         for r in found
     ]  # fmt: skip
@@ -204,7 +216,7 @@ def _show_list(context: PageContext) -> None:
     turn = st.session_state.setdefault("reports-turn", 0)
     chosen = st.dataframe(
         rows, hide_index=True, key=f"reports-table-{turn}", on_select="rerun", selection_mode="single-row",
-        column_config={"Title": st.column_config.TextColumn(width="large")},
+        column_config={"Report": st.column_config.NumberColumn(width="small"), "Made": parts.time_column()},
     )  # fmt: skip
     shown = st.session_state.get("reports-shown", [])  # what stood there when the row was chosen
     st.session_state["reports-shown"] = [r.id for r in found]

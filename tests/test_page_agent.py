@@ -9,6 +9,7 @@ from core import agent
 from core.agent import agent_requests, control, incidents
 from core.monitoring import alerts
 from core.times import utc_now
+from pages import parts
 from tests.agent_cases import DIRECTOR, HEART, alarm, asked_to_retrain, drifted
 
 
@@ -46,6 +47,26 @@ def test_an_incident_is_a_card_with_its_steps_and_opens_as_a_timeline(home, open
     order = [timeline.index(word) for word in ("**Alert**", "**Diagnosis**", "**Decision**", "**Log**", "**Tell people**", "**Retrain**")]
     assert order == sorted(order)
     assert "request 1 waits for a person" in timeline
+
+
+def test_one_incident_says_how_bad_and_since_when_in_words_with_one_time_for_what_was_done_at_once(home, open_page):
+    one = open_page(home, "agent", "developer", incident="1")
+    since = incidents.get_incident(home, 1).opened_at
+    assert {m.label: m.value for m in one.metric} == {
+        "Severity": "0.80, high", "Alerts": "1", "Retraining": "helps", "Open since": parts.short_time(since),
+    }  # fmt: skip
+    times = [m for m in one.markdown if m.value == f":gray[{parts.plain(parts.local_time(since))}]"]
+    assert len(times) == 1
+    assert times[0].help == parts.plain(parts.utc_time(since))
+    shown = text(one).replace("\\", "")
+    assert "**Alert** :gray[Act]" in shown
+    assert "**Decision** :gray[high severity]" in shown
+
+
+@pytest.mark.parametrize(("account", "link"), [("director", "Decide"), ("devops", "Look at it")])
+def test_the_link_to_a_waiting_request_promises_a_decision_only_to_whoever_may_take_it(home, open_page, account, link):
+    page = open_page(home, "agent", account, incident="1")
+    assert [e.proto.label for e in page.get("page_link") if e.proto.page.endswith("approvals")] == [link]
 
 
 @pytest.mark.parametrize(("wanted", "said"), [("99", "There is no incident 99"), ("1; drop", "is no incident"), ("²", "is no incident")])

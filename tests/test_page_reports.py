@@ -7,9 +7,10 @@ import pytest
 from core import audit
 from core.acts import Actor
 from core.reports.make import make_report, write_due
-from core.reports.reports import count_reports, list_reports
+from core.reports.reports import count_reports, list_reports, read_report
 from core.times import utc_now
 from storage.connection import reading
+from tests.agent_cases import asked_to_retrain
 
 DEVOPS = Actor("devops")
 PROJECT = "heart_disease"
@@ -90,6 +91,24 @@ def test_a_report_is_mailed_once_for_each_press(trained_home, open_page):
     assert audit.search(trained_home, action="send_report")[1] == 1
 
 
+@pytest.mark.parametrize(("days", "called"), [(7, "Weekly"), (3, "Period")])
+def test_only_a_report_of_seven_days_is_called_weekly(trained_home, open_page, days, called):
+    last = utc_now().date()
+    make_report(trained_home, DEVOPS, "weekly", PROJECT, subject=f"{last - timedelta(days=days)}/{last}")
+    test = open_page(trained_home, "reports", report="1")
+    assert listed(test)["Kind"].tolist() == [called]
+    assert f"{called} report 1, made by devops" in texts(test)
+    assert f'<p class="kind">{called} report</p>' in read_report(trained_home, 1).decode()
+
+
+def test_a_report_of_an_incident_is_named_after_its_diagnosis(trained_home, open_page):
+    asked_to_retrain(trained_home, now=utc_now())
+    test = choose_kind(open_page(trained_home, "reports", "devops"), "incident")
+    assert next(s for s in test.selectbox if s.label == "About").options[0].startswith("Incident 1, other rows than in training, waiting")
+    titles = [r.title for r in list_reports(trained_home, kind="incident")]
+    assert titles == ["Data drift: other rows than in training"]  # the agent's own
+
+
 @pytest.mark.parametrize("wanted", ["99", "x", "1" * 40, "../1", "\u00b2"])
 def test_a_link_to_no_report_says_so(trained_home, open_page, wanted):
     test = open_page(trained_home, "reports", report=wanted)
@@ -111,10 +130,11 @@ def test_filters_narrow_the_list_to_a_kind_and_a_project(trained_home, open_page
     make_report(trained_home, DEVOPS, "weekly", PROJECT)
     make_report(trained_home, DEVOPS, "weekly", "future_skills")
     test = open_page(trained_home, "reports")
-    assert listed(test)["Project"].tolist() == [PROJECT, PROJECT]
+    assert "Project" not in listed(test)  # the header names it
     assert listed(test)["By"].tolist() == ["devops", "by itself"]
     next(t for t in test.toggle if t.label == "All projects").set_value(True).run()
     assert len(listed(test)) == count_reports(trained_home) == 3
+    assert listed(test)["Project"].tolist() == ["Future skills (synthetic)", "Heart disease", "Heart disease"]
     next(s for s in test.selectbox if s.key == "reports-kind").set_value("deployment").run()
     assert listed(test)["Kind"].tolist() == ["Deployment"]
     next(s for s in test.selectbox if s.key == "reports-kind").set_value("drift").run()

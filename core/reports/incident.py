@@ -48,6 +48,12 @@ _STEPS = ((timedelta(minutes=1), "minute"), (timedelta(hours=1), "hour"), (timed
 _MOST_STEPS = 40
 
 
+def _say_title(incident: Incident) -> str:
+    """The issue and what is behind it: "Performance: the world has moved"."""
+    cause = CAUSES.get(incident.diagnosis.get("cause", ""), incident.cause)
+    return f"{incident.title}: {cause[0].lower()}{cause[1:]}"
+
+
 def describe(home: Home, project: str, subject: str) -> Document:
     """The report of one incident; ``subject`` is its id.
 
@@ -64,7 +70,7 @@ def describe(home: Home, project: str, subject: str) -> Document:
     until = incident.closed_at
     length = f"; it took {_say_length(incident.opened_at, until)}" if until else ""
     return Document(
-        "incident", project, subject, f"{incident.title}: {CAUSES.get(incident.cause, incident.cause.replace('_', ' '))}",
+        "incident", project, subject, _say_title(incident),
         f"Incident {incident.id} of {get_definition(home, project).title}, opened {say_time(incident.opened_at)}{length}",
         _LEVELS.get(incident.state, "unknown"),
         incident.outcome or f"Not over: it is {_STATES.get(incident.state, incident.state)}.",

@@ -28,7 +28,7 @@ from core.projects.projects import get_project
 from core.reports import deployment, drift, incident, retraining, weekly
 from core.reports.document import Document
 from core.reports.render import Standing, render_html, render_pdf
-from core.reports.reports import BY_ITSELF, KINDS, Report, folder_of, get_report, list_reports, read_report
+from core.reports.reports import BY_ITSELF, KINDS, Report, folder_of, get_report, list_reports, read_report, say_kind
 from core.times import stamp, utc_now
 from storage import accounts as accounts_store
 from storage import audit as audit_store
@@ -218,8 +218,9 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _tell(db: Database, report_id: int, document: Document, now: datetime) -> None:
+    facts = {"Report": say_kind(document.kind, document.subject), "Says": document.verdict}
     events.tell(
-        db, "report_made", project=document.project, subject=document.title, facts={"Report": KINDS[document.kind], "Says": document.verdict},
+        db, "report_made", project=document.project, subject=document.title, facts=facts,
         link=f"/reports?report={report_id}", correlation_id=document.correlation_id, now=now, report=report_id,
     )  # fmt: skip
 

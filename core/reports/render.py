@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from core.reports.document import LEVELS, Document, say_time
+from core.reports.reports import say_kind
 from core.reports.words import shown
 
 LOG = logging.getLogger("greenlight.reports")
@@ -90,7 +91,7 @@ def _render(document: Document, standing: Standing, *, fonts: tuple[str, ...]) -
     sign, word = LEVELS[document.level]
     return _environment().get_template("report.html").render(
         d=document, standing=standing, sign=sign, word=word, fonts={name: _PLACE + name for name in fonts},
-        made=say_time(standing.made_at),
+        made=say_time(standing.made_at), kind=say_kind(document.kind, document.subject),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from core.errors import BadInput, NotFound, Refused
@@ -16,7 +17,7 @@ KINDS = {
     "drift": "Drift",
     "incident": "Incident",
     "retraining": "Retraining",
-    "weekly": "Weekly",
+    "weekly": "Week or period",
 }
 FORMS = ("html", "pdf")
 BY_ITSELF = "clock"  # who made the reports that nobody asked for
@@ -60,6 +61,14 @@ class Report:
     def file_name(self) -> str:
         """Without ending: ``heart_disease_deployment_20261121_17``."""
         return f"{self.project}_{self.kind}_{self.made_at[:10].replace('-', '')}_{self.id}"
+
+
+def say_kind(kind: str, subject: str) -> str:
+    """What a report is called beside its title: ``Deployment``; a period (``since/until``) is ``Weekly`` where it has seven days."""
+    if kind != "weekly":
+        return KINDS[kind]
+    since, until = (date.fromisoformat(day) for day in subject.split("/"))
+    return "Weekly" if (until - since).days == 7 else "Period"
 
 
 def get_report(home: Home, report_id: int) -> Report:
