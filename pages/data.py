@@ -15,7 +15,7 @@ from core.errors import NotFound
 from core.home import Home
 from core.projects import projects
 from core.projects.definition import Definition
-from pages import charts_data, charts_drift, parts, sending, wizard
+from pages import charts_data, charts_drift, data_connect, parts, sending, wizard
 from pages.charts import show_figure
 from pages.classes import class_names
 from pages.findings import PROVENANCES, VERDICTS, show_finding
@@ -25,13 +25,20 @@ MOST_FINDINGS = 6  # that stand open; a long report would push the columns out o
 
 
 def show(context: PageContext) -> None:
-    """Versions, the report of the chosen one, its columns and its difference to another; ``?new=1`` opens the wizard."""
+    """Versions, the report of the chosen one, its columns and its difference to another; ``?new=1`` opens the wizard, ``?connect=1`` the join."""
     if "new" in st.query_params:
         wizard.show_wizard(context)
+        return
+    if "connect" in st.query_params:
+        data_connect.show(context)
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.container():
             parts.show_title("Data", "Can this data be trusted?")
+        may_connect = context.project is not None and context.account.may("upload_data")
+        if may_connect and st.button("Connect a database", icon=":material/link:", key="data-connect"):
+            st.query_params["connect"] = "1"
+            st.rerun()
         if context.account.may("create_project") and st.button("New project", icon=":material/add:", key="data-new"):
             st.query_params["new"] = "1"
             st.rerun()

@@ -8,7 +8,7 @@ from core import deployment, roles
 from core.projects.projects import get_definition
 from core.registry.versions import get_version
 from core.scoring import log, tables
-from pages import act, parts, predict_case, predict_file, predict_labels
+from pages import act, parts, predict_case, predict_file, predict_labels, predict_source
 from pages.session import PageContext
 
 
@@ -31,7 +31,15 @@ def show(context: PageContext) -> None:
         context.home, name, get_version(context.home, name, live.version).definition_sha if live else None
     )
     opened = "Labels" if "prediction" in st.query_params else None  # a link to one prediction is about its label
-    file, case, labels, logged = st.tabs(["A file", "One case", "Labels", "Logged"], default=opened)
+    title, origin = predict_source.find_title(context, definition)
+    names = ["A file", "One case", *([title] if origin else []), "Labels", "Logged"]
+    if "source" in st.query_params and origin:
+        opened = title
+    file, case, *between, labels, logged = st.tabs(names, default=opened)
+    for tab in between:
+        with tab:
+            assert origin is not None
+            predict_source.show(context, definition, live, origin)
     with file:
         if live is None:
             _show_nothing_live()
