@@ -41,12 +41,15 @@ def make_rules(limits: Limits, project: str = "") -> list[dict[str, Any]]:
     failing = "{{ $value | humanizePercentage }} of the requests of {{ $labels.project }} failed."
     drifted = 'What {{ $labels.project }} is asked has drifted from its training data: {{ $value | printf "%.2f" }}.'
     one = 'Column {{ $labels.column }} of {{ $labels.project }} has drifted: {{ $value | printf "%.2f" }}.'
-    return [
+    rules = [
         *_bands("GreenlightSlow", f"({slowest} {{}}) and ({asked})", seconds, slow),
         *_bands("GreenlightFailing", f"({failed} {{}}) and ({asked})", shares, failing),
         *_bands("GreenlightDrift", f"{drift} {{}}", scores, drifted),
         _rule("GreenlightColumnDrift", f"{column} >= {scores[1]}", "critical", one),
     ]
+    for rule in rules if project else []:
+        rule["labels"]["project"] = project  # it has that label anyway; promtool sees by it that no rule stands there twice
+    return rules
 
 
 def render_rules(groups: Iterable[tuple[str, list[dict[str, Any]]]]) -> str:
