@@ -7,7 +7,7 @@ import streamlit as st
 from core import deployment
 from core.projects import limits, projects, proposals
 from core.projects.definition import Definition
-from core.projects.limits import SETTINGS
+from core.projects.limits import ESTIMATOR, get_setting
 from core.projects.proposals import SettingRequest
 from pages import act, parts
 from pages.session import PageContext
@@ -19,6 +19,8 @@ _MEANING = {
     "watching": "Limits of watching decide when an alert is opened; too low they cry wolf, too high they come late.",
     "sharing": "Predictions that are written back stand in another system from then on, and are read there; its other tables are not touched.",
     "agent": "The agent's policy decides what it does by itself and what it asks for; nothing risky runs without an approved request.",
+    "estimators": "An allowed class is code of an installed package: from then on training, checking and serving run it with all rights "
+    "of Greenlight itself, on the project's data. Where it is no longer allowed, no training uses it; versions that are live go on.",
 }
 
 
@@ -56,8 +58,8 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
             for name, change in request.changes.items()
         ]
         st.dataframe(rows, hide_index=True, key=f"settings-changes-{request.id}")
-        for group in sorted({SETTINGS[name].group for name in request.changes}):
-            fact = _say_live(context, definition) if group == "gates" else ""
+        for group in sorted({get_setting(name).group for name in request.changes}):
+            fact = _say_live(context, definition) if group == "gates" else _say_packages(request) if group == "estimators" else ""
             st.markdown(parts.plain(_MEANING[group] + fact))
         if request.state == "pending":
             until = parts.plain(parts.local_time(request.expires_at))
@@ -78,9 +80,20 @@ def _say_live(context: PageContext, definition: Definition) -> str:
     return f" The live version {live.version} reached {mean:.3f} in cross-validation." if live and mean is not None else ""
 
 
+def _say_packages(request: SettingRequest) -> str:
+    """Which installed packages the classes come from, read from their metadata: nothing of them is imported."""
+    from core.training.imported import find_distributions
+
+    found = {name[len(ESTIMATOR) :]: find_distributions(name[len(ESTIMATOR) :]) for name in request.changes if name.startswith(ESTIMATOR)}
+    return "".join(f" {path} comes from {' and '.join(of) if of else 'a package that is not installed here'}." for path, of in found.items())
+
+
 def _what(request: SettingRequest) -> str:
-    groups = {"gates": "gates", "thresholds": "thresholds", "watching": "thresholds", "agent": "the agent's policy", "sharing": "what is shared"}
-    return " and ".join(sorted({groups[SETTINGS[name].group] for name in request.changes}))
+    groups = {
+        "gates": "gates", "thresholds": "thresholds", "watching": "thresholds", "agent": "the agent's policy", "sharing": "what is shared",
+        "estimators": "allowed classes",
+    }  # fmt: skip
+    return " and ".join(sorted({groups[get_setting(name).group] for name in request.changes}))
 
 
 def _show_decide(context: PageContext, request: SettingRequest) -> None:

@@ -8,12 +8,15 @@ import streamlit as st
 
 from core.projects import limits, projects, proposals
 from core.projects.definition import Definition
-from core.projects.limits import SETTINGS, Source
+from core.projects.limits import Source, get_setting
 from pages import parts
 from pages.session import PageContext
 from pages.settings_forms import note, request_key, turn
 
-GROUPS = {"gates": "Gates", "thresholds": "Drift, accuracy, retraining", "watching": "Watching", "agent": "Agent", "sharing": "Databases"}
+GROUPS = {
+    "gates": "Gates", "thresholds": "Drift, accuracy, retraining", "watching": "Watching", "agent": "Agent", "sharing": "Databases",
+    "estimators": "Allowed classes",
+}  # fmt: skip
 
 
 def show(context: PageContext) -> None:
@@ -36,6 +39,8 @@ def show(context: PageContext) -> None:
     _show_open(context, name)
     for group, title in GROUPS.items():
         rows = [_row(s, definition) for s in found if s.setting.group == group]
+        if group == "estimators" and not rows:
+            continue
         if group == "gates":
             rows.append(_fixed("Known cases that must be right", len(definition.known_cases)))
         st.subheader(title, anchor=False)
@@ -104,7 +109,7 @@ def _show_propose(context: PageContext, project: str, found: list[Source]) -> No
         return
     by_name = {s.setting.name: s for s in found}
     chosen = st.multiselect(
-        "Values to change", list(by_name), format_func=lambda n: f"{SETTINGS[n].title} ({limits.say_value(n, by_name[n].value)})",
+        "Values to change", list(by_name), format_func=lambda n: f"{get_setting(n).title} ({limits.say_value(n, by_name[n].value)})",
         key=turn("propose-values"), placeholder="Choose one or several",
     )  # fmt: skip
     if not chosen:
@@ -128,6 +133,11 @@ def _show_propose(context: PageContext, project: str, found: list[Source]) -> No
 def _ask_value(source: Source) -> float | None:
     """One number for a setting; for an optional one, a tick that asks for nothing."""
     setting = source.setting
+    if setting.group == "estimators":
+        return st.selectbox(
+            setting.title, [1, None], index=0 if source.value is None else 1, format_func=lambda n: limits.say_value(setting.name, n),
+            key=turn(f"propose-{setting.name}"),
+        )  # fmt: skip
     if setting.words:
         return st.selectbox(
             setting.title, list(range(len(setting.words))), index=int(source.value or 0), format_func=lambda n: setting.words[n],

@@ -28,6 +28,7 @@ DEFINITIONS = {
 SMALL = {
     "random_forest": {"n_estimators": 15}, "gradient_boosting": {"n_estimators": 8}, "hist_gradient_boosting": {"max_iter": 8},
     "lightgbm": {"n_estimators": 8}, "xgboost": {"n_estimators": 8}, "mlp": {"hidden_units": 4, "max_iter": 20},
+    "keras": {"hidden_units": 4, "epochs": 3},
 }  # fmt: skip
 KINDS = [
     pytest.param(task, c.name, marks=pytest.mark.extra if c.needs else ())

@@ -59,7 +59,13 @@ def is_installed(module: str) -> bool:
 
 
 def need(module: str) -> Any:
-    """Import an optional library.
+    """Import an optional library; raises as :func:`check_installed`."""
+    check_installed(module)
+    return import_module(module)
+
+
+def check_installed(module: str) -> None:
+    """Look for an optional library without importing it.
 
     Raises
     ------
@@ -69,4 +75,3 @@ def need(module: str) -> Any:
     library = LIBRARIES[module]
     if not library.is_installed:
         raise Refused(f"{library.title} is not installed, and {library.purpose} needs it: {library.install}.")
-    return import_module(module)

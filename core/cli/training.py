@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from core.errors import BadInput, GreenlightError, Refused
 if TYPE_CHECKING:
     from core.home import Home
     from core.training.runs import Run
+    from core.training.search import Budget
 
 commands = typer.Typer()
 
@@ -25,12 +27,23 @@ def train(
         Path | None, typer.Option("--data", metavar="FILE", help="Add this table as a dataset version first.", show_default=False)
     ] = None,
     candidates: Annotated[
-        str, typer.Option("--candidates", metavar="A,B", help="Names; the project's usual ones unless named.", show_default=False)
+        str,
+        typer.Option(
+            "--candidates", metavar="A,B", show_default=False,
+            help="Names; the project's usual ones unless named. Also voting:A+B, stacking:A+B, class:package.module.Class.",
+        ),
     ] = "",
     param: Annotated[
         list[str] | None,
         typer.Option("--param", metavar="CANDIDATE.NAME=VALUE", help="A hyperparameter; may be repeated.", show_default=False),
     ] = None,
+    search: Annotated[
+        str,
+        typer.Option("--search", metavar="A,B", help="Search the hyperparameters of these candidates first.", show_default=False),
+    ] = "",
+    trials: Annotated[int, typer.Option("--trials", min=2, max=500, help="With --search: settings to try at most.")] = 20,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="With --search: seconds at most for each.")] = 300.0,
+    patience: Annotated[int, typer.Option("--patience", min=1, help="With --search: trials without a better one before it ends.")] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1)] = 42,
     folds: Annotated[int, typer.Option("--folds", min=2, max=20)] = 5,
     holdout: Annotated[float, typer.Option("--holdout", min=0.05, max=0.5, help="Share of rows held out.")] = 0.2,
@@ -72,6 +85,7 @@ def train(
         folds=folds,
         holdout=holdout,
         seed=seed,
+        search=_searches(search, trials, seconds, patience),
         owner="cli",
     )["id"]
     job = console.run_job(home, who, job_id)
@@ -155,6 +169,7 @@ def leaderboard(home: Home, run: Run) -> dict[str, Any]:
         "choice": run.choice["name"] if run.choice else None,
         "sentence": run.choice["sentence"] if run.choice else None,
         "warnings": run.settings.get("warnings", []),
+        "searches": run.settings.get("searches", []),
     }
 
 
@@ -191,6 +206,7 @@ def leaderboard_lines(report: dict[str, Any]) -> list[str]:
         "",
     ]
     lines += [f"Warning: {w}" for w in report["warnings"]]
+    lines += [f"Search: {s['sentence']}" for s in report["searches"]]
     chosen = next((r for r in report["leaderboard"] if r["candidate"] == report["choice"]), None)
     lines.append(report["sentence"] or "No candidate could be chosen: nothing but baselines could be trained.")
     if chosen and chosen["against_baseline"]:
@@ -229,7 +245,7 @@ def _wanted(home: Home, project: str, names: str, params: list[str]) -> list[tup
     wanted: dict[str, dict[str, Any]] = {name: {} for name in chosen or default_candidates(definition)}
     for text in params:
         left, equals, value = text.partition("=")
-        candidate, dot, name = left.partition(".")
+        candidate, dot, name = left.rpartition(".")
         if not (equals and dot and name):
             raise typer.BadParameter(f"{text!r} is not of the form candidate.name=value", param_hint="'--param'")
         if candidate not in wanted:
@@ -239,13 +255,20 @@ def _wanted(home: Home, project: str, names: str, params: list[str]) -> list[tup
 
 
 def _value(text: str) -> Any:
-    """A number where it is one, else the text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    """What the text says in JSON (a number, true, null, a list), else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _searches(names: str, trials: int, seconds: float, patience: int) -> list[tuple[str, Budget]]:
+    wanted = dict.fromkeys(n.strip() for n in names.split(",") if n.strip())
+    if not wanted:
+        return []
+    from core.training.search import Budget
+
+    return [(name, Budget(trials, seconds, patience)) for name in wanted]
 
 
 @commands.command("jobs")

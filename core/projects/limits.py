@@ -1,20 +1,22 @@
 """The gates and thresholds that are in force: the definition's own, and over them what was changed by an approved request.
 
 A definition is a value that versions refer to by its sha256, so a changed threshold does not change the definition: it is a
-row beside it (see core.projects.proposals).
+row beside it (see core.projects.proposals). In the same way a class of an installed library is allowed as a candidate:
+``estimator:package.module.Class`` is 1 (allowed) or None (not, or no longer).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.errors import BadInput
+from core.errors import BadInput, Refused
 from core.home import Home
 from core.projects.definition import Definition, Gates, Thresholds
 from core.projects.projects import get_definition
+from core.training.named import check_class_path, find_class_path
 from storage import settings as store
 from storage.connection import reading
 
@@ -71,13 +73,14 @@ class Sharing:
 
 @dataclass(frozen=True)
 class Limits:
-    """Everything that is in force for one project."""
+    """Everything that is in force for one project; ``estimators`` are the classes that may be candidates."""
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     gates: Gates = field(default_factory=Gates)
     watching: Watching = field(default_factory=Watching)
     agent: Agency = field(default_factory=Agency)
     sharing: Sharing = field(default_factory=Sharing)
+    estimators: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Setting:
 
     Attributes
     ----------
-    group : "gates", "thresholds", "watching", "agent" or "sharing"
+    group : "gates", "thresholds", "watching", "agent", "sharing" or "estimators"
     sign : str
         How it is read: "at least", "from", "above"; "" says nothing.
     low, high : float
@@ -163,6 +166,26 @@ SETTINGS = {
 }
 
 
+ESTIMATOR = "estimator:"
+
+
+def find_setting(name: str) -> Setting | None:
+    """What a name stands for: one of SETTINGS, or a class that may be allowed; None for any other name."""
+    if not name.startswith(ESTIMATOR):
+        return SETTINGS.get(name)
+    path = name[len(ESTIMATOR) :]
+    return Setting(name, "estimators", f"The class {path} as a candidate", low=1, integer=True, optional=True, words=("", "allowed"))
+
+
+def get_setting(name: str) -> Setting:
+    """The same; raises BadInput where there is no such setting."""
+    setting = find_setting(name)
+    if setting is None:
+        known = f"{', '.join(SETTINGS)} and {ESTIMATOR}package.module.Class"
+        raise BadInput(f"There is no setting {str(name)[:40]!r}; the settings are: {known}.")
+    return setting
+
+
 @dataclass(frozen=True)
 class Source:
     """One value in force and where it comes from.
@@ -219,19 +242,42 @@ def overlay(definition: Definition, values: Mapping[str, float | None]) -> Limit
     """The definition's limits with ``values`` over them; a name that is no setting (any more) is left out."""
     limits = own_limits(definition)
     groups: dict[str, dict[str, Any]] = {"gates": {}, "thresholds": {}, "watching": {}, "agent": {}, "sharing": {}}
+    allowed = frozenset(n[len(ESTIMATOR) :] for n, value in values.items() if n.startswith(ESTIMATOR) and value == 1)
     for name, value in values.items():
         if name in SETTINGS:
             groups[SETTINGS[name].group][name] = value
     return Limits(
         replace(limits.thresholds, **groups["thresholds"]), replace(limits.gates, **groups["gates"]),
         replace(limits.watching, **groups["watching"]), replace(limits.agent, **groups["agent"]),
-        replace(limits.sharing, **groups["sharing"]),
+        replace(limits.sharing, **groups["sharing"]), allowed,
     )
 
 
 def value_of(limits: Limits, name: str) -> Any:
     """One value by the name of its setting."""
+    if name.startswith(ESTIMATOR):
+        return 1 if name[len(ESTIMATOR) :] in limits.estimators else None
     return getattr(getattr(limits, SETTINGS[name].group), name)
+
+
+def check_allowed(home: Home, project: str, candidates: Iterable[str]) -> None:
+    """Refuse candidates that name a class which is not, or no longer, allowed in the project.
+
+    Raises
+    ------
+    Refused
+        Naming the class and how it becomes allowed.
+    """
+    wanted = [path for name in candidates if (path := find_class_path(name)) is not None]
+    if not wanted:
+        return
+    allowed = get_limits(home, project).estimators
+    for path in wanted:
+        if path not in allowed:
+            raise Refused(
+                f"The class {path} is not allowed as a candidate of project {project}; propose it (limits propose {project} "
+                f"{ESTIMATOR}{path}=1, or Settings, Thresholds) and have a DRH manager approve it."
+            )
 
 
 def sources(home: Home, project: str) -> list[Source]:
@@ -240,7 +286,8 @@ def sources(home: Home, project: str) -> list[Source]:
     rows = store.list_settings(reading(home.db), project)
     own, force = own_limits(definition), overlay(definition, {n: r["value"] for n, r in rows.items()})
     found = []
-    for name, setting in SETTINGS.items():
+    classes = {n: get_setting(n) for n in rows if n.startswith(ESTIMATOR)}
+    for name, setting in {**SETTINGS, **classes}.items():
         if setting.classes_only and not definition.is_classifier:
             continue
         row = rows.get(name)
@@ -256,12 +303,14 @@ def sources(home: Home, project: str) -> list[Source]:
 def title_of(name: str, definition: Definition) -> str:
     """The title of a setting, with the name of the project's metric."""
     metric = {"f1": "F1", "r2": "R2", "ndcg": "NDCG"}[definition.metric]
-    return SETTINGS[name].title.replace("mean of the metric", f"mean {metric}")
+    return get_setting(name).title.replace("mean of the metric", f"mean {metric}")
 
 
 def say_value(name: str, value: float | None) -> str:
     """A value in words: "at least 0.8", "14 days", "not asked"."""
-    setting = SETTINGS[name]
+    setting = get_setting(name)
+    if setting.group == "estimators" and value is None:
+        return "not allowed"
     if setting.words and value is not None:
         return setting.words[int(value)]
     return "not asked" if value is None else " ".join(t for t in (setting.sign, f"{value:,g}", setting.unit) if t)
@@ -279,9 +328,9 @@ def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str
         raise BadInput("Nothing would change; name at least one value and what it shall be.")
     found: dict[str, float | None] = {}
     for name, value in changes.items():
-        setting = SETTINGS.get(name)
-        if setting is None:
-            raise BadInput(f"There is no setting {str(name)[:40]!r}; the settings are: {', '.join(SETTINGS)}.")
+        setting = get_setting(name)
+        if setting.group == "estimators":
+            check_class_path(name[len(ESTIMATOR) :])
         if setting.classes_only and not definition.is_classifier:
             raise BadInput(f"{name} means nothing for project {definition.name}, which predicts numbers; leave it out.")
         found[name] = _check_value(setting, value)

@@ -11,15 +11,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core import acts, roles
-from core.accounts import Account
+from core.accounts import Account, find_account
 from core.acts import Actor, Done, Tx
 from core.agent import warrants
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
 from core.notify import events
-from core.projects.limits import SETTINGS, check_changes, get_limits, say_value, value_of
+from core.projects.limits import ESTIMATOR, check_changes, get_limits, get_setting, say_value, value_of
 from core.projects.projects import get_definition
 from core.times import stamp, utc_now
+from core.training.named import check_in_child
 from storage import settings as store
 from storage.connection import reading
 
@@ -54,7 +55,7 @@ class SettingRequest:
     def lines(self) -> list[str]:
         """One sentence for each change: what, before, after."""
         return [
-            f"{SETTINGS[name].title}: {say_value(name, change['from'])} now, {say_value(name, change['to'])} afterwards."
+            f"{get_setting(name).title}: {say_value(name, change['from'])} now, {say_value(name, change['to'])} afterwards."
             for name, change in self.changes.items()
         ]
 
@@ -112,6 +113,9 @@ def propose(
     definition, in_force = get_definition(home, project), get_limits(home, project)
     try:
         wanted = check_changes(definition, in_force, changes)
+        for name in wanted:
+            if name.startswith(ESTIMATOR) and wanted[name] is not None:
+                _check_class(home, actor, name[len(ESTIMATOR) :])
     except BadInput as error:
         refusal = error  # raised inside the act, so that the attempt is audited
 
@@ -128,7 +132,7 @@ def propose(
             {"project": project, "changes": change, "requested_by": actor.name, "reason": reason, "requested_at": tx.at,
              "expires_at": stamp(now + WAITS), "state": "pending"},
         )
-        facts = {SETTINGS[n].title: f"{say_value(n, c['from'])} now, {say_value(n, c['to'])} afterwards" for n, c in change.items()}
+        facts = {get_setting(n).title: f"{say_value(n, c['from'])} now, {say_value(n, c['to'])} afterwards" for n, c in change.items()}
         events.tell(
             tx.db, "request_filed", project=project, subject=_subject(request_id),
             facts={"Asked for by": actor.name, "Reason": reason, **facts}, link=f"/approvals?settings={request_id}",
@@ -283,6 +287,13 @@ def _check_still_so(home: Home, request: SettingRequest) -> None:
         if value_of(in_force, name) != change["from"]:
             raise Refused(f"{name} has changed since request {request.id} was filed; reject it and have it proposed again.")
     check_changes(get_definition(home, request.project), in_force, {n: c["to"] for n, c in request.changes.items()})
+
+
+def _check_class(home: Home, actor: Actor, path: str) -> None:
+    """Look at a class before anybody is asked to allow it; only for those who may propose, because looking runs its package."""
+    account = find_account(home, actor.name)
+    if account is not None and roles.may(account.role, "propose_settings"):
+        check_in_child(path)
 
 
 def _subject(request_id: int) -> str:

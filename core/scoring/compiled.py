@@ -19,8 +19,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from core.adapters.keras_estimator import KerasClassifier, KerasRegressor
 from core.scoring.forest import make_forest
 from core.training.estimators import EncodedClassifier
+from core.training.imported import ImportedClassifier, ImportedRegressor
 from core.training.pipeline import MISSING
 
 # Numbers beyond this are scored as this: forests read single precision and refuse what it cannot hold, sums overflow.
@@ -230,6 +232,11 @@ def _compile_estimator(estimator: Any) -> _Parts:
     home = type(inner).__module__.split(".")[0]
     if home in ("xgboost", "lightgbm"):
         return _compile_library(estimator, inner, home)
+    if isinstance(inner, (KerasClassifier, KerasRegressor)):
+        call = _call_of(inner)
+        return _Parts(call, call, 0, inner.how)
+    if isinstance(inner, (ImportedClassifier, ImportedRegressor)):
+        return _compile_imported(inner)
     if home != "sklearn":
         raise NotCompiled(f"its estimator is a {kind}")
     if kind in ("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor"):
@@ -244,6 +251,18 @@ def _compile_estimator(estimator: Any) -> _Parts:
         return _compile_stacking(estimator)
     call = _call_of(estimator)
     return _Parts(call, call, 0, f"{_spoken(kind)} of scikit-learn")
+
+
+def _compile_imported(estimator: Any) -> _Parts:
+    """An allowed class whose library is known here is made quick like any other of that library; of the rest nothing is known."""
+    inner, library = estimator.estimator_, estimator.path.split(".")[0]
+    wanted = list(range(len(getattr(estimator, "classes_", ()))))
+    if library != "sklearn" or (wanted and (estimator.probabilities_ != "own" or list(inner.classes_) != wanted)):
+        call = _call_of(estimator)
+        if library == "sklearn":
+            return _Parts(call, call, 0, f"{type(inner).__name__} of scikit-learn")
+        raise NotCompiled(f"nothing quicker is known for the class {estimator.path}")
+    return _compile_estimator(inner)
 
 
 def _call_of(estimator: Any) -> Predict:

@@ -101,29 +101,49 @@ def mlp(task: str, params: dict[str, Any], seed: int) -> Any:
     )  # fmt: skip
 
 
-def _members(task: str, seed: int) -> list[tuple[str, Any]]:
-    """Three estimators of different nature, small enough to be fitted together."""
+def usual_members(task: str) -> tuple[str, ...]:
+    """Three of different nature: what votes and stacks unless somebody chooses."""
+    return ("logistic_regression" if task in CLASSES else "ridge", "random_forest", "hist_gradient_boosting")
+
+
+# Small enough to be fitted together, and again in every inner fold.
+_MEMBER_PARAMS: dict[str, dict[str, Any]] = {"random_forest": {"n_estimators": 100}}
+
+
+def _members(task: str, seed: int, names: tuple[str, ...]) -> list[tuple[str, Any]]:
     from core.training.catalogue import get_candidate
 
-    linear = "logistic_regression" if task in CLASSES else "ridge"
-    chosen = [(linear, {}), ("random_forest", {"n_estimators": 100}), ("hist_gradient_boosting", {})]
-    return [(name, get_candidate(name).build(task, params, seed)) for name, params in chosen]
+    return [(n, get_candidate(n).build(task, _MEMBER_PARAMS.get(n, {}), seed)) for n in names or usual_members(task)]
 
 
-def voting(task: str, params: dict[str, Any], seed: int) -> Any:
+def voting(task: str, params: dict[str, Any], seed: int, *, members: tuple[str, ...] = ()) -> Any:
     from sklearn.ensemble import VotingClassifier, VotingRegressor
 
-    members = _members(task, seed)
-    return VotingClassifier(members, voting="soft") if task in CLASSES else VotingRegressor(members)
+    chosen = _members(task, seed, members)
+    return VotingClassifier(chosen, voting="soft") if task in CLASSES else VotingRegressor(chosen)
 
 
-def stacking(task: str, params: dict[str, Any], seed: int) -> Any:
+def stacking(task: str, params: dict[str, Any], seed: int, *, members: tuple[str, ...] = ()) -> Any:
     from sklearn.ensemble import StackingClassifier, StackingRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
 
+    chosen = _members(task, seed, members)
     if task in CLASSES:
-        return StackingClassifier(_members(task, seed), LogisticRegression(max_iter=1000, random_state=seed), cv=params["cv"])
-    return StackingRegressor(_members(task, seed), Ridge(), cv=params["cv"])
+        return StackingClassifier(chosen, LogisticRegression(max_iter=1000, random_state=seed), cv=params["cv"])
+    return StackingRegressor(chosen, Ridge(), cv=params["cv"])
+
+
+def keras(task: str, params: dict[str, Any], seed: int) -> Any:
+    from core.adapters.keras_estimator import KerasClassifier, KerasRegressor
+
+    shape = {**_pick(params, "hidden_units", "layers", "dropout", "learning_rate", "epochs", "batch_size"), "seed": seed}
+    return KerasClassifier(class_weight=_weight(params), **shape) if task in CLASSES else KerasRegressor(**shape)
+
+
+def imported_class(task: str, params: dict[str, Any], seed: int, *, path: str) -> Any:
+    from core.training.imported import ImportedClassifier, ImportedRegressor
+
+    return (ImportedClassifier if task in CLASSES else ImportedRegressor)(path, params, seed)
 
 
 def xgboost(task: str, params: dict[str, Any], seed: int) -> Any:

@@ -15,6 +15,7 @@ from core.errors import BadInput, NotFound
 from core.projects.definition import Definition
 from core.training import builders
 from core.training.builders import CLASSES
+from core.training.named import check_free_params, make_named
 
 VALUES = ("regression", "ranking")
 RULES_COLUMNS = ("trend_score", "internal_usage", "training_requests")
@@ -34,6 +35,8 @@ class Param:
         Values of a choice, the default among them.
     tasks : tuple of str
         Tasks in which it means something; empty means all of the candidate's.
+    tried : (float, float) or None
+        Range in which a search looks, where the whole range would waste its trials.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Param:
     choices: tuple[Any, ...] = ()
     help: str = ""
     tasks: tuple[str, ...] = ()
+    tried: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Candidate:
         Rough time of one fit relative to logistic regression (1.0); orders work and a first estimate only.
     needs : str
         Import name of the optional library, "" when none is needed.
+    also : tuple of str
+        Further libraries that it needs.
     install : str
         Line that installs what it needs.
     simplicity : int
@@ -71,6 +77,8 @@ class Candidate:
         A baseline stands beside the others and is never the automatic choice.
     params : tuple of Param
     make : callable(task, params, seed) -> unfitted scikit-learn estimator
+    free : bool
+        It takes whatever its class takes; ``params`` does not list it.
     """
 
     name: str
@@ -86,11 +94,19 @@ class Candidate:
     scaled: bool = False
     baseline: bool = False
     params: tuple[Param, ...] = ()
+    also: tuple[str, ...] = ()
+    free: bool = False
 
     @property
     def available(self) -> bool:
-        """Whether the library it needs can be imported here."""
-        return not self.needs or find_spec(self.needs) is not None
+        """Whether the libraries it needs can be imported here."""
+        return all(find_spec(name) is not None for name in (self.needs, *self.also) if name)
+
+    @property
+    def key(self) -> str:
+        """What a run calls it: short, and fit for a file's name."""
+        kind, colon, rest = self.name.partition(":")
+        return rest.rpartition(".")[2] if kind == "class" and colon else kind
 
     def params_for(self, task: str) -> tuple[Param, ...]:
         """The hyperparameters that a person can set for ``task``, in the order of a form."""
@@ -116,6 +132,8 @@ class Candidate:
 
 def check_params(candidate: Candidate, params: dict[str, Any], task: str) -> dict[str, Any]:
     """Return the defaults of ``candidate`` overlaid with ``params``; raise BadInput for the first wrong one."""
+    if candidate.free:
+        return check_free_params(candidate, params)
     known = {p.name: p for p in candidate.params_for(task)}
     values = candidate.defaults(task)
     for name, value in params.items():
@@ -148,6 +166,9 @@ def list_candidates(task: str | None = None) -> list[Candidate]:
 
 
 def find_candidate(name: str) -> Candidate | None:
+    """The candidate of that name; raises BadInput for a name with a colon that cannot be one (core.training.named)."""
+    if ":" in name:
+        return make_named(name)
     return next((c for c in _CATALOGUE if c.name == name), None)
 
 
@@ -182,10 +203,12 @@ def _names(candidates: Iterable[Candidate]) -> str:
 
 _BALANCED = Param("class_weight", "Class weights", "choice", "balanced", choices=("balanced", "none"),
                   help="Balanced gives a rare class as much weight as a common one.", tasks=CLASSES)  # fmt: skip
-_C = Param("C", "Inverse penalty", "float", 1.0, 1e-4, 1e4, help="Smaller holds the coefficients closer to zero.", tasks=CLASSES)
+_C = Param("C", "Inverse penalty", "float", 1.0, 1e-4, 1e4, help="Smaller holds the coefficients closer to zero.", tasks=CLASSES,
+           tried=(1e-3, 1e2))  # fmt: skip
 _ALPHA = Param("alpha", "Penalty", "float", 1.0, 1e-6, 1e4, help="Larger holds the coefficients closer to zero.")
-_RATE = Param("learning_rate", "Learning rate", "float", 0.1, 0.001, 1.0, help="Smaller learns slower and needs more trees.")
-_TREES = Param("n_estimators", "Trees", "int", 100, 1, 2000)
+_RATE = Param("learning_rate", "Learning rate", "float", 0.1, 0.001, 1.0, help="Smaller learns slower and needs more trees.",
+              tried=(0.01, 0.5))  # fmt: skip
+_TREES = Param("n_estimators", "Trees", "int", 100, 1, 2000, tried=(25, 400))
 _L1 = Param("alpha", "Penalty", "float", 0.01, 1e-6, 1e4,
             help="Larger sets more coefficients to zero; in units of the target.", tasks=VALUES)  # fmt: skip
 
@@ -229,50 +252,63 @@ _CATALOGUE: tuple[Candidate, ...] = (
         "random_forest", "Random forest", CLASSES + VALUES,
         "Robust on small and medium tables, finds interactions, little to tune.",
         cost=60.0, simplicity=6, make=builders.random_forest, reading="tree importances",
-        params=(Param("n_estimators", "Trees", "int", 200, 1, 2000),
-                Param("max_depth", "Depth (0 is unlimited)", "int", 0, 0, 100),
-                Param("min_samples_leaf", "Rows per leaf", "int", 1, 1, 1000), _BALANCED),
+        params=(Param("n_estimators", "Trees", "int", 200, 1, 2000, tried=(25, 400)),
+                Param("max_depth", "Depth (0 is unlimited)", "int", 0, 0, 100, tried=(0, 20)),
+                Param("min_samples_leaf", "Rows per leaf", "int", 1, 1, 1000, tried=(1, 30)), _BALANCED),
     ),
     Candidate(
         "gradient_boosting", "Gradient boosting", CLASSES + VALUES,
         "Small trees added one by one; strong on small tables, slow on large ones.",
         cost=50.0, simplicity=7, make=builders.gradient_boosting, reading="tree importances",
-        params=(_TREES, _RATE, Param("max_depth", "Depth", "int", 3, 1, 20)),
+        params=(_TREES, _RATE, Param("max_depth", "Depth", "int", 3, 1, 20, tried=(1, 8))),
     ),
     Candidate(
         "hist_gradient_boosting", "Histogram gradient boosting", CLASSES + VALUES,
         "Boosted trees on binned values: usually the best of scikit-learn above 10,000 rows.",
         cost=6.0, simplicity=8, make=builders.hist_gradient_boosting,
-        params=(Param("max_iter", "Trees", "int", 100, 1, 2000), _RATE,
-                Param("max_leaf_nodes", "Leaves per tree", "int", 31, 2, 1024), _BALANCED),
+        params=(Param("max_iter", "Trees", "int", 100, 1, 2000, tried=(25, 400)), _RATE,
+                Param("max_leaf_nodes", "Leaves per tree", "int", 31, 2, 1024, tried=(4, 128)), _BALANCED),
     ),
     Candidate(
         "lightgbm", "LightGBM", CLASSES + VALUES, "Boosted trees of the LightGBM library; quick on large tables.",
         cost=6.0, simplicity=9, make=builders.lightgbm,
         needs="lightgbm", install="pip install lightgbm", reading="tree importances",
-        params=(_TREES, _RATE, Param("num_leaves", "Leaves per tree", "int", 31, 2, 1024), _BALANCED),
+        params=(_TREES, _RATE, Param("num_leaves", "Leaves per tree", "int", 31, 2, 1024, tried=(4, 128)), _BALANCED),
     ),
     Candidate(
         "xgboost", "XGBoost", CLASSES + VALUES, "Boosted trees of the XGBoost library.",
         cost=8.0, simplicity=10, make=builders.xgboost,
         needs="xgboost", install="pip install xgboost-cpu", reading="tree importances",
-        params=(_TREES, _RATE, Param("max_depth", "Depth", "int", 6, 1, 20)),
+        params=(_TREES, _RATE, Param("max_depth", "Depth", "int", 6, 1, 20, tried=(1, 10))),
     ),
     Candidate(
         "mlp", "Neural network", CLASSES + VALUES,
         "One hidden layer; smooth relations in large tables. Needs scaled numbers, hard to read.",
         cost=30.0, simplicity=11, make=builders.mlp, scaled=True,
-        params=(Param("hidden_units", "Hidden units", "int", 64, 1, 1024), Param("alpha", "Penalty", "float", 0.0001, 0.0, 100.0),
-                Param("max_iter", "Passes at most", "int", 200, 10, 5000)),
+        params=(Param("hidden_units", "Hidden units", "int", 64, 1, 1024, tried=(4, 256)),
+                Param("alpha", "Penalty", "float", 0.0001, 0.0, 100.0, tried=(1e-5, 10.0)),
+                Param("max_iter", "Passes at most", "int", 200, 10, 5000, tried=(50, 500))),
+    ),
+    Candidate(
+        "keras", "Keras network", CLASSES + VALUES,
+        "Dense layers trained with Keras; answers are computed from the kept weights, so that scoring needs no Keras.",
+        cost=100.0, simplicity=12, make=builders.keras, scaled=True,
+        needs="keras", also=("jax",), install="pip install keras jax",
+        params=(Param("hidden_units", "Units of a hidden layer", "int", 32, 1, 1024, tried=(8, 128)),
+                Param("layers", "Hidden layers", "int", 1, 1, 4, tried=(1, 3)),
+                Param("dropout", "Share of units left out while learning", "float", 0.1, 0.0, 0.9, tried=(0.0, 0.5)),
+                Param("learning_rate", "Learning rate", "float", 0.005, 1e-5, 1.0, tried=(1e-3, 5e-2)),
+                Param("epochs", "Passes over the rows", "int", 30, 1, 1000, tried=(10, 80)),
+                Param("batch_size", "Rows per step", "int", 32, 1, 4096, tried=(16, 128)), _BALANCED),
     ),
     Candidate(
         "voting", "Voting", CLASSES + VALUES,
-        "The mean of a linear model, a forest and boosted trees; steadier than each, three times the work.",
-        cost=40.0, simplicity=12, make=builders.voting, scaled=True,
+        "The mean of several members' answers (a linear model, a forest and boosted trees unless others are chosen); steadier than each.",
+        cost=40.0, simplicity=13, make=builders.voting, scaled=True,
     ),
     Candidate(
         "stacking", "Stacking", CLASSES + VALUES,
-        "A linear model over the answers of a linear model, a forest and boosted trees; the most work of all.",
-        cost=160.0, simplicity=13, make=builders.stacking, scaled=True, params=(Param("cv", "Inner folds", "int", 3, 2, 10),),
+        "A linear model over several members' answers (a linear model, a forest and boosted trees unless others are chosen); the most work.",
+        cost=160.0, simplicity=14, make=builders.stacking, scaled=True, params=(Param("cv", "Inner folds", "int", 3, 2, 10),),
     ),
 )  # fmt: skip

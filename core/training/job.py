@@ -11,6 +11,7 @@ from core import acts
 from core.acts import Actor, Done, Tx
 from core.datasets import versions as datasets
 from core.errors import NotFound
+from core.projects.limits import check_allowed
 from core.projects.projects import get_definition
 from core.registry.artifacts import sign
 from core.registry.cards import write_comparison_page
@@ -20,14 +21,47 @@ from storage import runs as store
 
 if TYPE_CHECKING:
     from core.jobs.worker import JobContext
+    from core.projects.definition import Definition
+    from core.training.executor import Executor
+    from core.training.search import Search
 
 log = logging.getLogger("greenlight.model_training")
+
+
+def _search(context: JobContext, prepared: Any, definition: Definition, executor: Executor) -> list[Search]:
+    """The searches that were asked for, one after the other; the hold-out's rows are not among those that they are given."""
+    from core.training.search import Budget, run_search
+    from core.training.sweep import split_holdout
+
+    params = context.job.params
+    found = []
+    for wanted in params.get("search", []):
+        train, _ = split_holdout(prepared.target, prepared.group, definition, params["holdout"], params["seed"])
+        found.append(
+            run_search(
+                prepared.features, prepared.target, prepared.group, definition, candidate=wanted["candidate"],
+                budget=Budget(**wanted["budget"]), executor=executor, train=train, folds=params["folds"], seed=params["seed"],
+                base=next((values for name, values in params["candidates"] if name == wanted["candidate"]), None),
+                progress=context.progress, check_cancelled=context._cancelled.is_set,
+            )
+        )
+        log.info("job %s: %s", context.job.id, found[-1].sentence)
+    return found
+
+
+def _sum_up(search: Search) -> dict[str, Any]:
+    """The part of a search that lists show; every trial is in the run's folder."""
+    return {
+        "candidate": search.candidate, "trials": len(search.trials), "best": search.best, "gain": search.gain, "ended": search.ended,
+        "seconds": search.seconds, "sentence": search.sentence,
+    }  # fmt: skip
 
 
 def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
     """The handler: returns {"run", "choice", "sentence"}. ``actor`` is the retraining that it is a step of, where it is one."""
     from core.settings import Settings
     from core.training.executors import choose_executor
+    from core.training.search import save_searches
     from core.training.selection import choose
     from core.training.sweep import run_sweep
 
@@ -35,6 +69,8 @@ def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
     params = job.params
     definition = get_definition(home, job.project, params["definition_sha"])
     dataset = datasets.get_dataset(home, params["dataset_id"])
+    # Asked again: what was allowed when the job was filed may have been withdrawn while it waited, or it is run again.
+    check_allowed(home, job.project, [name for name, _ in params["candidates"]])
     context.progress(0, 0, "validating the data")
     prepared, report = datasets.check_for_training(home, dataset, definition)
     if prepared.target is None:
@@ -47,14 +83,19 @@ def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
         where = "final fit" if fold is None else f"fold {fold + 1} of {params['folds']}"
         context.progress(done, total, f"{candidate}, {where}", seconds_left)
 
+    executor = choose_executor(Settings.from_environment(), home.work)
     try:
+        searches = _search(context, prepared, definition, executor)
+        searched = [(s.candidate, s.winner.params) for s in searches if s.winner is not None]
         sweep = run_sweep(
             prepared.features, prepared.target, prepared.group, definition,
             candidates=[(name, values) for name, values in params["candidates"]],
-            executor=choose_executor(Settings.from_environment(), home.work), artifact_dir=folder,
+            executor=executor, artifact_dir=folder, searched=searched,
             folds=params["folds"], holdout=params["holdout"], seed=params["seed"], progress=progress,
             check_cancelled=context._cancelled.is_set,
         )
+        if searches:
+            save_searches(searches, folder)
         context.check_cancelled()
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)  # half a run is no run
@@ -73,7 +114,10 @@ def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
             {
                 "project": job.project, "dataset_id": dataset.id, "job_id": job.id, "definition_sha": definition.sha256,
                 "settings": {
-                    **{k: params[k] for k in ("candidates", "folds", "holdout", "seed")}, "folder": folder.name,
+                    **{k: params[k] for k in ("folds", "holdout", "seed")}, "folder": folder.name,
+                    # what a search found is trained by the next retraining as well, without searching again
+                    "candidates": [*params["candidates"], *([n, p] for n, p in searched)],
+                    **({"searches": [_sum_up(s) for s in searches]} if searches else {}),
                     "seconds": sweep.seconds, "warnings": [*sweep.warnings, *(f.text for f in report.findings if f.level == "warning")],
                 },
                 "started_by": job.created_by, "started_at": job.started_at or job.created_at, "finished_at": stamp(utc_now()),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from storage.connection import reading
 
 if TYPE_CHECKING:
     from core.training.results import CandidateResult, SweepResult
+    from core.training.search import Budget, Search
 
 FOLDS, HOLDOUT, SEED = 5, 0.2, 42
 
@@ -71,9 +73,17 @@ class TrainedCandidate:
 def start_training(
     home: Home, actor: Actor, project: str, *, dataset_version: int | None = None,
     candidates: list[tuple[str, dict[str, Any]]] | None = None, folds: int = FOLDS, holdout: float = HOLDOUT, seed: int = SEED,
+    search: Sequence[tuple[str, Budget]] = (),
     owner: str = "supervisor", key: str | None = None, now: datetime | None = None,
 ) -> dict[str, Any]:
     """Put a training on the list of jobs; returns {"id": job}.
+
+    Parameters
+    ----------
+    candidates : list of (name, hyperparameters)
+        The project's usual ones unless given; names as in core.training.catalogue and core.training.named.
+    search : sequence of (candidate, budget)
+        Hyperparameters of these are searched before; what is found is trained beside the candidate as it was asked for.
 
     Raises
     ------
@@ -84,13 +94,18 @@ def start_training(
     """
     definition = get_definition(home, project)
     dataset = datasets.get_version(home, project, dataset_version)
-    chosen = candidates or [(name, {}) for name in default_candidates(definition)]
+    chosen = list(candidates or [(name, {}) for name in default_candidates(definition)])
+    for name, _ in search:
+        if name not in [n for n, _ in chosen]:
+            chosen.append((name, {}))  # as it is, beside what the search finds: so that the gain can be seen
     for name, params in chosen:
         check_params(get_candidate(name), params, definition.task)
     params = {
         "dataset_id": dataset.id, "candidates": [[n, p] for n, p in chosen], "folds": folds, "holdout": holdout, "seed": seed,
         "definition_sha": definition.sha256,
     }
+    if search:
+        params["search"] = [{"candidate": name, "budget": asdict(budget)} for name, budget in search]
 
     refusal: GreenlightError | None = None
     unfit: GreenlightError | None = None
@@ -102,6 +117,11 @@ def start_training(
             if not is_applicable(candidate, definition):
                 raise Refused(f"Candidate {name} cannot be used for project {project}: it needs columns that it does not have.")
         check_allowed(home, project, [name for name, _ in chosen])
+        if search:
+            from core.training.search import check_search
+
+            for name, budget in search:
+                check_search(name, budget, definition)
         try:
             datasets.check_for_training(home, dataset, definition)
         except GreenlightError as error:
@@ -115,6 +135,8 @@ def start_training(
             raise refusal
         job_id = jobs.enqueue(tx, project=project, kind="train", params=params, owner=owner)
         after = {"job": job_id, "dataset": dataset.version, "candidates": [n for n, _ in chosen], "seed": seed, "folds": folds}
+        if search:
+            after["search"] = [n for n, _ in search]
         return Done({"id": job_id}, after=after, subject=f"job {job_id}")
 
     try:
@@ -161,6 +183,13 @@ def run_folder(home: Home, run: Run) -> Path:
 def get_sweep(home: Home, run: Run) -> SweepResult:
     """Everything that the run found out, curves and kept predictions included (cached: a run never changes)."""
     return _load_sweep(run_folder(home, run), home, run.project, run.definition_sha)
+
+
+def get_searches(home: Home, run: Run) -> list[Search]:
+    """Every search of a run with all its trials; empty where nothing was searched."""
+    from core.training.search import load_searches
+
+    return load_searches(run_folder(home, run)) if run.settings.get("searches") else []
 
 
 @lru_cache(maxsize=16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
@@ -32,6 +33,7 @@ def run_sweep(
     candidates: Sequence[tuple[str, dict[str, Any]]], executor: Executor, artifact_dir: str | Path,
     folds: int = 5, holdout: float = 0.2, seed: int = 42,
     progress: Progress | None = None, check_cancelled: Callable[[], bool] | None = None,
+    searched: Sequence[tuple[str, dict[str, Any]]] = (),
 ) -> SweepResult:  # fmt: skip
     """Cross-validate the candidates, fit each once more, and evaluate that fit on the hold-out.
 
@@ -55,6 +57,8 @@ def run_sweep(
     progress : callable(done, total, candidate, fold or None for the final fit, seconds left or None)
     check_cancelled : callable() -> bool
         Asked several times a second; true stops the work.
+    searched : sequence of (name, hyperparameters)
+        What searches found: trained beside the others as ``<name>_searched``.
 
     Raises
     ------
@@ -66,7 +70,7 @@ def run_sweep(
         When worker processes were killed twice over the same fit.
     """
     begin = perf_counter()
-    plan = _plan(candidates, definition)
+    plan = _plan(candidates, definition) + _plan_searched(searched, definition)
     _check_material(features, target, group, definition, folds, holdout)
     executor.prepare()
     train, test = split_holdout(target, group, definition, holdout, seed)
@@ -99,8 +103,10 @@ def run_sweep(
         seed=seed, folds=folds, holdout=holdout, rows=len(features), class_rows=_class_rows(target, definition),
         environment=describe_environment([c for _, c, _ in plan], executor.workers),
         seconds={"cross_validation": round(cross_validation, 3), "total": round(perf_counter() - begin, 3)},
-        warnings=tuple(f"Class {name} has no rows: no model can learn it." for name, n in
-                       _class_rows(target, definition).items() if not n),
+        warnings=(
+            *(f"Class {name} has no rows: no model can learn it." for name, n in _class_rows(target, definition).items() if not n),
+            *dict.fromkeys(fitted.warning for fitted in found.values() if fitted.warning),
+        ),
         results=results, train_rows=train, holdout_rows=test, fold_of=_fold_of(train, parts),
     )  # fmt: skip
     save_sweep(sweep, definition, Path(artifact_dir))
@@ -120,10 +126,17 @@ def _plan(candidates: Sequence[tuple[str, dict[str, Any]]], definition: Definiti
         candidate = get_candidate(name)
         if definition.task not in candidate.tasks or not candidate.available:
             candidate.build(definition.task, params)  # says why
-        times = sum(c.name == name for _, c, _ in plan)
-        key = name if not times else f"{name}_{times + 1}"
+        times = sum(c.key == candidate.key for _, c, _ in plan)
+        key = candidate.key if not times else f"{candidate.key}_{times + 1}"
         plan.append((key, candidate, check_params(candidate, params, definition.task)))
     return sorted(plan, key=lambda entry: not entry[1].baseline)
+
+
+def _plan_searched(searched: Sequence[tuple[str, dict[str, Any]]], definition: Definition) -> list[Planned]:
+    known = [(get_candidate(name), params) for name, params in searched]
+    return [
+        (f"{c.key}_searched", replace(c, title=f"{c.title} (searched)"), check_params(c, params, definition.task)) for c, params in known
+    ]
 
 
 def _check_material(

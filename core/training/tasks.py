@@ -61,6 +61,7 @@ class Fitted:
     artifact: str = ""
     sha256: str = ""
     size: int = 0
+    warning: str = ""
 
 
 def work(material: Material, task: Task) -> Fitted:
@@ -81,7 +82,8 @@ def work(material: Material, task: Task) -> Fitted:
     # The baseline ignores every column: shuffling them would only write down zeros.
     shares = () if candidate.name == "dummy" else permutation_importances(pipeline, material, test)
     artifact, digest, size = write_artifact(pipeline, material.artifact_dir / f"{task.key}.pkl")
-    return Fitted(prediction, proba, seconds, row_ms, thousand_ms, shares, artifact, digest, size)
+    warning = str(getattr(pipeline[-1], "warning", ""))
+    return Fitted(prediction, proba, seconds, row_ms, thousand_ms, shares, artifact, digest, size, warning)
 
 
 def labels_to_fit(target: np.ndarray, definition: Definition) -> np.ndarray:
