@@ -131,7 +131,8 @@ def _show_table(definition: Definition, chosen: Scoring, frame: Any) -> None:
         front = [c for c in front if c not in ("score", "confidence")]
         rest = [c for c in rest if c not in ("score", "confidence")]
     more = f"The first {_SHOWN:,} of " if len(frame) > _SHOWN else ""
-    st.caption(f"{more}{len(frame):,} of {chosen.rows:,} rows, the highest score first.")
+    found = f" that were found among {chosen.rows:,}" if len(frame) < chosen.rows else ""
+    st.caption(f"{more}{len(frame):,} rows{found}, the highest score first.")
     titles = {k: v for k, v in _TITLES.items() if k in frame and not (k == "prediction" and "skill_name" not in frame)}
     st.dataframe(
         frame[front + rest].head(_SHOWN).rename(columns=titles), hide_index=True, height=420, key="source-table", alt="The answers",

@@ -1,7 +1,10 @@
 """Why these answers? For many rows at once, in words for people who are not engineers.
 
 The same question as `core.scoring.explain` asks of one row: each value is replaced by the typical one of the training data
-(median, or the most common category), alone, and the score is looked at again. One call of the model per feature.
+(median, or the most common category), alone, and the answer is looked at again. One call of the model per feature.
+
+Effects of classes are counted in log-odds: a score of 99.9 that would be 98 without a value owes it more than the 2 points tell.
+Effects on numbers are counted in standard deviations of the rows' own answers.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
     from core.scoring.scorer import Scored
 
 AT_ONCE = 20_000  # rows whose features are in memory twice
-LEAST = 1.0  # points of the score; less is not worth a word
+LEAST = 0.1  # less is not worth a word: 2.5 points of a score of 50, a tenth of the answers' spread
+NEAREST = 1e-9  # to 0 and 1, in log-odds
 MOST_WORDS = 2  # values named on either side
 
 # feature of the HR export -> what a value above and below the typical one is called, and how it is written
@@ -37,16 +41,17 @@ _HR = {
 
 
 def explain_rows(home: Home, project: str, version: str, features: pd.DataFrame) -> np.ndarray:
-    """What each value does to its row's score, shape (rows, features), in points of the score.
+    """What each value does to its row's answer, shape (rows, features).
 
-    For classes without an order: in points of 100 of the predicted class's probability.
+    Classes: log-odds of score / 100; without an order, of the predicted class's probability. Numbers: standard deviations of the
+    rows' answers.
     """
     import numpy as np
     import pandas as pd
 
     scorer = load_scorer(home, project, version)
     typical = read_typical(home, project, version, scorer.definition)
-    effects = np.zeros((len(features), len(scorer.definition.features)))
+    effects, answers = np.zeros((len(features), len(scorer.definition.features))), np.zeros(len(features))
     for start in range(0, len(features), AT_ONCE):
         part = features.iloc[start : start + AT_ONCE].reset_index(drop=True)
         base = score(scorer, part)
@@ -58,7 +63,9 @@ def explain_rows(home: Home, project: str, version: str, features: pd.DataFrame)
             kind: Any = np.float64 if column.kind == "number" else object
             usual = pd.Series([typical[column.name]] * len(part), dtype=kind)
             effects[start : start + len(part), place] = values - _measure(score(scorer, part.assign(**{column.name: usual})), chosen)
-    return effects
+        answers[start : start + len(part)] = values
+    spread = 0.0 if scorer.definition.is_classifier or not len(answers) else float(answers.std())
+    return effects / spread if spread > 0 else effects
 
 
 def say_rows(home: Home, project: str, version: str, features: pd.DataFrame) -> list[str]:
@@ -81,7 +88,7 @@ def read_typical(home: Home, project: str, version: str, definition: Definition)
 
 
 def say_effects(effects: list[tuple[Column, Any, Any, float]]) -> str:
-    """A sentence about (column, value, typical value, effect on the score)."""
+    """A sentence about (column, value, typical value, effect as `explain_rows` counts it)."""
     ranked = sorted((e for e in effects if abs(e[3]) >= LEAST), key=lambda e: -abs(e[3]))
     raising = [_say_value(c, value, usual) for c, value, usual, effect in ranked if effect > 0][:MOST_WORDS]
     lowering = [_say_value(c, value, usual) for c, value, usual, effect in ranked if effect < 0][:MOST_WORDS]
@@ -91,7 +98,7 @@ def say_effects(effects: list[tuple[Column, Any, Any, float]]) -> str:
         if names
     ]
     if not said:
-        return "No single value moves it by a point: all are close to the typical ones."
+        return "No value moves it much when it alone is replaced by the typical one."
     sentence = "; ".join(said)
     return sentence[0].upper() + sentence[1:] + "."
 
@@ -113,9 +120,13 @@ def _say_value(column: Column, value: Any, usual: Any) -> str:
 def _measure(scored: Scored, chosen: np.ndarray | None) -> np.ndarray:
     import numpy as np
 
-    if not np.isnan(scored.score).all() or scored.probabilities is None or chosen is None:
+    if scored.probabilities is None or chosen is None:
         return scored.score
-    return np.asarray(100.0 * scored.probabilities[np.arange(len(chosen)), chosen])
+    shares = scored.score / 100.0
+    if np.isnan(shares).all():
+        shares = scored.probabilities[np.arange(len(chosen)), chosen]
+    shares = np.clip(shares, NEAREST, 1.0 - NEAREST)
+    return np.asarray(np.log(shares / (1.0 - shares)))
 
 
 def _typical(column: dict[str, Any]) -> Any:
