@@ -20,6 +20,7 @@ MARKS = {
     "done": ":green[:material/check_circle: Done]", "skipped": ":gray[:material/remove_circle_outline: Skipped]",
     "failed": ":red[:material/error: Failed]",
 }  # fmt: skip
+NOT_REACHED = ":gray[:material/radio_button_unchecked: Not reached]"
 FIRED = {True: "◆ Due", False: "● Not due", None: "✕ Unknown"}
 OUTCOMES = {"better": "✓ Better", "worse": "✕ Worse", "unclear": "? Unclear", "failed": "✕ Failed"}
 STARTED = {"schedule": "schedule", "new_data": "new labels", "person": "a person", "agent": "the agent"}
@@ -28,25 +29,26 @@ STARTED = {"schedule": "schedule", "new_data": "new labels", "person": "a person
 def show(context: PageContext, project: str) -> None:
     """The check, what is under way, the button, and the history; ``?retraining=3`` opens one of them."""
     sending.show_sent(FORM)
-    _show_check(context, project)
+    due = _show_check(context, project)
     under_way = retraining.find_open(context.home, project)
     if under_way is not None:
         _watch(context, under_way.id)
     else:
-        _show_start(context, project)
+        _show_start(context, project, open_=due)
     _show_history(context, project)
 
 
 # ---- is it due? ----
 
 
-def _show_check(context: PageContext, project: str) -> None:
+def _show_check(context: PageContext, project: str) -> bool:
+    """Every trigger with its threshold; whether a retraining is due."""
     found = triggers.check(context.home, project, now=context.now)
     status = "warning" if found.due else "ok" if found.triggers else "unknown"
     due = "A retraining is due. " if found.due else ""
     st.markdown(f"{parts.find_status(status).markdown} {due}{parts.plain(found.sentence)}")
     if not found.triggers:
-        return
+        return False
     st.dataframe(
         [
             {
@@ -62,6 +64,7 @@ def _show_check(context: PageContext, project: str) -> None:
         "Time and new labels start a retraining by schedule; a drop of performance and drift are first looked into by the agent. "
         "The thresholds stand in Settings."
     )
+    return found.due
 
 
 def _amount(value: float | None, unit: str) -> str:
@@ -88,8 +91,7 @@ def _watch(context: PageContext, number: int) -> None:
         st.rerun()
     with st.container(border=True):
         st.markdown(
-            f"{parts.find_status('running').markdown} **Retraining {number}**, started by {parts.plain(found.started_by)} "
-            f"({STARTED[found.trigger]}): {parts.plain(found.reason)}"
+            f"{parts.find_status('running').markdown} **Retraining {number}**, started {_say_start(found)}: {parts.plain(found.reason)}"
         )
         job = jobs.get_job(context.home, found.job_id, now=utc_now()) if found.job_id is not None else None
         _show_steps(found)
@@ -109,25 +111,28 @@ def _watch(context: PageContext, number: int) -> None:
 
 
 def _show_steps(found: Retraining) -> None:
-    for place, step in enumerate(found.steps, 1):
-        _show_step(place, step)
+    with st.container(gap="xsmall"):
+        for place, step in enumerate(found.steps, 1):
+            _show_step(place, step, over=found.state != "open")
 
 
-def _show_step(place: int, step: Step) -> None:
+def _show_step(place: int, step: Step, *, over: bool) -> None:
     said = f": {parts.plain(step.sentence)}" if step.sentence else ""
-    st.markdown(f"{MARKS[step.state]} **{place}. {step.title}**{said}")
+    mark = NOT_REACHED if over and step.state == "waiting" else MARKS[step.state]
+    st.markdown(f"{mark} **{place}. {step.title}**{said}")
 
 
 # ---- starting one ----
 
 
-def _show_start(context: PageContext, project: str) -> None:
-    reason = parts.confirm(
-        "Retrain now",
-        "Exports fresh rows, trains the live version's candidates anew and compares. Nothing goes live by it: a better version asks "
-        "for its release, any other is archived.",
-        key=f"retraining-start-{project}",
-    )
+def _show_start(context: PageContext, project: str, *, open_: bool) -> None:
+    with st.expander("Retrain now, without waiting for a trigger", icon=":material/model_training:", expanded=open_):
+        reason = parts.confirm(
+            "Retrain now",
+            "Exports fresh rows, trains the live version's candidates anew and compares. Nothing goes live by it: a better version asks "
+            "for its release, any other is archived.",
+            key=f"retraining-start-{project}",
+        )
     if reason is not None:
         _start(context, project, reason, {})
 
@@ -153,12 +158,15 @@ def _show_history(context: PageContext, project: str) -> None:
     rows = [
         {
             "Retraining": r.id, "Outcome": OUTCOMES.get(r.outcome or "", "■ Cancelled" if r.state == "cancelled" else "◔ Under way"),
-            "Started": parts.local_time(r.started_at), "By": r.started_by, "Because of": STARTED[r.trigger], "Version": r.version or "",
-            "Request": str(r.request_id or ""), "What came of it": r.sentence,
+            "Started": parts.short_time(r.started_at), "Version": r.version or "", "What came of it": r.sentence, "By": r.started_by,
+            "Because of": STARTED[r.trigger], "Request": str(r.request_id or ""),
         }
         for r in found
     ]  # fmt: skip
-    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320), key="retraining-history", alt="Retrainings, newest first")
+    st.dataframe(
+        rows, hide_index=True, height=min(38 + 35 * len(rows), 320), key="retraining-history", alt="Retrainings, newest first",
+        column_config={"Started": parts.time_column(), "What came of it": st.column_config.TextColumn(width="medium")},
+    )  # fmt: skip
     known = {str(r.id): r for r in found}
     wanted = st.query_params.get("retraining", str(found[0].id))
     if wanted not in known:
@@ -182,8 +190,9 @@ def _show_one(context: PageContext, found: Retraining, *, newest: bool) -> None:
         sign = outcome.split()[0] if found.sentence.startswith(("Better", "Worse", "Not clearly")) else f"{outcome}."
         st.markdown(f"**Retraining {found.id}**: {sign} {parts.plain(found.sentence)}")
         st.caption(
-            f"Started {parts.local_time(found.started_at)} by {parts.plain(found.started_by)} ({STARTED[found.trigger]}): "
-            f"{parts.plain(found.reason)} · live then: {found.live_version or 'nothing'} · correlation id {found.correlation_id}"
+            f"Started {parts.plain(parts.local_time(found.started_at))} {_say_start(found)}: {parts.plain(found.reason)} "
+            f"· live then: {parts.plain(found.live_version or 'nothing')} · correlation id {found.correlation_id}",
+            help=f"Started {parts.plain(parts.utc_time(found.started_at))}",
         )
         _show_steps(found)
         _show_classes(found)
@@ -203,6 +212,12 @@ def _show_one(context: PageContext, found: Retraining, *, newest: bool) -> None:
             st.markdown(f"- {parts.plain(sentence)}")
     if newest and detail.get("reruns") and retraining.find_open(context.home, found.project) is None:
         _show_reruns(context, found, detail["reruns"])
+
+
+def _say_start(found: Retraining) -> str:
+    """Who started it, and by what where that is not a person or the agent itself."""
+    by = f"by {parts.plain(found.started_by)}"
+    return by if found.trigger in ("person", "agent") else f"{by}, because of {STARTED[found.trigger]}"
 
 
 def _show_classes(found: Retraining) -> None:
@@ -225,5 +240,5 @@ def _show_reruns(context: PageContext, found: Retraining, reruns: list[dict[str,
         with st.container(border=True):
             said, beside = st.columns([4, 1], vertical_alignment="center")
             said.markdown(f"**{parts.plain(one['label'])}**: {parts.plain(one['why'])}")
-            if beside.button("Run again so", key=f"retraining-rerun-{found.id}-{place}", icon=":material/replay:"):
+            if beside.button("Run again like this", key=f"retraining-rerun-{found.id}-{place}", icon=":material/replay:"):
                 _start(context, found.project, f"After retraining {found.id} ({found.outcome}): {one['label'].lower()}", one["params"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from core import roles
@@ -47,6 +49,10 @@ def _show_channel(context: PageContext, channel: Channel, counts: dict[str, int]
         st.markdown(f":gray[:material/radio_button_unchecked: {parts.plain(channel.problem)}]")
     elif not channel.active:
         st.markdown(f":orange[:material/pause_circle: Switched off] by {parts.plain(channel.changed_by)}")
+    elif (stuck := _find_stuck(context, channel)) is not None:
+        where = parts.plain(channel.where)
+        st.markdown(f"{parts.find_status('warning').icon} **Not getting through** to {where}: {parts.plain(stuck.error)}")
+        st.caption("What waits is tried again by itself.")
     else:
         st.markdown(f":green[:material/check_circle: Ready], to {parts.plain(channel.where)}")
     told = ", ".join(f"{counts[s]} {words}" for s, words in _COUNTED.items() if counts.get(s))
@@ -73,6 +79,15 @@ def _show_channel(context: PageContext, channel: Channel, counts: dict[str, int]
                     key=request_key("channel-switch", channel.name, verb), now=context.now,
                 )  # fmt: skip
                 note(f"{channel.title}: {'on' if channel.active else 'off'} before, {verb} now.")
+
+
+def _find_stuck(context: PageContext, channel: Channel) -> Delivery | None:
+    """A message whose last try failed and none of this channel was sent since: what is configured need not work."""
+    waits = outbox.list_deliveries(context.home, channel=channel.name, states=("queued", "failed"), limit=SHOWN)
+    failed = next((d for d in waits if d.error and d.attempts), None)
+    sent = outbox.list_deliveries(context.home, channel=channel.name, states=("sent",), limit=SHOWN)
+    since = max((d.sent_at or "" for d in sent), default="")
+    return failed if failed is not None and failed.created_at > since else None
 
 
 _COUNTED = {"sent": "sent", "queued": "waiting", "failed": "failed", "skipped": "skipped"}
@@ -146,22 +161,23 @@ def _show_deliveries(context: PageContext) -> None:
         return
     rows = [
         {
-            "Id": d.id,
-            "Made": parts.local_time(d.created_at),
             "State": STATES[d.state],
-            "By": channels.TITLES[d.channel],
-            "To": d.recipient or "–",
             "Message": d.title,
-            "About": d.subject,
+            "To": d.recipient or "–",
+            "By": channels.TITLES[d.channel],
             "Why not": d.error or "–",
+            "About": d.subject,
+            "Made": parts.short_time(d.created_at),
+            "Next try": parts.short_time(d.next_at) if d.next_at else "–",
             "Tries": d.attempts,
-            "Next try": parts.local_time(d.next_at) if d.next_at else "–",
             "Project": d.project or "–",
+            "Id": d.id,
         }
         for d in found
     ]
-    medium = {name: st.column_config.TextColumn(width="medium") for name in ("Message", "About", "Why not")}
-    st.dataframe(rows, hide_index=True, key="deliveries", column_config=medium, height=min(38 + 35 * len(rows), 388))
+    config: dict[str, Any] = {name: st.column_config.TextColumn(width="medium") for name in ("Message", "About", "Why not")}
+    config |= {name: parts.time_column() for name in ("Made", "Next try")}
+    st.dataframe(rows, hide_index=True, key="deliveries", column_config=config, height=min(38 + 35 * len(rows), 388))
     if len(found) == SHOWN:
         st.caption(f"The newest {SHOWN} are shown; all of them: python -m core notify list --limit 1000")
     _show_redeliver(context, [d for d in found if d.state in ("failed", "skipped")])

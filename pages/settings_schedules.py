@@ -40,7 +40,10 @@ def show(context: PageContext) -> None:
         known |= {s.kind: s for s in schedules.list_schedules(context.home, context.project.name)}
     kinds = [k for k in KINDS if context.project is not None or k in WHOLE]
     st.markdown(_say_all(context, known))
-    st.dataframe([_row(context, kind, known.get(kind)) for kind in kinds], hide_index=True, key="schedules")
+    st.dataframe(
+        [_row(context, kind, known.get(kind)) for kind in kinds], hide_index=True, key="schedules",
+        column_config={"Next run": parts.time_column(), "Last run": parts.time_column(), "Came of it": st.column_config.TextColumn(width="medium")},
+    )  # fmt: skip
     kind = _choose(kinds, known)
     _show_one(context, kind, known.get(kind))
 
@@ -58,22 +61,23 @@ def _say_all(context: PageContext, known: dict[str, Schedule]) -> str:
     if failed:
         sentences.append(f":red[:material/error: The last {failed[0].title.lower()} failed.]")
     if missed:
-        sentences.append(f":orange[:material/warning: {missed} slots were missed in the last 7 days.]")
+        times = "1 run was" if missed == 1 else f"{missed} runs were"
+        sentences.append(f":orange[:material/warning: {times} missed in the last 7 days: the console was not up when they were due.]")
     return " ".join(sentences)
 
 
 def _row(context: PageContext, kind: str, schedule: Schedule | None) -> dict[str, Any]:
     row: dict[str, Any] = {"What": KINDS[kind] + (" (installation)" if kind in WHOLE else "")}
     if schedule is None:
-        return {**row, "When": "not scheduled", "Next run": "", "Last run": "", "Missed, 7 days": "", "Came of it": ""}
+        return {**row, "Next run": "", "When": "not scheduled", "Last run": "", "Came of it": "", "Missed, 7 days": ""}
     last = schedule.last
     return {
         **row,
+        "Next run": "paused" if schedule.next_at is None else parts.short_time(schedule.next_at),
         "When": schedule.said,
-        "Next run": "paused" if schedule.next_at is None else parts.local_time(schedule.next_at),
-        "Last run": parts.local_time(last.slot_at) if last else "never",
-        "Missed, 7 days": str(len(_missed_lately(context, schedule))),
+        "Last run": parts.short_time(last.slot_at) if last else "never",
         "Came of it": f"{STATES[last.state]}: {last.sentence}" if last else "",
+        "Missed, 7 days": str(len(_missed_lately(context, schedule))),
     }
 
 
@@ -120,14 +124,19 @@ def _show_state(context: PageContext, schedule: Schedule) -> None:
     elif schedule.last is not None:
         last, sign = schedule.last, parts.find_status("ok" if schedule.last.state == "done" else schedule.last.state)
         state = f":{sign.colour}[{sign.icon} {STATES[last.state][2:].lower()}]"
-        st.markdown(f"Last: {state}, {parts.plain(parts.local_time(last.slot_at))}. {parts.plain(last.sentence)}")
+        st.markdown(
+            f"Last: {state}, {parts.plain(parts.local_time(last.slot_at))}. {parts.plain(last.sentence)}",
+            help=f"Due {parts.plain(parts.utc_time(last.slot_at))}",
+        )
     by = f"set by {parts.plain(schedule.changed_by)}, {parts.plain(parts.local_time(schedule.changed_at))}"
     if schedule.paused:
         st.markdown(f"{parts.find_status('waiting').icon} **Paused**; the rule is {parts.plain(schedule.said)} ({by}).")
         return
-    coming = [parts.plain(parts.local_time(m)) for m in islice(rules.slots_after(schedule.rule, context.now), 3)]
+    moments = list(islice(rules.slots_after(schedule.rule, context.now), 3))
+    coming = [parts.plain(parts.local_time(m)) for m in moments]
     said = schedule.said[0].upper() + schedule.said[1:]
-    st.markdown(f"{parts.plain(said)} ({by}). Next: {'; '.join(coming)}.")
+    utc = "; ".join(parts.plain(parts.utc_time(m)) for m in moments)
+    st.markdown(f"{parts.plain(said)} ({by}). Next: {'; '.join(coming)}.", help=f"Next: {utc}")
 
 
 @st.fragment(run_every=1.5)
@@ -203,8 +212,10 @@ def _show_acts(context: PageContext, schedule: Schedule) -> None:
             slots.run_now(context.home, context.actor, schedule.id, wait=False, key=key, now=context.now)
             note(f"{schedule.title}: started.")
     label, change, now_is = ("Resume", schedules.resume, "resumed") if schedule.paused else ("Pause", schedules.pause, "paused")
-    will = "It goes on with the next slot." if schedule.paused else "No slot comes until it is resumed; none of them counts as missed."
-    reason = parts.confirm(label, will, key=turn(f"schedule-pause-{schedule.id}"))
+    goes_on = "It goes on with the next run that is due."
+    stops = "Nothing runs until it is resumed; what comes due meanwhile is not counted as missed."
+    with st.expander(f"{label} this schedule", expanded=schedule.paused):
+        reason = parts.confirm(label, goes_on if schedule.paused else stops, key=turn(f"schedule-pause-{schedule.id}"))
     if reason is not None:
         with parts.guarded():
             key = request_key("schedule-pause", schedule.id, label, schedule.changed_at)
@@ -225,20 +236,23 @@ def _show_history(context: PageContext, schedule: Schedule) -> None:
     if not count:
         st.markdown(":gray[:material/info: It has not come due yet, so there is no history.]")
         return
-    st.markdown("**Slots**: " + ", ".join(f"{n:,} {state}" for state, n in sorted(count.items())))
-    names = ["every slot", *(s for s in STATES if s in count)]
-    chosen = st.segmented_control("Show", names, default="every slot", key=f"slots-shown-{schedule.id}", label_visibility="collapsed")
-    states = () if chosen in (None, "every slot") else (chosen,)
+    st.markdown("**Runs so far**: " + ", ".join(f"{n:,} {state}" for state, n in sorted(count.items())))
+    names = ["every run", *(s for s in STATES if s in count)]
+    chosen = st.segmented_control("Show", names, default="every run", key=f"slots-shown-{schedule.id}", label_visibility="collapsed")
+    states = () if chosen in (None, "every run") else (chosen,)
     found = schedules.list_slots(context.home, schedule.id, limit=100, states=states)
     rows = [
         {
-            "Slot": parts.local_time(s.slot_at), "State": STATES[s.state], "Run by": "" if s.state == "missed" else TRIGGERS[s.trigger],
-            "Came of it": s.sentence, "Took": f"{s.outcome['seconds']:.1f} s" if "seconds" in s.outcome else "",
-            "Correlation id": s.correlation_id,
+            "Due": parts.short_time(s.slot_at), "State": STATES[s.state], "Came of it": s.sentence,
+            "Run by": "" if s.state == "missed" else TRIGGERS[s.trigger],
+            "Took": f"{s.outcome['seconds']:.1f} s" if "seconds" in s.outcome else "", "Correlation id": s.correlation_id,
         }
         for s in found
     ]  # fmt: skip
-    st.dataframe(rows, hide_index=True, key=f"slots-{schedule.id}")
+    st.dataframe(
+        rows, hide_index=True, key=f"slots-{schedule.id}",
+        column_config={"Due": parts.time_column(), "Came of it": st.column_config.TextColumn(width="large")},
+    )  # fmt: skip
     if sum(count.values()) > len(rows) and len(rows) == 100:
         st.caption(f"The newest 100; `schedule history {schedule.id}` lists all.")
 

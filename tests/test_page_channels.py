@@ -71,6 +71,19 @@ def test_a_test_is_sent_at_a_click_and_stands_in_the_log(demo_home, open_page, w
     assert len(web.posts) == 3
 
 
+def test_a_configured_channel_whose_messages_do_not_arrive_is_not_called_ready(demo_home, open_page, web):
+    web.answer = lambda handler: reply(handler, 503)
+    test = open_tab(demo_home, open_page)
+    button(test, "Send a test", "test-webhook").click().run()
+    where = f"127.0.0.1:{web.port}"
+    assert f"**Not getting through** to {where}: {where} answered 503." in texts(test)
+    assert "Ready], to" not in texts(test)
+    web.answer = lambda handler: reply(handler, 200)
+    button(test, "Send a test", "test-webhook").click().run()
+    assert f"Ready], to {where}" in texts(test)
+    assert "Not getting through" not in texts(test)
+
+
 def test_a_test_by_mail_needs_an_address_of_ones_own(demo_home, open_page, monkeypatch):
     monkeypatch.setenv("GREENLIGHT_SMTP_HOST", "mail.example")
     monkeypatch.setenv("GREENLIGHT_SMTP_FROM", "greenlight@example.org")

@@ -4,6 +4,7 @@ import pytest
 
 from core.acts import Actor
 from core.jobs import jobs
+from core.notify import outbox
 from core.retraining import retraining
 from core.retraining.retraining import Retraining
 from core.times import stamp, utc_now
@@ -111,7 +112,7 @@ def test_one_that_was_worse_shows_why_which_class_lost_and_offers_a_rerun(traine
         "Class": ["0", "1"], "Rows": [100, 90], "Recall, candidate": [0.8, 0.7], "Recall, version 1.0.0": [0.7, 0.75],
     }  # fmt: skip
     assert "Class 1 lost" in texts(test)
-    button(test, "Run again so").click().run()
+    button(test, "Run again like this").click().run()
     newest = retraining.list_retrainings(trained_home, PROJECT)[0]
     assert newest.id == 2
     assert newest.params["rows"] == "source"
@@ -122,7 +123,7 @@ def test_an_older_one_offers_no_rerun_and_is_found_by_its_link(trained_home, ope
     first, second = ended(trained_home), ended(trained_home, outcome="better")
     test = view(open_page, trained_home, retraining=str(first.id))
     assert f"**Retraining {first.id}**: ✕ Worse" in texts(test)
-    assert not [b for b in test.button if b.label == "Run again so"]
+    assert not [b for b in test.button if b.label == "Run again like this"]
     test.selectbox(key="retraining-chosen").set_value(str(second.id)).run()
     assert test.query_params["retraining"] == str(second.id)
     assert f"**Retraining {second.id}**: ✓ Better" in texts(test)
@@ -143,3 +144,31 @@ def test_a_link_to_a_retraining_of_elsewhere_is_answered(trained_home, open_page
 def test_who_may_not_train_sees_who_may(trained_home, open_page, account):
     test = open_page(trained_home, "training", account, retraining="1")
     assert "Training is for Data scientist and DevOps" in test.info[0].value
+
+
+def test_steps_behind_a_failure_were_not_reached_and_do_not_wait(trained_home, open_page):
+    made = retraining.start(trained_home, Actor("scientist"), PROJECT, reason="x")
+    now = utc_now()
+    retraining.note_step(trained_home, made["id"], "export", "running", at=now)
+    retraining.fail(trained_home, made["id"], state="failed", sentence="The source is away.", now=now)
+    test = view(open_page, trained_home, retraining=str(made["id"]))
+    assert "Failed] **1. Fresh export**" in texts(test)
+    assert texts(test).count("Not reached]") == 7
+    assert "Waiting]" not in texts(test)
+    assert "by scientist: x" in texts(test)
+
+
+@pytest.mark.parametrize(("version", "link"), [(None, "/trends"), ("1.0.0", "/registry?version=1.0.0")])
+def test_the_mail_about_its_end_leads_every_recipient_to_a_page_that_opens(trained_home, open_page, version, link):
+    made = retraining.start(trained_home, Actor("scientist"), PROJECT, reason="x")
+    with writing(trained_home.db) as db:
+        store.update_retraining(db, made["id"], version=version)
+    retraining.fail(trained_home, made["id"], state="failed", sentence="No rows.", now=utc_now())
+    told = [d for d in outbox.list_deliveries(trained_home) if d.event == "retraining_finished" and d.channel == "mail"]
+    assert {d.recipient for d in told} == {"scientist", "director", "devops"}
+    assert {d.message["link"].replace(f"&project={PROJECT}", "").replace(f"?project={PROJECT}", "") for d in told} == {link}
+    path, _, query = link[1:].partition("?")
+    for delivery in told:
+        test = open_page(trained_home, path, delivery.recipient, **dict([query.split("=")] if query else []))
+        assert not test.info or "is for" not in test.info[0].value
+        assert test.title

@@ -76,7 +76,7 @@ def test_run_now_runs_apart_and_its_outcome_comes_into_the_history(demo_home, op
     while schedules.count_slots(demo_home, 1) != {"skipped": 1} and time.monotonic() < deadline:
         time.sleep(0.05)
     test.run()
-    history = table(test, "Slot")
+    history = table(test, "Due")
     assert list(history["Run by"]) == ["a person"]
     assert history["Came of it"][0] == "Nothing is live, so nothing can have drifted."
     assert audit.search(demo_home, action="run_schedule", limit=5)[1] == 1
@@ -89,9 +89,9 @@ def test_missed_slots_are_counted_in_the_verdict_and_can_be_shown_alone(demo_hom
     missed = schedules.count_slots(demo_home, 1)["missed"]
     test = page(open_page, demo_home, kind="drift_check")
     assert missed >= 4
-    assert f"{missed} slots were missed in the last 7 days" in texts(test)
+    assert f"{missed} runs were missed in the last 7 days" in texts(test)
     test.button_group[-1].set_value("missed").run()
-    history = table(test, "Slot")
+    history = table(test, "Due")
     assert set(history["State"]) == {"▲ Missed"}
     assert len(history) == missed
 

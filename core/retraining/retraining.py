@@ -344,8 +344,8 @@ def _tell(db: Database, found: Retraining, outcome: str, sentence: str, now: dat
     """Queue the messages for whoever wants to hear how a retraining ended, in the transaction that ends it."""
     request = f"request {found.request_id}" if found.request_id else "none"
     facts = {"Outcome": outcome, "Why": sentence, "Version": found.version or "none", "Release": request, "Live": found.live_version or "nothing"}
-    # not everybody who hears of it may open the Training page; the request is open to all of them
-    link = f"/approvals?request={found.request_id}" if found.request_id else f"/training?retraining={found.id}"
+    # Not everybody who hears of it may open the Training page; these pages are open to all of them.
+    link = f"/approvals?request={found.request_id}" if found.request_id else f"/registry?version={found.version}" if found.version else "/trends"
     events.tell(
         db, "retraining_finished", project=found.project, subject=f"retraining {found.id}: {outcome}", facts=facts,
         link=link, correlation_id=found.correlation_id, now=now, to=(found.started_by,),
