@@ -71,7 +71,7 @@ def test_every_promised_command_is_there():
         "deploy", "rollback", "undeploy", "predict", "feedback", "drift", "monitor", "retrain", "export", "export-log", "jobs", "project",
         "audit", "user", "key", "health", "checks", "alerts", "alert", "limits", "logs", "purge", "agent",
     } <= set(tree)  # fmt: skip
-    assert set(tree["project"].commands) == {"create", "list", "archive", "restore"}
+    assert set(tree["project"].commands) >= {"create", "list", "archive", "restore", "connect", "source", "import"}
     assert set(tree["audit"].commands) == {"verify", "export", "list"}
     assert set(tree["user"].commands) == {"add", "list", "role", "email", "close", "reopen", "reset"}
     assert set(tree["notify"].commands) == {"channels", "test", "list", "send", "redeliver", "choose", "switch", "secret"}

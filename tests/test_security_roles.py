@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -14,10 +15,12 @@ import pytest
 
 from core import accounts, approvals, audit, audit_export, backup, deployment, erasure, keys, retention, roles
 from core.acts import Actor
+from core.adapters import expectations
+from core.adapters.dvc_remote import Tracked, write_dvc_file
 from core.agent import account as agent_account
 from core.agent import agent_requests, control
 from core.cli.app import main
-from core.datasets import source, versions
+from core.datasets import remote, source, suite_checks, suites, versions
 from core.drift import checks
 from core.errors import GreenlightError, Refused
 from core.home import Home
@@ -32,6 +35,7 @@ from core.retraining import retraining, triggers
 from core.schedule import schedules, slots
 from core.scoring import files, labels, log, predict, tables
 from core.scoring import job as scoring
+from core.scoring import source as source_scoring
 from core.times import stamp, utc_now
 from core.training import runs
 from storage import accounts as accounts_store
@@ -49,6 +53,8 @@ SCIENTIST, DIRECTOR, DEVOPS, ADMIN = (Actor(n) for n in ("scientist", "director"
 HEADER = "id,age,sex,cp,trestbps,chol,fbs,restecg,thalch,exang,oldpeak,slope,ca,thal"
 ROW = "1,63,Male,asymptomatic,145,233,True,normal,150,False,2.3,flat,0,normal"
 TABLE = f"{HEADER}\n{ROW}\n".encode()
+TRACKED = Tracked("d41d8cd98f00b204e9800998ecf8427e", 0, "table.csv")
+DVC_FILE = write_dvc_file(TRACKED, {}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +111,16 @@ def alarmed(home: Home) -> None:
     alerts.raise_alert(home, PROJECT, "latency", severity="warning", sentence="Slow.", now=utc_now())
 
 
+def with_a_suite(home: Home) -> None:
+    suite = {"name": "one", "expectations": [{"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}}]}
+    suite_checks.set_suite(home, SCIENTIST, PROJECT, json.dumps(suite).encode())
+
+
+def every_expectation_met(_frame: Any, suite: dict[str, Any], _folder: Path) -> expectations.Outcome:
+    """The library's part, which is tested with the library itself; here it is about roles."""
+    return expectations.Outcome("none", tuple(suites.Result(True) for _ in suite["expectations"]))
+
+
 def scheduled(home: Home) -> None:
     schedules.set_schedule(home, DEVOPS, PROJECT, "drift_check", {"every_days": 1, "at": "02:30"})
 
@@ -128,6 +144,10 @@ def asked_by_the_agent(home: Home) -> None:
 
 def paused(home: Home) -> None:
     control.pause(home, DEVOPS, reason="quiet")
+
+
+def joined_to_a_table(home: Home) -> None:
+    joins.set_join(home, SCIENTIST, PROJECT, "database", {"connection": "hr", "shape": "table", "table": "patients"}, check=dict)
 
 
 def reported(home: Home) -> None:
@@ -226,10 +246,24 @@ ACTS = (
         by_hand=f"undeploy {PROJECT}"),
     Act("core.datasets.source.export_source", "export_dataset", "export_dataset",
         lambda h, a: source.export_source(h, a, "future_skills", hr_database(h), h.reports / f"{a.name}.csv", as_of=hr_day())),
+    Act("core.datasets.source.export_fresh", "export_dataset", "export_dataset",
+        lambda h, a: source.export_fresh(h, a, "future_skills", h.reports / f"{a.name[:20]}.csv", today=hr_day()),
+        by_hand="export future_skills {out} --fresh"),
+    Act("core.scoring.source.start", "score_source", "predict", lambda h, a: source_scoring.start(h, a, PROJECT), joined_to_a_table,
+        f"score-source {PROJECT} {{out}}"),
     Act("core.datasets.versions.add_dataset", "add_dataset", "upload_data",
         lambda h, a: versions.add_dataset(h, a, PROJECT, _another_table(h), file_name="more.csv")),
     Act("core.datasets.versions.export_dataset", "export_dataset", "export_dataset",
         lambda h, a: versions.export_dataset(h, a, versions.get_version(h, PROJECT)), by_hand=f"export {PROJECT} {{out}}"),
+    Act("core.datasets.suite_checks.check_version", "check_suite", "upload_data",
+        lambda h, a: suite_checks.check_version(h, a, PROJECT, run=every_expectation_met), with_a_suite,
+        f"project suite {PROJECT} --check"),
+    Act("core.datasets.remote.push_dataset", "push_dataset", "export_dataset",
+        lambda h, a: remote.push_dataset(h, a, versions.get_version(h, PROJECT), "/srv/dvc", push=lambda *_: TRACKED),
+        by_hand=f"dataset push {PROJECT}"),
+    Act("core.datasets.remote.pull_dataset", "pull_dataset", "upload_data",
+        lambda h, a: remote.pull_dataset(h, a, PROJECT, DVC_FILE, "/srv/dvc", pull=lambda *_: _another_table(h)),
+        by_hand=f"dataset pull {PROJECT} --dvc {{labels}}"),
     Act("core.drift.checks.run_check", "check_drift", "analyse_drift",
         lambda h, a: checks.run_check(h, a, PROJECT, current=checks.Upload(TABLE, "now.csv"), evidently=False),
         by_hand=f"drift {PROJECT} --current {{table}} --no-evidently"),
@@ -320,8 +354,8 @@ ACTS = (
 
 # Acts without a choice of role: at the door, about oneself, or inside a job whose start was the act that asks for the role.
 OWN = {
-    "core.accounts._open_session", "core.accounts.sign_out", "core.accounts.change_password", "core.accounts.use_reset_code", "core.training.job.run",
-    "core.retraining.retraining.finish", "core.retraining.steps.archive",
+    "core.accounts.open_session", "core.accounts.sign_out", "core.accounts.change_password", "core.accounts.use_reset_code", "core.training.job.run",
+    "core.retraining.retraining.finish", "core.retraining.steps.archive", "core.scoring.source._write_back",
     "core.restore._settle",  # in the restored installation
     "core.agent.execute._note", "core.agent.execute._file", "core.agent.follow_up._tell_effect", "core.agent.follow_up._close",  # the agent's
     "core.projects.proposals.change_on_warrant",  # the agent's, on an approved request: see test_agent_requests
@@ -357,7 +391,7 @@ WRITES = {
 # Changes that no signed-in person makes; each leaves an audit event in its transaction.
 UNATTENDED = {
     "core.retention.enforce", "core.retention.finish_purges", "core.schedule.slots._finish", "core.reports.make.make_unattended",
-    "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
+    "core.identities.sign_in", "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
     "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
     "core.projects.proposals.note_expired", "core.monitoring.webhooks.receive",
     "core.retraining.retraining.fail", "core.retraining.retraining._resume",

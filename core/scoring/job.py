@@ -90,6 +90,10 @@ def forget_old(home: Home, now: datetime) -> int:
         row = store.find_job(reading(home.db), int(number)) if number.isdigit() else None
         if row is not None and row["kind"] not in ("score", "score_source"):
             continue
+        if row is not None and row["kind"] == "score_source":
+            last = store.list_jobs(reading(home.db), project=row["project"], kind="score_source", states=("done",), limit=1)
+            if last and last[0]["id"] == row["id"]:
+                continue  # the latest answers about a source stay
         if row is None:
             ended = datetime.fromtimestamp(folder.stat().st_mtime, UTC)  # its act was rolled back
         elif row["finished_at"] is None:
