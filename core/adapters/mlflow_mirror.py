@@ -92,14 +92,14 @@ class Tracking:
                 if known.get(name) != value:
                     self._client.set_model_version_tag(record.model, number, name, value)
 
-    def set_aliases(self, model: str, wanted: dict[str, str], ours: tuple[str, ...]) -> None:
-        """Point aliases to versions; those of ``ours`` that nothing stands for go, others are left alone."""
+    def set_aliases(self, model: str, wanted: dict[str, str], names: tuple[str, ...], numbers: set[str]) -> None:
+        """Point aliases to versions; of ``names`` those go that still point to another of our ``numbers``. Nobody else's are touched."""
         with self._failures():
             known = dict(self._client.get_registered_model(model).aliases)
             for alias, number in wanted.items():
                 if str(known.get(alias)) != number:
                     self._client.set_registered_model_alias(model, alias, number)
-            for alias in set(ours) & set(known) - set(wanted):
+            for alias in (a for a in names if a not in wanted and str(known.get(a)) in numbers):
                 self._client.delete_registered_model_alias(model, alias)
 
     def _find_experiment(self, name: str) -> str:

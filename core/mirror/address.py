@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from core.settings import Settings
 
 _ANY_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_NAMED_SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def read_address(uri: str) -> Address:
         return Address(uri, _ANY_CREDENTIALS.sub("***", uri), secrets=())
     host = parts.netloc.rpartition("@")[2]
     bare = urlunsplit((parts.scheme, host, parts.path, "", "")).rstrip("/") if parts.netloc else uri.partition("?")[0]
-    spellings = {password, unquote(password), parts.query, f"{user}:{password}" if password else ""}
+    named = {value for name, value in parse_qsl(parts.query) if _NAMED_SECRET.search(name)}
+    spellings = {password, unquote(password), parts.query, *named, f"{user}:{password}" if password else ""}
     secrets = tuple(sorted((s for s in spellings if len(s) > 2), key=len, reverse=True))
     if parts.scheme in ("http", "https"):
         return Address(bare, bare, unquote(user), unquote(password), secrets)

@@ -107,8 +107,8 @@ def make_run(home: Home, run_id: int) -> RunRecord:
         warnings="\n".join(run.settings.get("warnings", [])),
     )  # fmt: skip
     return RunRecord(
-        run.project, f"run {run.id}", _known(home, run_id=run.id), run.started_by, _ms(run.started_at), _ms(run.finished_at),
-        params=_params(_settings_of(run, dataset)), tags=tags, data=_data_input(dataset),
+        run.project, f"run {run.id}", _known(home, run_id=run.id, started_at=run.started_at), run.started_by,
+        _ms(run.started_at), _ms(run.finished_at), params=_params(_settings_of(run, dataset)), tags=tags, data=_data_input(dataset),
         measures=make_measures({"seconds": (run.settings.get("seconds") or {}).get("total")}, _ms(run.finished_at)),
         files={"MODEL_COMPARISON.md": comparison_page(home, run).encode()},
     )  # fmt: skip
@@ -123,7 +123,8 @@ def make_candidate(home: Home, candidate_id: int, parent: str) -> RunRecord:
     files, note = _candidate_files(home, run, row)
     tags = _tags(
         run=run.id, candidate=row.name, estimator=summary.get("title"), baseline=summary.get("is_baseline"),
-        chosen=(run.choice or {}).get("name") == row.name, error=row.error, artifact_sha256=row.sha256, dataset_sha256=dataset.sha256, model_file=note,
+        chosen=(run.choice or {}).get("name") == row.name, error=row.error, artifact_sha256=row.sha256,
+        dataset_sha256=dataset.sha256, model_file=note,
     )  # fmt: skip
     about = {
         "project": run.project, "run": run.id, "candidate": row.name, "hyperparameters": row.params, "settings": _settings_of(run, dataset),
@@ -131,8 +132,9 @@ def make_candidate(home: Home, candidate_id: int, parent: str) -> RunRecord:
         "environment": run.environment, "artifact_sha256": row.sha256, "summary": summary, "error": row.error,
     }
     return RunRecord(
-        run.project, row.name, _known(home, candidate_id=row.id), run.started_by, _ms(run.started_at), _ms(run.finished_at),
-        failed=row.error is not None, parent=parent, params=_params({**_settings_of(run, dataset), **row.params}), tags=tags,
+        run.project, row.name, _known(home, candidate_id=row.id, started_at=run.started_at), run.started_by,
+        _ms(run.started_at), _ms(run.finished_at), failed=row.error is not None, parent=parent,
+        params=_params({**_settings_of(run, dataset), **row.params}), tags=tags,
         measures=make_measures(list_measured(summary), _ms(run.finished_at)), data=_data_input(dataset),
         files={**files, "candidate.json": json.dumps(about, indent=2, ensure_ascii=False, sort_keys=True).encode()},
     )  # fmt: skip
@@ -146,9 +148,11 @@ def list_measured(summary: dict[str, Any]) -> dict[str, Any]:
     for part, intervals in (("holdout", "intervals"), ("out_of_fold", "oof_intervals")):
         found.update({f"{part}.{metric}": value for metric, value in (summary.get(part) or {}).items()})
         for metric, (low, high) in (summary.get(intervals) or {}).items():
-            found.update({f"{part}.{metric}.low": low, f"{part}.{metric}.high": high})
+            name, _, of_class = metric.partition(":")  # recall:HIGH is of one class
+            name = f"{part}.class.{of_class}.{name}" if of_class else f"{part}.{name}"
+            found.update({f"{name}.low": low, f"{name}.high": high})
     for name, values in (summary.get("per_class") or {}).items():
-        found.update({f"class.{name}.{part}": value for part, value in values.items()})
+        found.update({f"holdout.class.{name}.{part}": value for part, value in values.items()})
     for column, values in (summary.get("importances") or {}).items():
         found.update({f"importance.{column}": values.get("mean"), f"importance.{column}.std": values.get("std")})
     baseline = (summary.get("baseline") or {}).get("holdout") or {}
@@ -161,7 +165,7 @@ def make_version(home: Home, row: dict[str, Any]) -> VersionRecord:
     """A registered version from a row of ``storage.mirror.list_versions``: who trained, asked, approved and deployed it."""
     tags = _tags(
         stage=row["stage"], stage_reason=row["stage_reason"], artifact_sha256=row["sha256"], decision_threshold=row["threshold"],
-        trained_by=row["trained_by"], registered_by=row["registered_by"], registered_at=row["registered_at"], notes=row["notes"],
+        trained_by=row["trained_by"], registered_by=row["registered_by"], notes=row["notes"],
     )  # fmt: skip
     if row["request_id"] is not None:
         tags |= _tags(
@@ -172,26 +176,25 @@ def make_version(home: Home, row: dict[str, Any]) -> VersionRecord:
     if row["live_from"] is not None:
         tags |= _tags("live.", since=row["live_from"], until=row["live_until"] or "now", by=row["deployed_by"], kind=row["live_kind"])
     return VersionRecord(
-        row["project"], get_project(home, row["project"]).title, _known(home, version=row["version"]),
+        row["project"], get_project(home, row["project"]).title, _known(home, version=row["version"], registered_at=row["registered_at"]),
         f"versions/{row['version']}", {}, tags,
     )  # fmt: skip
 
 
-def read_version_files(home: Home, project: str, version: str) -> dict[str, bytes]:
+def read_version_files(home: Home, project: str, version: str, run_id: int) -> dict[str, bytes]:
     """The files of a version that are mirrored, each checked against its signature; raises Refused for a changed one."""
+    files = {"MODEL_COMPARISON.md": comparison_page(home, runs.get_run(home, run_id)).encode()}
     folder = version_folder(home, project, version)
     manifest = artifacts.read_manifest(folder)
-    return {
-        name: artifacts.read_signed(home, folder / name, manifest[name]["sha256"], manifest[name]["hmac"])
-        for name in VERSION_FILES
-        if name in manifest
-    }
+    for name in VERSION_FILES:
+        files[name] = artifacts.read_signed(home, folder / name, manifest[name]["sha256"], manifest[name]["hmac"])
+    return files
 
 
 def make_series(home: Home, project: str, version: str, at: str) -> RunRecord:
     """The run that a version's monitoring goes to; ``version`` "" is what no version answered (refused before)."""
     name = f"monitoring of {version}" if version else "monitoring of requests that no version answered"
-    return RunRecord(project, name, _known(home, monitoring=version or "none"), "greenlight", _ms(at), tags=_tags(version=version or None))
+    return RunRecord(project, name, _known(home, monitoring=version or "none", since=at), "greenlight", _ms(at), tags=_tags(version=version or None))
 
 
 def name_metric(text: str) -> str:
@@ -233,6 +236,7 @@ def _data_input(dataset: Dataset) -> DataInput:
 
 
 def _known(home: Home, **named: Any) -> dict[str, str]:
+    """Tags that find a thing again. A number alone would not do: after a restore it may be given a second time."""
     return {"greenlight.installation": find_installation(home), **{f"greenlight.{k}": str(v) for k, v in named.items()}}
 
 

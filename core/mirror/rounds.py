@@ -116,15 +116,18 @@ def _give_version(home: Home, tracking: Tracking, item: Item, now: datetime) -> 
         run_id = _find(home, tracking, "candidate", str(row["candidate_id"]))
         if run_id is None:
             return False
-        record.files.update(records.read_version_files(home, row["project"], row["version"]))
+        record.files.update(records.read_version_files(home, row["project"], row["version"], row["run_id"]))
         number = tracking.put_version(record, run_id)
     _note(home, tracking, "version", item.key, number, now, record.state)
     return True
 
 
 def _give_aliases(home: Home, tracking: Tracking, item: Item, now: datetime) -> bool:
-    aliases = plan.find_aliases(home, tracking.address.shown, item.project)
-    tracking.set_aliases(item.project, aliases, plan.ALIASES)
+    target = tracking.address.shown
+    aliases = plan.find_aliases(home, target, item.project)
+    mine = {str(row["id"]) for row in store.list_versions(reading(home.db)) if row["project"] == item.project}
+    numbers = {mark["remote"] for key, mark in store.list_marks(reading(home.db), target, "version").items() if key in mine}
+    tracking.set_aliases(item.project, aliases, plan.ALIASES, numbers)
     _note(home, tracking, "aliases", item.key, "", now, plan.state_of(aliases))
     return True
 

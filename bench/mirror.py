@@ -1,0 +1,143 @@
+"""How long a training job takes with the mirror at work beside it, and without, in turn.
+
+One `mlflow server` on SQLite listens during both, so that only the mirror differs. With it, the clock's step is called each second,
+as the console's clock does each minute, and what the mirror has to do is never at an end: whenever everything is given, its notes
+are dropped and it begins again. That is many times what it does in use, where it works for a second after a training. A job's time
+is from the start of its worker process to its end. The order is drawn anew for each pair, because a machine warms up.
+
+Needs MLflow (pip install mlflow -c requirements.txt).
+
+    python -m bench.mirror [--pairs 5] [--project heart_disease] [--candidates logistic_regression,random_forest]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.acts import Actor
+from core.adapters import optional
+from core.demo import prepare_demo
+from core.home import Home, open_home
+from core.jobs import worker
+from core.mirror import mirror, process
+from core.mirror.address import read_address
+from core.settings import Settings
+from core.times import utc_now
+from core.training import runs
+from storage import mirror as store
+from storage.connection import reading, writing
+
+SCIENTIST = Actor("scientist")
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """A tracking server on a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "files"),
+    ]  # fmt: skip
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{uri}/health", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            raise SystemExit("The MLflow server did not start.")
+        yield uri
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+
+def train(home: Home, project: str, candidates: list[str], seed: int) -> float:
+    """Seconds of one training job in its worker process."""
+    job = runs.start_training(home, SCIENTIST, project, candidates=[(name, {}) for name in candidates], seed=seed, owner="cli")
+    began = time.perf_counter()
+    done = worker.wait_for(home, job["id"], worker.start_process(home, job["id"]))
+    if done.state != "done":
+        raise SystemExit(done.error)
+    return time.perf_counter() - began
+
+
+@contextmanager
+def mirroring(home: Home, settings: Settings, target: str) -> Iterator[None]:
+    """The mirror, kept at work."""
+    ended = threading.Event()
+
+    def tick() -> None:
+        while not ended.is_set():
+            if not process.is_running(home):
+                with writing(home.db) as db:
+                    store.forget(db, target)
+            mirror.start_due(home, settings, now=utc_now())
+            ended.wait(1.0)
+
+    ticking = threading.Thread(target=tick)
+    ticking.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        ticking.join()
+        process.stop(home)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--pairs", type=int, default=5)
+    options.add_argument("--project", default="heart_disease")
+    options.add_argument("--candidates", default="logistic_regression,random_forest")
+    chosen = options.parse_args()
+    if not optional.is_installed("mlflow"):
+        print("MLflow is not installed, so there is no mirror to measure: pip install mlflow -c requirements.txt")
+        return
+    names = chosen.candidates.split(",")
+    with tempfile.TemporaryDirectory() as place, serve(Path(place)) as uri:
+        home = open_home(Path(place) / "home")
+        prepare_demo(home)
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+        settings, target = Settings.from_environment(), read_address(uri).shown
+        train(home, chosen.project, names, 0)  # the first one warms the disk's cache
+        pairs = []
+        for number in range(1, chosen.pairs + 1):
+            seconds = {}
+            for on in random.sample([True, False], 2):
+                if on:
+                    with mirroring(home, settings, target):
+                        seconds[on] = train(home, chosen.project, names, number)
+                else:
+                    seconds[on] = train(home, chosen.project, names, number)
+            pairs.append((seconds[False], seconds[True]))
+            print(f"pair {number}: without {seconds[False]:.2f} s, with {seconds[True]:.2f} s, ratio {seconds[True] / seconds[False]:.3f}")
+        rounds = store.find_round(reading(home.db), target)
+        without, beside = (statistics.median(p[k] for p in pairs) for k in (0, 1))
+        ratio = statistics.median(b / a for a, b in pairs)
+        print(f"median without the mirror {without:.2f} s, with it {beside:.2f} s; median ratio {ratio:.3f} (goal: below 1.05)")
+        print(f"the mirror's last round: {'none ended' if rounds is None else rounds['error'] or 'all given'}")
+
+
+if __name__ == "__main__":
+    main()
