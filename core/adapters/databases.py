@@ -32,7 +32,7 @@ _REASONS = (
     (r"password authentication failed|no password supplied|role .* does not exist|authentication failed|no pg_hba",
      "does not accept the account; check the user and the password in GREENLIGHT_DATABASES"),
     (r"database .* does not exist", "has no database of that name; check the address in GREENLIGHT_DATABASES"),
-    (r"statement timeout", f"took more than {STATEMENT_SECONDS} s for one statement; ask for an index, or join a smaller view"),
+    (r"statement timeout", "took too long for one statement; ask for an index, or join a smaller view"),
     (r"permission denied", "does not let the account do that; have SELECT granted for reading, and CREATE or INSERT for writing back"),
     (r"read-only transaction|readonly database", "is opened for reading only, so nothing was written"),
     (r"timeout|timed out", f"did not answer within {CONNECT_SECONDS} s; check the host, the port and the firewall"),
