@@ -34,6 +34,8 @@ def requests(points: Sequence[Point], zone: tzinfo) -> go.Figure:
                 hovertemplate=f"%{{customdata}}<br>%{{y:,}} {name}<extra></extra>",
             )  # fmt: skip
     figure.update_layout(barmode="stack", bargap=0.1)
+    if max((p.requests for p in points), default=0) < 5:
+        figure.update_yaxes(dtick=1)  # there is no half request
     return _finish(figure, x, "Requests")
 
 

@@ -315,7 +315,9 @@ def _ms(value: float) -> str:
 def _rate(per_second: float) -> str:
     if per_second >= 1:
         return f"{per_second:.3g}/s"
-    return f"{60 * per_second:.3g}/min" if per_second * 60 >= 1 else f"{3600 * per_second:.3g}/h"
+    if 60 * per_second >= 1:
+        return f"{60 * per_second:.3g}/min"
+    return f"{3600 * per_second:.3g}/h" if 3600 * per_second >= 1 else f"{86_400 * per_second:.2g}/day"
 
 
 def _change(now: float, before: float) -> str:

@@ -110,16 +110,20 @@ def _show_closed(context: PageContext, project: str) -> None:
     with st.expander(f"Resolved ({len(closed)} newest)" if len(closed) == CLOSED else f"Resolved ({len(closed)})"):
         rows = [
             {
-                "Alert": a.id, "What": a.title, "Severity": parts.find_status(a.severity).word, "Said": a.sentence,
-                "Since": parts.local_time(a.since), "Resolved": parts.local_time(a.resolved_at or a.last_seen_at), "By": a.resolved_by,
+                "What": a.title, "Severity": parts.find_status(a.severity).word, "Said": a.sentence,
+                "Since": parts.short_time(a.since), "Resolved": parts.short_time(a.resolved_at or a.last_seen_at), "By": a.resolved_by,
+                "Alert": a.id,
             }
             for a in closed
         ]  # fmt: skip
-        st.dataframe(rows, hide_index=True, key="alerts-resolved", column_config={"Said": st.column_config.TextColumn(width="large")})
+        said = st.column_config.TextColumn(width="large")
+        config = {"Said": said, "Since": parts.time_column(), "Resolved": parts.time_column()}
+        st.dataframe(rows, hide_index=True, key="alerts-resolved", column_config=config)
 
 
 def _amount(value: float, unit: str) -> str:
     if unit in ("share", "ratio"):
         return f"{value:.1%}"
-    digits = f"{value:.2f}" if unit == "score" else f"{value:,.4g}"
-    return f"{digits} {unit}".strip().replace(",", "\u202f")
+    if unit == "score":
+        return f"{value:.2f}"
+    return f"{value:,.4g} {unit}".strip().replace(",", "\u202f")

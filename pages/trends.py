@@ -271,13 +271,13 @@ def _show_events(context: PageContext, events: list[trends.Event]) -> None:
         return
     newest = list(reversed(events))
     rows = [
-        {"When": parts.local_time(e.at), "What": charts_trends.MARKS[e.kind][2], "Of": e.name, "In words": e.sentence}
+        {"When": parts.short_time(e.at), "What": charts_trends.MARKS[e.kind][2], "In words": e.sentence, "Of": e.name}
         for e in newest
     ]
     st.caption("Tick a row to go to the thing itself.")
     picked = st.dataframe(
         rows, hide_index=True, height=min(38 + 35 * len(rows), 400), on_select="rerun", selection_mode="single-row", key="events",
-        column_config={"When": parts.time_column()},
+        column_config={"When": parts.time_column(), "In words": st.column_config.TextColumn(width="large")},
     )
     for place in [n for n in picked["selection"]["rows"][:1] if n < len(newest)]:  # the list may have changed since
         page, name, value = newest[place].link

@@ -13,6 +13,8 @@ from core.monitoring import alerts, checks, observations, quality, stats, traffi
 from core.monitoring.traffic import Request
 from core.scoring import labels, predict
 from core.times import utc_now
+from pages import monitoring
+from tests.agent_cases import drifted
 from tests.browser import CHROMIUM, FLAGS, Person, serve, until
 
 HEART = "heart_disease"
@@ -224,3 +226,14 @@ def test_in_a_browser_the_cards_renew_themselves_and_a_click_on_the_matrix_opens
         assert who.complaints == []
         browser.close()
     assert "Traceback" not in (tmp_path / "console.log").read_text()
+
+
+@pytest.mark.parametrize(("per_second", "said"), [(2.5, "2.5/s"), (0.5, "30/min"), (1 / 600, "6/h"), (2 / 604_800, "0.29/day")])
+def test_a_rate_is_said_in_the_unit_in_which_it_can_be_pictured(per_second, said):
+    assert monitoring._rate(per_second) == said
+
+
+def test_an_alert_on_a_drift_score_repeats_no_unit(trained_home, open_page):
+    drifted(trained_home, 0.89, now=utc_now())
+    said = texts(open_page(trained_home, "monitoring"))
+    assert "0.89 · limit 0.50 · since" in said

@@ -67,7 +67,7 @@ def test_several_values_and_a_gate_that_asks_for_nothing_are_one_request(demo_ho
 
 def test_an_impossible_value_is_refused_in_a_sentence_and_nothing_is_asked(demo_home, open_page):
     test = propose(open_page(demo_home, "settings", "scientist", tab="thresholds"), drift_warning=0.9)
-    assert "must stay below drift" in test.error[0].value.replace("\\", "")
+    assert "must stay below “Drift score: drift”" in test.error[0].value.replace("\\", "")
     assert proposals.list_requests(demo_home) == []
 
 

@@ -306,6 +306,11 @@ def title_of(name: str, definition: Definition) -> str:
     return get_setting(name).title.replace("mean of the metric", f"mean {metric}")
 
 
+def _call(setting: Setting) -> str:
+    """What a message calls a setting: the title that the page shows, and the name that the command takes."""
+    return setting.title if setting.group == "estimators" else f"“{setting.title}” ({setting.name})"
+
+
 def say_value(name: str, value: float | None) -> str:
     """A value in words: "at least 0.8", "14 days", "not asked"."""
     setting = get_setting(name)
@@ -332,14 +337,15 @@ def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str
         if setting.group == "estimators":
             check_class_path(name[len(ESTIMATOR) :])
         if setting.classes_only and not definition.is_classifier:
-            raise BadInput(f"{name} means nothing for project {definition.name}, which predicts numbers; leave it out.")
+            raise BadInput(f"{_call(setting)} means nothing for project {definition.name}, which predicts numbers; leave it out.")
         found[name] = _check_value(setting, value)
         if found[name] == value_of(in_force, name):
-            raise BadInput(f"{name} is {say_value(name, found[name])} already; leave it out or name another value.")
+            raise BadInput(f"{_call(setting)} is {say_value(name, found[name])} already; leave it out or name another value.")
     after = {**{n: value_of(in_force, n) for n in SETTINGS}, **found}
     for low, high in _IN_ORDER:
         if not after[low] < after[high]:
-            raise BadInput(f"{low} ({after[low]:g}) must stay below {high} ({after[high]:g}); change both together.")
+            lower, upper = (f"{_call(get_setting(n))}, {after[n]:g}," for n in (low, high))
+            raise BadInput(f"{lower} must stay below {upper[:-1]}; change both together.")
     if after["register"] is not None and after["production"] is not None and after["register"] > after["production"]:
         raise BadInput(f"The gate to register ({after['register']:g}) must not be above the one for production ({after['production']:g}).")
     points = int(after["zscore_points"])
@@ -353,13 +359,13 @@ def _check_value(setting: Setting, value: Any) -> float | None:
     if value is None:
         if setting.optional:
             return None
-        raise BadInput(f"{setting.name} needs a number.")
+        raise BadInput(f"{_call(setting)} needs a number.")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise BadInput(f"{setting.name} is a number; {str(value)[:40]!r} is none.")
+        raise BadInput(f"{_call(setting)} is a number; {str(value)[:40]!r} is none.")
     if not setting.low <= value <= setting.high:
-        raise BadInput(f"{setting.name} lies between {setting.low:g} and {setting.high:g}; {value:g} does not.")
+        raise BadInput(f"{_call(setting)} lies between {setting.low:g} and {setting.high:g}; {value:g} does not.")
     if setting.integer:
         if value != int(value):
-            raise BadInput(f"{setting.name} is a whole number; {value:g} is none.")
+            raise BadInput(f"{_call(setting)} is a whole number; {value:g} is none.")
         return int(value)
     return float(value)
