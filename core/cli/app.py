@@ -16,6 +16,7 @@ from core.cli import (
     backup,
     console,
     database,
+    datasets,
     drift,
     keys,
     logs,
@@ -47,8 +48,10 @@ app = typer.Typer(
 for part in (projects, training, registry, release, scoring, drift, retrain, monitoring, watching, logs, backup, database):
     app.add_typer(part.commands)
 database.add_to(projects.project_commands)
+datasets.add_to(projects.project_commands)
 app.add_typer(projects.project_commands, name="project")
 app.add_typer(audit.commands, name="audit")
+app.add_typer(datasets.commands, name="dataset")
 app.add_typer(accounts.commands, name="user")
 app.add_typer(keys.commands, name="key")
 app.add_typer(schedule.commands, name="schedule")
