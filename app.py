@@ -14,11 +14,12 @@ from core.clock import Clock
 from core.jobs.supervisor import Supervisor
 from core.scoring import journal
 from core.settings import Settings
-from pages import door, forms, warmup
+from pages import door, forms, single_sign_on, warmup
 from pages.parts import report_error
 
 settings = Settings.from_environment()
 home = settings.open_home()
+single = single_sign_on.SingleSignOn(settings.oidc_claim, settings.oidc_roles)
 
 
 @asynccontextmanager
@@ -43,10 +44,13 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 
 app = st.App(
     "pages/frame.py",
-    routes=forms.routes(home, demo=settings.demo, secure_cookies=settings.secure_cookies),
+    routes=forms.routes(home, demo=settings.demo, secure_cookies=settings.secure_cookies, single=single),
     lifespan=lifespan,
     middleware=[
-        Middleware(door.Door, home=home, programs=make_api(home, settings), hosts=frozenset(settings.allowed_hosts), proxies=settings.named_proxies),
+        Middleware(
+            door.Door, home=home, programs=make_api(home, settings), hosts=frozenset(settings.allowed_hosts),
+            proxies=settings.named_proxies, single=single, secure_cookies=settings.secure_cookies,
+        ),
     ],
     on_script_error=report_error,
 )

@@ -19,6 +19,7 @@ from core.passwords import check_password, fits_code, fits_password, hash_code, 
 from core.projects.definition import check_name
 from core.times import parse, stamp, utc_now
 from storage import accounts as store
+from storage import identities as identities_store
 from storage.connection import reading, writing
 
 SESSION = timedelta(hours=12)
@@ -105,7 +106,7 @@ def sign_in(home: Home, name: str, password: str, *, address: str, now: datetime
         raise SignInRefused("Name or password is wrong. Try again, or ask an administrator for a one-time code.", delay)
     with writing(home.db) as db:
         store.delete_attempts(db, ids=ids)
-    return _open_session(home, name, address, now)
+    return open_session(home, name, address, now)
 
 
 def sign_in_persona(home: Home, name: str, *, address: str, demo_mode: bool, now: datetime | None = None) -> str:
@@ -114,7 +115,7 @@ def sign_in_persona(home: Home, name: str, *, address: str, demo_mode: bool, now
     account = store.find_account(reading(home.db), name)
     if not demo_mode or account is None or not account["demo"] or not is_loopback(address):
         raise Refused("Demo accounts without a password exist only in demo mode and on this machine; sign in with a password.")
-    return _open_session(home, name, address, now)
+    return open_session(home, name, address, now)
 
 
 @lru_cache(maxsize=4096)
@@ -128,7 +129,8 @@ def is_loopback(address: str) -> bool:
     return (mapped or ip).is_loopback
 
 
-def _open_session(home: Home, name: str, address: str, now: datetime) -> str:
+def open_session(home: Home, name: str, address: str, now: datetime) -> str:
+    """Open a session for whoever has proved to be ``name``; returns its token."""
     token = make_token()
 
     def work(tx: Tx) -> Done:
@@ -202,7 +204,7 @@ def create_first_admin(
         )
         store.set_setting(db, "first_start_code", None)
         _note_first(note, Actor(name))
-    return _open_session(home, name, address, now)
+    return open_session(home, name, address, now)
 
 
 def _note_first(note: Any, actor: Actor) -> None:
@@ -379,6 +381,8 @@ def reset_code(home: Home, actor: Actor, name: str, *, reason: str = "", now: da
 
     def work(tx: Tx) -> Done:
         _get_person(tx, name)
+        if identities_store.find_identity_of(tx.db, name) is not None:
+            raise Refused(f"{name} comes in by single sign-on and has no password here; the provider gives and takes this access.")
         _set_reset(tx, name, code)
         return Done(subject=f"account {name}")
 

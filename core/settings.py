@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     allow_private_targets: str = ""  # host:port,... that messages may go to though they are not on the public internet
 
     dvc_remote: SecretStr = SecretStr("")  # folder or address that dataset versions are pushed to; the address may hold a password
+    oidc_claim: str = "groups"  # the claim of the identity provider that decides about roles; dots lead into it
+    oidc_roles: str = ""  # value=role, separated by commas: the first that somebody has is their role
+
     databases: SecretStr = SecretStr("")  # name=url, separated by spaces; the addresses hold passwords
 
     # named as MLflow itself names it, so that one setting serves both; it may hold a name and a password

@@ -75,7 +75,7 @@ def contribution_steps(explanation: Explanation, most: int = 8) -> go.Figure:
             y=[escape(n) for n in ("Average answer", *names, "This answer")],
             text=[f"{ends[0]:.4g}", *(tell_signed(s, 1.0, unit) for s in steps), f"{ends[1] + 0.0:.4g}"],
             textposition="outside", cliponaxis=False, hovertemplate=says,
-            increasing={"marker": {"color": GO}}, decreasing={"marker": {"color": LOOK}}, totals={"marker": {"color": QUIET}},
+            increasing={"marker": {"color": SERIES[1]}}, decreasing={"marker": {"color": LOOK}}, totals={"marker": {"color": QUIET}},
             connector={"line": {"color": QUIET, "width": 1, "dash": "dot"}},
         )
     )  # fmt: skip

@@ -19,10 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core import accounts, addresses
 from core.home import Home
 from core.times import utc_now
-from pages import contents
+from pages import contents, single_sign_on
 from pages.forms import API_PAGE, COOKIE, safe_next, show
 
-OPEN_PATHS = frozenset({"/sign-in", "/sign-out", "/first-start", "/reset"})
+OPEN_PATHS = frozenset({"/sign-in", "/sign-out", "/first-start", "/reset", single_sign_on.BEGIN, single_sign_on.EXCHANGE})
 FORM_PATHS = frozenset({*OPEN_PATHS, "/password"})
 PROBES = frozenset({"/healthz", "/readyz"})  # asked by address, under any name
 API_PATHS = ("/api", "/metrics", *sorted(PROBES))  # for programs: the API's own door decides about them
@@ -56,14 +56,20 @@ class Door:
         Returns the present time in UTC.
     proxies : tuple of network
         Reverse proxies whose word on the client's address is taken.
+    single : SingleSignOn, optional
+        While it is on, the three routes of Streamlit that it needs are open.
+    secure_cookies : bool
+        Also those routes' cookies are marked Secure where the request looks like plain HTTP.
     """
 
     def __init__(
         self, app: ASGIApp, home: Home, programs: ASGIApp, hosts: frozenset[str] = frozenset(),
         clock: Callable[[], datetime] | None = None, proxies: tuple[addresses.Network, ...] = (),
+        single: single_sign_on.SingleSignOn | None = None, secure_cookies: bool = False,
     ) -> None:  # fmt: skip
         self.app, self.home, self.programs, self.hosts = app, home, programs, addresses.LOOPBACK_HOSTS | hosts
         self.clock, self.proxies = clock or utc_now, proxies
+        self.single, self.secure_cookies = single, secure_cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -87,6 +93,11 @@ class Door:
             scope.setdefault("state", {})["account"] = account
             await self.programs(scope, receive, send)
             return
+        if refusal is None and path in single_sign_on.OPEN_PATHS and self._is_single_on(scope):
+            assert self.single is not None
+            secure = self.secure_cookies or scope["scheme"] == "https"
+            await self.app(scope, receive, self.single.redirect_answers(scope, send, secure=secure))
+            return
         if refusal is None and path not in OPEN_PATHS:
             account = await self._find_account(scope)
             scope.setdefault("state", {})["account"] = account
@@ -94,6 +105,9 @@ class Door:
         if refusal is None and path in contents.known_paths():
             send = _with_preload(send)
         await (refusal or self.app)(scope, receive, send)
+
+    def _is_single_on(self, scope: Scope) -> bool:
+        return self.single is not None and scope["method"] == "GET" and self.single.is_on
 
     def _check_request(self, scope: Scope, headers: Headers) -> Response | None:
         path, raw = scope["path"], scope.get("raw_path") or b""

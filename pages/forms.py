@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.concurrency import run_in_threadpool
@@ -18,11 +18,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from core import accounts, addresses
+from core import accounts, addresses, identities
 from core.errors import BadInput, GreenlightError
 from core.home import Home
 from core.times import utc_now
-from pages import contents
+from pages import contents, single_sign_on
 
 COOKIE = "greenlight_session"
 API_PAGE = "/api/docs"  # the one page of the API that a signed-in person reads
@@ -55,7 +55,8 @@ def show(template: str, status: int, **values: Any) -> Response:
 
 
 def routes(
-    home: Home, *, demo: bool = False, secure_cookies: bool = False, clock: Callable[[], datetime] | None = None
+    home: Home, *, demo: bool = False, secure_cookies: bool = False, clock: Callable[[], datetime] | None = None,
+    single: single_sign_on.SingleSignOn | None = None,
 ) -> list[Route]:
     """The routes that are open to everybody, and the password page for those who are signed in.
 
@@ -68,11 +69,15 @@ def routes(
         Mark the cookie Secure even where the request looks like plain HTTP (behind a proxy that ends TLS).
     clock : callable
         Returns the present time in UTC.
+    single : SingleSignOn, optional
+        Off unless given and set up.
     """
-    forms = Forms(home, demo, secure_cookies, clock or utc_now)
+    forms = Forms(home, demo, secure_cookies, clock or utc_now, single or single_sign_on.SingleSignOn())
     return [
         Route("/sign-in", forms.show_sign_in, methods=["GET"]),
         Route("/sign-in", forms.sign_in, methods=["POST"]),
+        Route(single_sign_on.BEGIN, forms.begin_single, methods=["GET"]),
+        Route(single_sign_on.EXCHANGE, forms.enter_by_identity, methods=["GET"]),
         Route("/sign-out", forms.show_sign_out, methods=["GET"]),
         Route("/sign-out", forms.sign_out, methods=["POST"]),
         Route("/first-start", forms.show_first_start, methods=["GET"]),
@@ -87,13 +92,15 @@ def routes(
 class Forms:
     """The handlers of :func:`routes`, which share the Home and the clock."""
 
-    def __init__(self, home: Home, demo: bool, secure_cookies: bool, clock: Callable[[], datetime]) -> None:
-        self.home, self.demo, self.secure_cookies, self.clock = home, demo, secure_cookies, clock
+    def __init__(self, home: Home, demo: bool, secure_cookies: bool, clock: Callable[[], datetime], single: single_sign_on.SingleSignOn) -> None:
+        self.home, self.demo, self.secure_cookies, self.clock, self.single = home, demo, secure_cookies, clock, single
 
     async def show_sign_in(self, request: Request) -> Response:
         if await run_in_threadpool(accounts.needs_first_start, self.home):
             return RedirectResponse("/first-start", 303)
-        return await self._sign_in_page(200, next=safe_next(request.query_params.get("next")))
+        failed = "failed" in request.query_params and self.single.is_on
+        error = "The sign-in at your organisation did not succeed, so nobody was let in. Try again." if failed else None
+        return await self._sign_in_page(401 if failed else 200, next=safe_next(request.query_params.get("next")), error=error)
 
     async def sign_in(self, request: Request) -> Response:
         form = await _read_form(request)
@@ -115,12 +122,43 @@ class Forms:
         await self._forget(request)
         return self._enter(request, wanted, token)
 
+    async def begin_single(self, request: Request) -> Response:
+        """Send the browser to the provider, and remember where it wanted to go."""
+        if not self.single.is_on:
+            return RedirectResponse("/sign-in", 303)
+        answer = RedirectResponse(self.single.begin(), 303)
+        wanted = safe_next(request.query_params.get("next"))
+        answer.set_cookie(
+            single_sign_on.NEXT_COOKIE, quote(wanted, safe="/"), max_age=600, path="/sign-in", httponly=True, samesite="lax",
+            secure=self._is_secure(request),
+        )  # fmt: skip
+        return answer
+
+    async def enter_by_identity(self, request: Request) -> Response:
+        """Exchange what the provider said for a session of ours."""
+        claims = self.single.read_claims(request.cookies) if self.single.is_on else None
+        if claims is None or self.single.setup.rules is None:
+            return RedirectResponse(single_sign_on.FAILED if self.single.is_on else "/sign-in", 303)
+        try:
+            token = await run_in_threadpool(
+                identities.sign_in, self.home, claims, self.single.setup.rules, client_id=self.single.setup.client_id,
+                address=_address(request), now=self.clock(),
+            )  # fmt: skip
+        except GreenlightError as error:
+            return show("refused.html", 403, title="You cannot come in", sentence=str(error))
+        await self._forget(request)
+        answer = self._enter(request, safe_next(unquote(request.cookies.get(single_sign_on.NEXT_COOKIE, ""))), token)
+        answer.delete_cookie(single_sign_on.NEXT_COOKIE, path="/sign-in")
+        return answer
+
     async def show_sign_out(self, request: Request) -> Response:
         return show("sign_out.html", 200)
 
     async def sign_out(self, request: Request) -> Response:
         await self._forget(request)
-        answer = RedirectResponse("/sign-in", 303)
+        away = self.single.is_on and single_sign_on.has_identity(request.cookies)
+        # a page in between: browsers let no answer to a form lead to another site
+        answer = show("signed_out.html", 200, end=single_sign_on.END) if away else RedirectResponse("/sign-in", 303)
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
         return answer
 
@@ -159,6 +197,8 @@ class Forms:
         return await self._sign_in_page(200, next="/", notice="Your new password is set. Sign in with it.")
 
     async def show_password(self, request: Request) -> Response:
+        if await run_in_threadpool(identities.find_account_of, self.home, request.state.account.name):
+            return show("refused.html", 200, title="No password here", sentence="You come in by single sign-on; your password is kept there.")
         return show("password.html", 200, name=request.state.account.name)
 
     async def change_password(self, request: Request) -> Response:
@@ -178,7 +218,7 @@ class Forms:
 
     async def _sign_in_page(self, status: int, **values: Any) -> Response:
         personas = await run_in_threadpool(self._list_personas) if self.demo else ()
-        return show("sign_in.html", status, personas=personas, **values)
+        return show("sign_in.html", status, personas=personas, single=self.single.setup, begin=single_sign_on.BEGIN, **values)
 
     def _list_personas(self) -> list[tuple[str, str]]:
         present = {a.name: a for a in accounts.list_accounts(self.home) if a.demo and a.active}
@@ -186,9 +226,11 @@ class Forms:
 
     def _enter(self, request: Request, where: str, token: str) -> Response:
         answer = RedirectResponse(where, 303)
-        secure = self.secure_cookies or request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
-        answer.set_cookie(COOKIE, token, path="/", httponly=True, samesite="lax", secure=secure)
+        answer.set_cookie(COOKIE, token, path="/", httponly=True, samesite="lax", secure=self._is_secure(request))
         return answer
+
+    def _is_secure(self, request: Request) -> bool:
+        return self.secure_cookies or request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
 
     async def _forget(self, request: Request) -> None:
         """End the session that the browser came with, so that no old cookie outlives a sign-in or a sign-out."""

@@ -694,3 +694,18 @@ CREATE TABLE mirror_rounds (
 ) STRICT, WITHOUT ROWID;;
 """,
     )
+
+
+@acts()
+def m022_identities(db: Database) -> None:
+    # whose account is whose at an identity provider; a name or an address there may change hands, issuer and subject may not
+    _run(
+        db,
+        """
+CREATE TABLE identities (
+    issuer TEXT NOT NULL, subject TEXT NOT NULL, account TEXT NOT NULL UNIQUE REFERENCES accounts(name), at TEXT NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;;
+CREATE TABLE identity_uses (token_hash TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT, WITHOUT ROWID;;
+""",
+    )

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,14 +27,17 @@ SLOW = 60_000  # milliseconds; a busy machine may need long, a good one returns 
 
 
 @contextmanager
-def serve(home: Path, log: Path, *, demo: bool = True) -> Iterator[str]:
-    """Run the console on a free port of this machine; the address, while it runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def serve(
+    home: Path, log: Path, *, demo: bool = True, port: int | None = None, more: Mapping[str, str] | None = None, options: Sequence[str] = ()
+) -> Iterator[str]:
+    """Run the console on a free port of this machine; the address, while it runs.
+
+    ``more`` are variables of the environment, ``options`` are Streamlit's.
+    """
+    port = port or find_port()
     known = {k: v for k, v in os.environ.items() if not k.startswith(("GREENLIGHT_", "STREAMLIT_"))}
-    environment = {**known, "GREENLIGHT_HOME": str(home), "GREENLIGHT_WORKERS": "1", **({"GREENLIGHT_DEMO": "1"} if demo else {})}
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.address", "127.0.0.1", "--server.port", str(port)]
+    environment = {**known, "GREENLIGHT_HOME": str(home), "GREENLIGHT_WORKERS": "1", **({"GREENLIGHT_DEMO": "1"} if demo else {}), **(more or {})}
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.address", "127.0.0.1", "--server.port", str(port), *options]
     with log.open("w") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
         try:
@@ -48,6 +51,12 @@ def serve(home: Path, log: Path, *, demo: bool = True) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def find_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:

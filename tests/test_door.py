@@ -17,7 +17,7 @@ from api.build import LINES, make_api
 from core import accounts
 from core.home import open_home
 from core.settings import Settings
-from pages import contents, door, forms
+from pages import contents, door, forms, single_sign_on
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 BASE = "http://localhost"
@@ -65,7 +65,12 @@ def build(home, clock, **options):
     inside = [WebSocketRoute("/_stcore/stream", echo), Route("/{path:path}", reached, methods=["GET", "POST", "PUT"])]
     app = Starlette(
         routes=[*forms.routes(home, clock=clock, **options), *inside],
-        middleware=[Middleware(door.Door, home=home, programs=make_api(home, Settings(), clock=clock), hosts=hosts, clock=clock)],
+        middleware=[
+            Middleware(
+                door.Door, home=home, programs=make_api(home, Settings(), clock=clock), hosts=hosts, clock=clock,
+                single=options.get("single"),
+            )
+        ],
     )
     return TestClient(app, base_url=BASE, follow_redirects=False, client=("127.0.0.1", 50000))
 
@@ -435,7 +440,8 @@ def test_every_route_of_the_app_is_closed_to_strangers(whole):
 
 
 def test_the_open_routes_are_exactly_these():
-    assert {"/sign-in", "/sign-out", "/first-start", "/reset"} == door.OPEN_PATHS
+    assert {"/sign-in", "/sign-in/single", "/sign-in/identity", "/sign-out", "/first-start", "/reset"} == door.OPEN_PATHS
+    assert {"/auth/login", "/auth/logout", "/oauth2callback"} == single_sign_on.OPEN_PATHS  # only while single sign-on is set up
     assert {"/healthz", "/readyz"} == door.PROBES
 
 

@@ -254,10 +254,12 @@ def test_each_kind_of_model_gets_the_explainer_that_follows_it(trained_home, row
     from core.scoring import scorer as scorers
     from core.training.catalogue import get_candidate
     from core.training.pipeline import build_pipeline
+    from core.training.tasks import labels_to_fit
 
     scorer = load_scorer(trained_home, "heart_disease")
     prepared = load(trained_home, get_dataset(trained_home, 1), scorer.definition)
-    pipeline = build_pipeline(get_candidate(candidate), params, 0, scorer.definition).fit(prepared.features, prepared.target.astype(str).astype(object))
+    target = labels_to_fit(prepared.target, scorer.definition)
+    pipeline = build_pipeline(get_candidate(candidate), params, 0, scorer.definition).fit(prepared.features, target)
     other = replace(scorer, pipeline=pipeline, fast=None)
     monkeypatch.setattr(scorers, "load_scorer", lambda *args: other)
     (found,) = shap_values.compute(trained_home, "heart_disease", "1.0.0", rows[:1])
