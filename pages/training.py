@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.datasets import versions
 from core.datasets.versions import Dataset
-from core.errors import NotFound
+from core.errors import GreenlightError, NotFound
 from core.home import Home
 from core.jobs import jobs
 from core.jobs.jobs import Job
@@ -17,8 +17,7 @@ from core.projects import projects
 from core.projects.definition import Definition
 from core.times import parse, utc_now
 from core.training import catalogue, runs
-from core.training.catalogue import Candidate, Param
-from pages import parts, retraining, sending
+from pages import parts, retraining, sending, training_candidates, training_search
 from pages.findings import VERDICTS
 from pages.session import PageContext
 
@@ -92,7 +91,8 @@ def _show_progress(context: PageContext, job: Job) -> None:
     else:
         share = job.share
         what = parts.plain(job.note.replace("_", " ") or "starting")
-        how_far = f", {job.done:.0f} of {job.total:.0f} fits" if share is not None else ""
+        unit = "trials" if job.note.startswith("search") else "fits"
+        how_far = f", {job.done:.0f} of {job.total:.0f} {unit}" if share is not None else ""
         st.progress(share or 0.0, text=f"{what}{how_far}; {_describe_time(job)}")
     if job.cancel_by:
         st.caption(f"{parts.plain(job.cancel_by)} asked to stop; it stops after the fit that is going on.")
@@ -145,11 +145,17 @@ def _show_form(context: PageContext, definition: Definition, data: list[Dataset]
         st.markdown("**Candidates**")
         chosen: list[tuple[str, dict[str, Any]]] = []
         fitting = [c for c in known if not c.available or catalogue.is_applicable(c, definition)]
+        fitting += training_candidates.list_allowed(context.home, definition)
+        wrong: GreenlightError | None = None
         for begin in range(0, len(fitting), ACROSS):
             for column, candidate in zip(st.columns(ACROSS), fitting[begin : begin + ACROSS], strict=False):
                 with column.container(border=True, height="stretch"):
-                    if _show_card(candidate, definition, candidate.name in usual):
-                        chosen.append((candidate.name, _read_params(candidate, definition)))
+                    if training_candidates.show_card(candidate, definition, candidate.name in usual):
+                        try:
+                            chosen.append(training_candidates.read_card(candidate, definition))
+                        except GreenlightError as error:
+                            wrong = wrong or error  # told when the form is sent, not while it is filled in
+        search = training_search.show_form(definition, fitting)
         with st.expander("Folds, hold-out and seed", icon=":material/tune:"):
             one, two, three = st.columns(3)
             folds = one.number_input("Folds of the cross-validation", 2, 10, runs.FOLDS, key="training-folds")
@@ -165,6 +171,7 @@ def _show_form(context: PageContext, definition: Definition, data: list[Dataset]
                 key="training-seed",
                 help="The same data, settings and seed give the same models.",
             )
+    training_candidates.show_propose(context, definition)
     if not sent:
         return
     settings: dict[str, Any] = {
@@ -173,7 +180,11 @@ def _show_form(context: PageContext, definition: Definition, data: list[Dataset]
         "folds": folds,
         "holdout": holdout,
         "seed": seed,
+        "search": search,
     }
+    if wrong is not None:
+        answer.error(parts.plain(wrong), icon=":material/error:")
+        return
     with answer, parts.guarded(), st.spinner("Checking the data"):
         key = sending.request_key("training", "start", definition.name, settings)
         made = runs.start_training(context.home, context.actor, definition.name, key=key, **settings)
@@ -185,61 +196,6 @@ def _show_form(context: PageContext, definition: Definition, data: list[Dataset]
 def _describe_data(dataset: Dataset) -> str:
     verdict = "✕ Labels made by a model" if dataset.label_provenance == "model" else VERDICTS[dataset.validation["verdict"]]
     return f"Version {dataset.version}: {dataset.rows:,} rows, {dataset.file_name} ({verdict})"
-
-
-def _show_card(candidate: Candidate, definition: Definition, usual: bool) -> bool:
-    always = candidate.name == "dummy"
-    wanted = st.checkbox(
-        candidate.title, always or (usual and candidate.available), disabled=always or not candidate.available,
-        key=f"training-{definition.name}-{candidate.name}",
-    )  # fmt: skip
-    st.caption(parts.plain(candidate.good_for))
-    facts = [f":gray-badge[:material/schedule: {describe_cost(candidate.cost)}]"]
-    if always:
-        facts.append(":gray-badge[:material/lock: always trained]")
-    elif candidate.baseline:
-        facts.append(":gray-badge[baseline]")
-    if candidate.reading:
-        facts.append(f":gray-badge[:material/visibility: {candidate.reading}]")
-    st.markdown(" ".join(facts))
-    if not candidate.available:
-        st.markdown(f":orange[:material/warning: Not installed] here: it needs {parts.plain(candidate.needs)}.")
-        st.code(candidate.install, language=None)
-        return False
-    params = candidate.params_for(definition.task)
-    if params:
-        with st.expander(f"Settings ({len(params)})"):
-            for param in params:
-                _show_param(definition, candidate, param)
-    return bool(wanted)
-
-
-def describe_cost(cost: float) -> str:
-    """The relative time of one fit in a word; logistic regression is 1."""
-    if cost <= 1:
-        return "very quick"
-    return "quick" if cost <= 10 else "slower" if cost <= 60 else "slow"
-
-
-def _show_param(definition: Definition, candidate: Candidate, param: Param) -> None:
-    key = _param_key(definition, candidate, param)
-    if param.kind == "choice":
-        st.selectbox(param.title, list(param.choices), index=param.choices.index(param.default), key=key, help=param.help or None)
-        return
-    number = int if param.kind == "int" else float
-    limits: dict[str, Any] = {
-        n: None if v is None else number(v) for n, v in (("min_value", param.low), ("max_value", param.high))
-    }
-    shape: dict[str, Any] = {} if param.kind == "int" else {"format": "%g", "step": max(float(param.default) / 10, 1e-6)}
-    st.number_input(param.title, value=number(param.default), key=key, help=param.help or None, **limits, **shape)
-
-
-def _read_params(candidate: Candidate, definition: Definition) -> dict[str, Any]:
-    return {p.name: st.session_state[_param_key(definition, candidate, p)] for p in candidate.params_for(definition.task)}
-
-
-def _param_key(definition: Definition, candidate: Candidate, param: Param) -> str:
-    return f"training-{definition.name}-{candidate.name}-{param.name}"
 
 
 # ---- history ----
@@ -294,12 +250,15 @@ def _show_job(context: PageContext, job: Job, data: dict[int, int]) -> None:
             f"{name} ({', '.join(f'{k} {v}' for k, v in params.items())})" if params else name
             for name, params in job.params["candidates"]
         ]
+        names += [f"search of {one['candidate']}" for one in job.params.get("search", [])]
         again = f" Runs training {job.rerun_of} again." if job.rerun_of else ""
         st.caption(
             f"Data version {data.get(job.params['dataset_id'], '?')}, {job.params['folds']} folds, "
             f"hold-out {job.params['holdout']:.0%}, seed {job.params['seed']}; {parts.plain('; '.join(names))}.{again}"
         )
         _show_warnings(context.home, job)
+        if job.state == "done":
+            training_search.show_results(context, job)
         if job.outcome and job.outcome.get("run"):
             parts.show_link("comparison", "Compare the candidates", run=str(job.outcome["run"]))
         if job.state in CAN_RUN_AGAIN and st.button("Run again", key=f"training-again-{job.id}", icon=":material/replay:"):

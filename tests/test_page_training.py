@@ -6,7 +6,8 @@ from core.acts import Actor
 from core.datasets import versions
 from core.jobs import jobs
 from core.times import stamp, utc_now
-from pages.training import describe_cost, duration
+from pages.training import duration
+from pages.training_candidates import describe_cost
 from storage.connection import writing
 
 

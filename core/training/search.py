@@ -278,7 +278,8 @@ def try_setting(material: SearchMaterial, task: TrialTask) -> dict[str, Any]:
         group = None if material.group is None else material.group[answered]
         values.append(evaluate(d, material.target[answered], prediction, proba, group, curves=False)[d.metric])
         defined = [v for v in values if v is not None]
-        if number + 1 < len(material.folds) and len(task.others) >= WARM_UP_TRIALS and len(defined) == len(values) and is_hopeless(task.others, defined):
+        judged = number + 1 < len(material.folds) and len(task.others) >= WARM_UP_TRIALS and len(defined) == len(values)
+        if judged and is_hopeless(task.others, defined):
             state = "pruned"
             break
     known = [v for v in values if v is not None]

@@ -1,0 +1,75 @@
+"""A search of hyperparameters: asked for in the form of a training, shown with every trial where the training is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.adapters.optional import LIBRARIES
+from core.jobs.jobs import Job
+from core.projects.definition import Definition
+from core.training import runs
+from core.training.catalogue import Candidate
+from core.training.search import MOST_SECONDS, MOST_TRIALS, SECONDS, TRIALS, Budget, Search, searchable
+from core.training.selection import METRIC_NAMES
+from pages import charts, charts_training, parts
+from pages.session import PageContext
+
+_WORDS = {"complete": "✓ to the end", "pruned": "✕ stopped early", "stopped": "■ time was up", "failed": "✕ failed"}
+
+
+def show_form(definition: Definition, candidates: Sequence[Candidate]) -> list[tuple[str, Budget]]:
+    """What to search, inside the training's form; nothing unless somebody chooses."""
+    able = {c.name: c.title for c in candidates if c.available and not c.baseline and searchable(c.name, definition.task)}
+    with st.expander("Search for better settings", icon=":material/search:"):
+        library = LIBRARIES["optuna"]
+        if not library.is_installed:
+            st.markdown(f":orange[:material/warning: Not installed] here: {library.purpose} needs {library.title}.")
+            st.code(library.install, language=None)
+            return []
+        st.caption(
+            "Tries settings within each candidate's ranges on folds of the training rows, and stops hopeless ones early. The best is trained "
+            "beside the candidate as it is set above, so that the gain can be seen; the hold-out is kept from the search."
+        )
+        one, two, three = st.columns([2, 1, 1])
+        chosen = one.multiselect(
+            "Candidates to search", list(able), format_func=able.__getitem__, key=f"training-{definition.name}-search",
+            placeholder="None",
+        )  # fmt: skip
+        trials = two.number_input("Settings to try at most", 2, MOST_TRIALS, TRIALS, key="training-search-trials")
+        seconds = three.number_input(
+            "Seconds at most for each", 1, int(MOST_SECONDS), int(SECONDS), key="training-search-seconds"
+        )
+    return [(name, Budget(int(trials), float(seconds))) for name in chosen]
+
+
+def show_results(context: PageContext, job: Job) -> None:
+    """Every search of a finished training: what came of it, the course, the trials."""
+    run = runs.find_run_of_job(context.home, job.id)
+    for place, search in enumerate(runs.get_searches(context.home, run) if run else []):
+        st.markdown(f"**Search of settings.** {parts.plain(search.sentence)}")
+        alt = f"What each of {len(search.trials)} settings of {search.title} reached, and the best so far."
+        charts.show_figure(charts_training.search_history(search), alt=alt, key=f"training-search-{job.id}-{place}")
+        rows = list_rows(search)
+        st.dataframe(
+            rows, hide_index=True, height=min(38 + 35 * len(rows), 320), key=f"training-trials-{job.id}-{place}",
+            alt=f"Trials of {search.title}, in the order in which they were tried",
+        )  # fmt: skip
+
+
+def list_rows(search: Search) -> list[dict[str, Any]]:
+    """The trials as a table: setting, value of each fold, state, seconds."""
+    metric = METRIC_NAMES[search.metric]
+    return [
+        {
+            "Trial": f"{t.number + 1}{' (usual)' if t.number == 0 else ''}{' (best)' if t.number == search.best else ''}",
+            "State": f"{_WORDS[t.state]}{f': {t.error}' if t.error else ''}",
+            f"{metric}, mean": None if t.value is None else round(t.value, 4),
+            **{k: round(v, 6) if isinstance(v, float) else v for k, v in t.params.items()},
+            **{f"Fold {n + 1}": None if n >= len(t.values) else t.values[n] for n in range(search.folds)},
+            "Seconds": t.seconds,
+        }
+        for t in search.trials
+    ]  # fmt: skip
