@@ -8,40 +8,31 @@ can speak to the scheduler can run code on its workers, so the cluster belongs b
 from __future__ import annotations
 
 import hashlib
-import importlib
 import logging
 import pickle
-import platform
 import re
 import secrets
-import tempfile
-import threading
 import time
-from collections import OrderedDict, deque
+import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, is_dataclass, replace
-from functools import lru_cache, partial
-from importlib import metadata
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.adapters.dask_worker import Returned, carry_out, describe_here, find_difference, hold
 from core.adapters.optional import need
 from core.errors import BadInput, GreenlightError, Refused
-from core.training.executor import PRELOAD, CancelCheck, Outcome, Work, WorkerLost, attempt, check_cancelled, one_line
+from core.training.executor import CancelCheck, Outcome, Work, WorkerLost, check_cancelled, one_line
 
 RETRIES = 3
 CONNECT_SECONDS = 10.0
 POLL_SECONDS = 0.02
 LOOK_SECONDS = 5.0  # between two looks at whether there are workers at all
 ALONE_SECONDS = 60.0  # without any worker, before the work is given up
-TIMES_LOST = 3  # that the shared value may vanish with the workers that held it
-KEPT = 2  # shared values that a worker keeps unpacked
-LIBRARIES = (
-    "scikit-learn", "numpy", "pandas", "scipy", "pyarrow", "treelite", "threadpoolctl", "joblib",
-    "xgboost-cpu", "xgboost", "lightgbm", "keras", "jax",
-)  # fmt: skip
-
+TIMES_LOST = 3  # that the scheduler may forget what it was given before it is believed to be beyond help
 log = logging.getLogger("greenlight.model_training")
 
 
@@ -126,7 +117,7 @@ class DaskExecutor:
             threads = client.nthreads()
             told = client.run(describe_here, on_error="return")
         here = describe_here()
-        return [WorkerInfo(name, threads.get(name, 0), _difference(name, here, told[name])) for name in sorted(told)]
+        return [WorkerInfo(name, threads.get(name, 0), find_difference(name, here, told[name])) for name in sorted(told)]
 
     def close(self) -> None:
         """Leave the cluster; it drops what this connection had asked for."""
@@ -153,42 +144,35 @@ class DaskExecutor:
         """
         self.prepare()
         folder = getattr(shared, "artifact_dir", None)
-        pending: dict[Any, tuple[int, str]] = {}
-        lost, watch = 0, _Watch(self)
+        left: dict[int, Any] = {}  # number of a task -> its future
+        watch, lost = _Watch(self), 0
         try:
             with self._told("went away during the work"), self._client.as_current():
-                ready = self._dask.as_completed()
-
-                def send(numbers: Sequence[int]) -> None:
-                    futures, batch = self._send(work, [(n, tasks[n]) for n in numbers], shared)
-                    pending.update({f: (n, batch) for f, n in zip(futures, numbers, strict=True)})
-                    ready.update(futures)
-
-                send(range(len(tasks)))
-                while pending:
-                    check_cancelled(cancelled)
-                    watch.look()
-                    gone = []
-                    for future in ready.next_batch(block=False):
-                        number, batch = pending.pop(future)
-                        if future.status in ("cancelled", "lost"):
-                            gone.append((number, batch))
+                while lost <= TIMES_LOST:
+                    numbers = sorted(left) if lost else range(len(tasks))
+                    left = dict(zip(numbers, self._send(work, [(n, tasks[n]) for n in numbers], shared), strict=True))
+                    names = {future.key: number for number, future in left.items()}
+                    ready = self._dask.as_completed(left.values())
+                    while left:
+                        check_cancelled(cancelled)
+                        watch.look()
+                        if not ready.has_ready():
+                            time.sleep(POLL_SECONDS)
                             continue
+                        future = next(ready)
                         outcome = _receive(future, folder)
+                        if outcome is None:
+                            break
+                        del left[names[future.key]]
                         future.release()
                         yield outcome
-                    if gone:  # the workers that held the shared value are gone, and their tasks with it
-                        watch.check_scheduler()
-                        if self._published is not None and any(batch == self._published[1] for _, batch in gone):
-                            lost += 1
-                            if lost > TIMES_LOST:
-                                raise ClusterLost(f"The workers of {self.address} were lost {lost} times; see their logs, then start the job again.")
-                            self._published = None
-                        send(sorted(number for number, _ in gone))
-                    elif not ready.has_ready():
-                        time.sleep(POLL_SECONDS)
+                    if not left:
+                        return
+                    lost += 1
+                    self._forget(list(left.values()), watch)
+                raise self._given_up()
         finally:
-            self._drop(list(pending))
+            self._drop(list(left.values()))
 
     def run_in_order(
         self, work: Work, tasks: Iterable[Any], shared: Any, check: Callable[[], None] | None = None
@@ -208,41 +192,36 @@ class DaskExecutor:
             As :meth:`run` does; ClusterLost also where the work itself raised.
         """
         self.prepare()
-        waiting: deque[tuple[Any, int, Any]] = deque()
+        waiting: deque[tuple[int, Any, Any]] = deque()  # number, task and future
         source, watch, lost = enumerate(tasks), _Watch(self), 0
         try:
             with self._told("went away during the work"):
-                while True:
+                while lost <= TIMES_LOST:
                     while len(waiting) < 2 * self.workers + 1 and (entry := next(source, None)) is not None:
-                        ((future,), _) = self._send(work, [entry], shared)
-                        waiting.append((future, *entry))
+                        waiting.append((*entry, *self._send(work, [entry], shared)))
                     if not waiting:
                         return
-                    future, number, _ = waiting[0]
+                    number, _, future = waiting[0]
                     while not future.done():
                         if check is not None:
                             check()
                         watch.look()
                         time.sleep(POLL_SECONDS / 4)
-                    if future.status in ("cancelled", "lost"):
-                        watch.check_scheduler()
+                    outcome = _receive(future, None)
+                    if outcome is None:
                         lost += 1
-                        if lost > TIMES_LOST:
-                            raise ClusterLost(f"The workers of {self.address} were lost {lost} times; see their logs, then start the job again.")
-                        again = [(n, t) for _, n, t in waiting]
-                        self._drop([f for f, _, _ in waiting])
-                        self._published = None
-                        futures, _ = self._send(work, again, shared)
-                        waiting = deque((f, n, t) for f, (n, t) in zip(futures, again, strict=True))
+                        self._forget([f for _, _, f in waiting], watch)
+                        again = [(n, t) for n, t, _ in waiting]
+                        waiting = deque((*entry, f) for entry, f in zip(again, self._send(work, again, shared), strict=True))
                         continue
                     waiting.popleft()
-                    outcome = _receive(future, None)
                     future.release()
                     if outcome.error is not None:
                         raise ClusterLost(f"Part {number + 1} could not be worked on by {self.address}: {outcome.error}")
                     yield outcome.value
+                raise self._given_up()
         finally:
-            self._drop([f for f, _, _ in waiting])
+            self._drop([f for _, _, f in waiting])
 
     def _connect(self) -> Any:
         if self._client is None:
@@ -252,21 +231,36 @@ class DaskExecutor:
             )
         return self._client
 
-    def _send(self, work: Work, entries: Sequence[tuple[int, Any]], shared: Any) -> tuple[list[Any], str]:
-        """Futures of tasks, and the digest of the shared value that they were sent with."""
+    def _send(self, work: Work, entries: Sequence[tuple[int, Any]], shared: Any) -> list[Any]:
+        """Futures of numbered tasks."""
         if self._published is None or self._published[0] is not shared:
             content = pickle.dumps(shared, protocol=5)
-            digest = f"{hashlib.sha256(content).hexdigest()}-{secrets.token_hex(4)}"
-            self._published = (shared, digest, self._client.scatter(content, broadcast=True, hash=False))
+            digest = f"{hashlib.sha256(content).hexdigest()[:24]}-{secrets.token_hex(4)}"
+            with warnings.catch_warnings(action="ignore"):  # that it is large; but the scheduler keeps it, so no worker's death loses it
+                place = self._client.submit(hold, content, key=f"greenlight-shared-{digest}", retries=RETRIES, pure=False)
+            self._published = (shared, digest, place)
         _, digest, place = self._published
         call = partial(carry_out, work=work, digest=digest, here=describe_here())
         token = secrets.token_hex(6)
-        # places, not keywords: a task's own values must not be taken for futures of the cluster
-        futures = self._client.map(
-            call, [number for number, _ in entries], [pickle.dumps(task, protocol=5) for _, task in entries], [place] * len(entries),
-            key=[f"greenlight-{token}-{number:06d}" for number, _ in entries], retries=RETRIES, pure=False,
-        )  # fmt: skip
-        return futures, digest
+        numbers, packed = [n for n, _ in entries], [pickle.dumps(task, protocol=5) for _, task in entries]
+        with warnings.catch_warnings(action="ignore"):  # that parts of a file are large
+            return list(
+                self._client.map(
+                    call, numbers, packed, [place] * len(entries), key=[f"greenlight-{token}-{n:06d}" for n in numbers],
+                    retries=RETRIES, pure=False,
+                )
+            )  # fmt: skip
+
+    def _forget(self, futures: list[Any], watch: _Watch) -> None:
+        """The scheduler no longer knows what it was given: drop the rest of it, to send all of it again."""
+        watch.check_scheduler()
+        self._drop(futures)
+        self._published = None
+
+    def _given_up(self) -> ClusterLost:
+        return ClusterLost(
+            f"The Dask scheduler {self.address} forgot its work {TIMES_LOST + 1} times; see its log, then start the job again."
+        )
 
     def _drop(self, futures: list[Any]) -> None:
         from concurrent.futures import CancelledError
@@ -317,18 +311,14 @@ class _Watch:
             raise self.executor.lost("went away during the work")
 
 
-@dataclass(frozen=True)
-class Returned:
-    """What a worker sends back: the outcome, and the files that the work wrote, by name."""
+def _receive(future: Any, folder: Path | None) -> Outcome | None:
+    """The outcome of a finished future, its files written where the caller wants them; None if the cluster no longer has it."""
+    from concurrent.futures import CancelledError
 
-    outcome: Outcome
-    files: dict[str, bytes]
-
-
-def _receive(future: Any, folder: Path | None) -> Outcome:
-    """The outcome of a finished future, its files written where the caller wants them."""
     from distributed.scheduler import KilledWorker
 
+    if future.status in ("cancelled", "lost"):
+        return None
     if future.status == "error":
         error = future.exception()
         if isinstance(error, KilledWorker):
@@ -339,7 +329,10 @@ def _receive(future: Any, folder: Path | None) -> Outcome:
         if isinstance(error, GreenlightError):
             raise error
         raise ClusterLost(f"A worker of the cluster could not take its task: {one_line(error)}")
-    returned: Returned = future.result()
+    try:
+        returned: Returned = future.result()
+    except CancelledError:
+        return None
     for name, content in returned.files.items():
         if folder is None or Path(name).name != name:
             raise ClusterLost(f"A worker of the cluster sent a file that nobody asked for ({name[:80]!r}).")
@@ -351,84 +344,3 @@ def _receive(future: Any, folder: Path | None) -> Outcome:
         except OSError as error:
             raise ClusterLost(f"{name} came back from the cluster and could not be written here: {error.strerror}.") from None
     return returned.outcome
-
-
-# ---- what runs on a worker ----
-
-_unpacked: OrderedDict[str, Any] = OrderedDict()
-_lock = threading.Lock()
-
-
-def carry_out(number: int, task: bytes, content: bytes, *, work: Work, digest: str, here: dict[str, str]) -> Returned:
-    """Do one task on a worker: what the work raises is its outcome, what goes wrong around it is tried again by the cluster."""
-    differs = _difference("that the task went to", here, describe_here())
-    if differs:
-        raise Refused(differs)
-    _limit_threads()
-    shared = _unpack(digest, content)
-    if not (is_dataclass(shared) and hasattr(shared, "artifact_dir")):
-        return Returned(attempt(work, shared, number, pickle.loads(task)), {})  # noqa: S301 - sent by the process that we work for
-    with tempfile.TemporaryDirectory(prefix="greenlight-") as name:
-        own = replace(shared, artifact_dir=Path(name))  # type: ignore[type-var]
-        outcome = attempt(work, own, number, pickle.loads(task))  # noqa: S301
-        return Returned(outcome, {file.name: file.read_bytes() for file in Path(name).iterdir() if file.is_file()})
-
-
-def _unpack(digest: str, content: bytes) -> Any:
-    """The shared value, unpacked once per worker process."""
-    with _lock:
-        if digest not in _unpacked:
-            _unpacked[digest] = pickle.loads(content)  # noqa: S301
-            while len(_unpacked) > KEPT:
-                _unpacked.popitem(last=False)
-        _unpacked.move_to_end(digest)
-        return _unpacked[digest]
-
-
-def _limit_threads() -> None:
-    """One thread for this thread's work, and for good: a limit lifted by one task would be lifted for its neighbour as well."""
-    from threadpoolctl import threadpool_limits
-
-    for module in PRELOAD:  # a library that loads later would not be limited
-        importlib.import_module(module)
-    threadpool_limits(1)
-
-
-@lru_cache(maxsize=1)
-def describe_here() -> dict[str, str]:
-    """What must be equal on both sides: Python, kind of processor, libraries, and a hash of Greenlight's own code."""
-    found = {"Python": platform.python_version(), "processor": platform.machine(), "Greenlight": hash_code()}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def hash_code(root: Path | None = None) -> str:
-    """Twelve hexadecimal digits of the sha256 of every source file in core and storage, by path."""
-    root = root or Path(__file__).resolve().parents[2]
-    digest = hashlib.sha256()
-    for path in sorted(p for folder in ("core", "storage") for p in (root / folder).rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
-
-
-def _difference(worker: str, here: dict[str, str], there: Any) -> str:
-    """Why a worker may not work for us, or ""; a library that only the worker has does not matter."""
-    if not isinstance(there, dict):
-        return (
-            f"Worker {worker} cannot run Greenlight ({one_line(there)}); start it with Greenlight's folder on its PYTHONPATH and "
-            "the same libraries installed."
-        )
-    for name, version in here.items():
-        if there.get(name) == version:
-            continue
-        if name == "Greenlight":
-            return f"Worker {worker} runs other code of Greenlight than this installation; bring both to one release and restart the worker."
-        return (
-            f"Worker {worker} has {name} {there.get(name, 'not installed')}, and this installation has {version}; "
-            "results would differ, so bring both to the same and restart the worker."
-        )
-    return ""
