@@ -14,6 +14,7 @@ from core.cli import (
     agent,
     audit,
     backup,
+    cluster,
     console,
     database,
     datasets,
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (projects, training, registry, release, scoring, drift, retrain, monitoring, watching, logs, backup, database):
+for part in (projects, training, registry, release, scoring, drift, retrain, monitoring, watching, logs, backup, cluster, database):
     app.add_typer(part.commands)
 database.add_to(projects.project_commands)
 datasets.add_to(projects.project_commands)
