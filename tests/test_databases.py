@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -15,6 +16,7 @@ from core.settings import Settings
 from tests.databases import PASSWORD, Server, fill, run_postgres
 
 PEOPLE = {"people": [{"id": 2, "full name": "Ann", "age": 41}, {"id": 1, "full name": "Bob", "age": 7}]}
+FILE = "h%20r ?mode=rw#1.db"  # a name that could be taken for another, or for an option
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -35,9 +37,10 @@ def address(kind, request, tmp_path) -> Address:
     """A database with the table people, opened by the most powerful account that there is."""
     if kind == "postgres":
         return Address("hr", request.getfixturevalue("postgres").url("owner"))
-    path = tmp_path / "h%20r #1.db"  # a name that could be taken for another, or for an option
-    fill(f"sqlite:///{path}", PEOPLE)
-    return Address("hr", f"sqlite:///{path}")
+    path = tmp_path / FILE
+    fill(f"sqlite:///{quote(str(path))}", PEOPLE)
+    assert path.is_file()
+    return Address("hr", f"sqlite:///{quote(str(path))}")
 
 
 def named(text: str, monkeypatch) -> Settings:
@@ -127,12 +130,12 @@ def add_and_remove(kind: str, address: Address) -> tuple[Callable[[], None], Cal
 
 
 @pytest.fixture
-def in_use(kind, address) -> Iterator[None]:
+def in_use(kind, address, tmp_path) -> Iterator[None]:
     """The other system has its database open, as it has in life."""
     if kind == "postgres":
         yield
         return
-    with closing(sqlite3.connect(address.url.removeprefix("sqlite:///"))) as db:
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("SELECT count(*) FROM people").fetchone()
         yield
