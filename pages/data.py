@@ -15,7 +15,7 @@ from core.errors import NotFound
 from core.home import Home
 from core.projects import projects
 from core.projects.definition import Definition
-from pages import charts_data, charts_drift, data_connect, parts, sending, wizard
+from pages import charts_data, charts_drift, data_connect, data_remote, data_suite, parts, sending, wizard
 from pages.charts import show_figure
 from pages.classes import class_names
 from pages.findings import PROVENANCES, VERDICTS, show_finding
@@ -57,6 +57,8 @@ def _show_project(context: PageContext, definition: Definition) -> None:
     if not found:
         parts.show_empty("This project has no data yet.", "Upload a table below: every column of the project must be in it.")
         _show_upload(context, definition, opened=True)
+        data_suite.show_suite(context, definition, None)
+        data_remote.show_remote(context, definition, None)
         _show_about(definition)
         _show_archive(context)
         return
@@ -77,6 +79,8 @@ def _show_project(context: PageContext, definition: Definition) -> None:
             with tab:
                 draw()
     _show_upload(context, definition)
+    data_suite.show_suite(context, definition, dataset)
+    data_remote.show_remote(context, definition, dataset)
     _show_about(definition)
     _show_archive(context)
 
