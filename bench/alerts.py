@@ -1,11 +1,13 @@
 """Signed alerts through listener, diagnosis and decision, beside a plain FastAPI route that only writes a row.
 
-Both are asked by the same kind of client in one process, in turns of 250 requests one after the other, and write with
-synchronous=FULL. Ours checks the signature, takes each message once, opens or joins the alert, gives it its incident, diagnoses
+Both are asked by the same kind of client in one process, in turns of 250 requests, and write with synchronous=FULL. Of the usual mix
+one request comes after the other; in the storm eight senders send at once, to either.
+
+Ours checks the signature, takes each message once, opens or joins the alert, gives it its incident, diagnoses
 and decides by the policy, and audits what is new. The usual mix is a monitoring system that repeats what is firing: each of 100
 subjects comes back until the end; the storm is as many alerts that were never seen before.
 
-    python -m bench.alerts [--alerts 10000] [--storm 1000]
+    python -m bench.alerts [--alerts 10000] [--storm 10000]
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ SUBJECTS = 100
 PER_SENDER = 500  # one address may send 600 signed messages a minute
 PATH = "/api/v1/alerts"
 _SENDER, _MESSAGE = count(1), count(1)
-TURN = 250
+TURN, STORM_TURN = 250, 1_000
+SENDERS = 8
 
 
 class Body(BaseModel):
@@ -47,10 +50,11 @@ class Body(BaseModel):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--alerts", type=int, default=10_000)
-    parser.add_argument("--storm", type=int, default=1_000)
+    parser.add_argument("--storm", type=int, default=10_000)
     args = parser.parse_args()
 
     from api.build import make_api
+    from core import audit
     from core.agent import incidents, opening
     from core.demo import prepare_demo
     from core.home import open_home
@@ -79,17 +83,33 @@ def main() -> None:
             times[1] += count_ / measure(api, count_, partial(pick, first), sign, lambda: join(home))
         plain, ours = args.alerts / times[0], args.alerts / times[1]
         usual = peak()
-        storm = measure(make_api(home, Settings()), args.storm, lambda n: SUBJECTS + n, sign, lambda: join(home))
+        times = [0.0, 0.0]
+        for first in range(0, args.storm, STORM_TURN):
+            count_ = min(STORM_TURN, args.storm - first)
+            new = partial(number_new, first)
+            times[0] += count_ / measure(yardstick, count_, new, lambda body: {}, senders=SENDERS)
+            times[1] += count_ / measure(api, count_, new, sign, lambda: join(home), senders=SENDERS)
+        plain_storm, storm = args.storm / times[0], args.storm / times[1]
         opened = alerts.list_alerts(home, "heart_disease", limit=100_000)
         assert len(opened) == SUBJECTS + args.storm, len(opened)
         assert sum(a.times for a in opened) == args.alerts + args.storm
         found = incidents.list_incidents(home, "heart_disease")
         joined = sum(len(incidents.list_alerts(home, i.id)) for i in found)
-        assert joined == len(opened), (joined, len(opened))
-    print(f"plain route that writes a row        {plain:7,.0f} alerts/s")
-    print(f"listener, diagnosis, decision        {ours:7,.0f} alerts/s  {ours / plain:.2f} x, {args.alerts:,} alerts of {SUBJECTS} subjects")
-    print(f"the same, every alert a new one      {storm:7,.0f} alerts/s  {storm / plain:.2f} x, {args.storm:,} alerts, {len(found)} incident")
-    print(f"memory at the most                   {usual:7,.0f} MB       {usual - before:+.0f} MB over the {args.alerts:,} alerts")
+        assert joined == min(len(opened), 10_000), (joined, len(opened))
+        assert audit.verify(home).intact
+    print("One request after the other, 100 subjects")
+    print(f"  plain route that writes a row      {plain:7,.0f} alerts/s")
+    print(f"  listener, diagnosis, decision      {ours:7,.0f} alerts/s  {ours / plain:.2f} x, {args.alerts:,} alerts")
+    print(f"{SENDERS} senders at once, every alert a new one")
+    print(f"  plain route that writes a row      {plain_storm:7,.0f} alerts/s")
+    print(f"  listener, diagnosis, decision      {storm:7,.0f} alerts/s  {storm / plain_storm:.2f} x, {args.storm:,} alerts, {len(found)} incident")
+    grown = f"{usual - before:+.0f} MB over the mix, {peak() - usual:+.0f} MB over the storm"
+    print(f"memory at the most                   {peak():7,.0f} MB       {grown}")
+
+
+def number_new(first: int, n: int) -> int:
+    """A subject that was never seen before."""
+    return SUBJECTS + first + n
 
 
 def pick(first: int, n: int) -> int:
@@ -117,21 +137,17 @@ def make_plain(path: Path) -> Any:
 
 
 def measure(
-    app: Any, number: int, subject: Callable[[int], int], sign: Callable[[bytes], dict[str, str]], end: Callable[[], None] = lambda: None
-) -> float:
+    app: Any, number: int, subject: Callable[[int], int], sign: Callable[[bytes], dict[str, str]], end: Callable[[], None] = lambda: None,
+    *, senders: int = 1,
+) -> float:  # fmt: skip
     """Requests a second; each must be taken, and what is left for the agent's next round (``end``) is part of the time."""
+    from concurrent.futures import ThreadPoolExecutor
     from contextlib import ExitStack
 
     from starlette.testclient import TestClient
 
-    with ExitStack() as stack:
-        senders = [
-            stack.enter_context(TestClient(app, base_url="http://localhost", client=(str(ipaddress.ip_address("192.0.2.0") + next(_SENDER)), 50000)))
-            for _ in range(number // PER_SENDER + 1)
-        ]
-        began = time.perf_counter()
-        for n in range(number):
-            client = senders[n % len(senders)]
+    def send(client: TestClient, numbers: range) -> None:
+        for n in numbers:
             which = subject(n)
             body = json.dumps(
                 {"project": "heart_disease", "subject": f"host {which}", "sentence": f"Disk of host {which} is {n % 100} % full.",
@@ -139,6 +155,16 @@ def measure(
             ).encode()
             answer = client.post(PATH, content=body, headers={"content-type": "application/json", **sign(body)})
             assert answer.status_code == 202, answer.text
+
+    count_ = max(senders, -(-number // PER_SENDER))
+    with ExitStack() as stack, ThreadPoolExecutor(senders) as pool:
+        clients = [
+            stack.enter_context(TestClient(app, base_url="http://localhost", client=(str(ipaddress.ip_address("192.0.2.0") + next(_SENDER)), 50000)))
+            for _ in range(count_)
+        ]
+        began = time.perf_counter()
+        for sent in [pool.submit(send, client, range(k, number, count_)) for k, client in enumerate(clients)]:
+            sent.result()
         end()
         return number / (time.perf_counter() - began)
 

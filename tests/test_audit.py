@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import threading
 
 import pytest
 
@@ -13,7 +14,7 @@ from core.errors import BadInput, Refused
 from core.home import open_home
 from core.times import parse
 from storage import accounts as accounts_store
-from storage.connection import writing
+from storage.connection import close_all, writing
 
 NOW = parse("2026-03-01T10:00:00.000Z")
 
@@ -145,3 +146,23 @@ def test_export_writes_every_event_and_never_overwrites(chain, tmp_path):
     assert lines[-1]["event"]["action"] == "export_audit"
     with pytest.raises(BadInput, match="exists already"):
         export_audit_file(chain, Actor("ann"), path)
+
+
+def test_the_head_is_overwritten_in_place_while_it_is_read(chain):
+    inode = chain.audit_head.stat().st_ino
+    verdicts, stop = [], threading.Event()
+
+    def look():
+        while not stop.is_set():
+            verdicts.append(audit.verify(chain).intact)
+        close_all()
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for n in range(200):
+        perform(chain, Actor("ann"), "train", lambda tx, n=n: Done({"n": n}), now=NOW)
+    stop.set()
+    reader.join()
+    assert verdicts
+    assert all(verdicts)
+    assert (chain.audit_head.stat().st_ino, chain.audit_head.stat().st_size) == (inode, 256)

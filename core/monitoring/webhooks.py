@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlite_utils import Database
@@ -26,6 +30,7 @@ from storage import alerts as alerts_store
 from storage import audit as audit_store
 
 WINDOW = 300.0  # seconds that a message may be old, or ahead of this machine's clock
+TOGETHER = 100  # messages that share one transaction at most: nobody else writes meanwhile
 KIND = "external"
 BY = "alert webhook"
 
@@ -86,7 +91,7 @@ def check_signature(home: Home, timestamp: str, signature: str, body: bytes, *, 
 
 
 def receive(home: Home, signature: str, incoming: list[Incoming], *, identity: str = "", now: datetime) -> list[dict[str, Any]]:
-    """Raise or settle what a checked message says, once; all of it in one transaction.
+    """Raise or settle what a checked message says, once; all of it or nothing, and on the disk when this returns.
 
     Parameters
     ----------
@@ -110,22 +115,90 @@ def receive(home: Home, signature: str, incoming: list[Incoming], *, identity: s
     for one in incoming:
         get_project(home, one.project)
     marks = [*([f"webhook {signature}"] if signature else []), *([f"webhook id {identity}"] if identity else [])]
-    taken = []
-    with acts.unattended(home, now) as (db, note):
-        _take_once(db, marks, now)
-        for one in incoming:
-            subject = _clean(one.subject)[:100]
-            if one.firing:
-                alert_id: int | None = alerts.raise_in(
-                    db, note, one.project, KIND, subject, severity=one.severity, sentence=_clean(one.sentence)[:500], value=one.value,
-                    threshold=one.threshold, unit=_clean(one.unit)[:20], detail={"from": BY}, by=BY, now=now,
-                )  # fmt: skip
-            else:
-                alert_id = alerts.settle_in(db, note, one.project, KIND, subject, now=now, reason="the sender says that it is over")
-            row = alerts_store.find_alert(db, alert_id) if alert_id is not None else None
-            state = row["state"] if row is not None else "resolved"
-            taken.append({"id": alert_id, "project": one.project, "subject": subject, "state": state})
-    return taken
+    message = _Message(marks, incoming, now)
+    _take(home, message)
+    if message.error is not None:
+        raise message.error
+    return message.taken
+
+
+@dataclass(eq=False)
+class _Message:
+    """One message on its way into the database."""
+
+    marks: list[str]
+    incoming: list[Incoming]
+    now: datetime
+    taken: list[dict[str, Any]] = field(default_factory=list)
+    error: Exception | None = None
+    done: bool = False
+
+
+class _Line:
+    """Messages to one installation that wait for its database, and who may go to it."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[_Message] = deque()
+        self.turn = threading.Lock()
+
+
+_lines: dict[Path, _Line] = {}
+
+
+def _take(home: Home, message: _Message) -> None:
+    """Write a message, together with all that came while another was being written: in a storm many share one commit.
+
+    Nothing is answered before that commit is on the disk.
+    """
+    line = _lines.setdefault(home.db, _Line())
+    line.waiting.append(message)
+    with line.turn:
+        while not message.done:
+            together = [line.waiting.popleft() for _ in range(min(len(line.waiting), TOGETHER))]
+            try:
+                _write(home, together)
+            except Exception:  # the boundary of a message: one that cannot be written must not take others with it
+                for one in together:
+                    _write_alone(home, one)
+            except BaseException as error:
+                for one in together:
+                    one.taken, one.error = [], RuntimeError(f"it was interrupted ({type(error).__name__})")
+                raise
+            finally:
+                for one in together:
+                    one.done = True
+
+
+def _write_alone(home: Home, message: _Message) -> None:
+    message.taken, message.error = [], None
+    try:
+        _write(home, [message])
+    except Exception as error:  # its sender is told, in its own thread
+        message.error = error
+
+
+def _write(home: Home, messages: list[_Message]) -> None:
+    with acts.unattended(home, max(m.now for m in messages)) as (db, note):
+        for message in messages:
+            try:
+                _take_once(db, message.marks, message.now)
+            except SentBefore as error:  # found before anything of it was written
+                message.error = error
+                continue
+            message.taken = [_write_one(db, note, one, message.now) for one in message.incoming]
+
+
+def _write_one(db: Database, note: Callable[..., None], one: Incoming, now: datetime) -> dict[str, Any]:
+    subject = _clean(one.subject)[:100]
+    if one.firing:
+        alert_id: int | None = alerts.raise_in(
+            db, note, one.project, KIND, subject, severity=one.severity, sentence=_clean(one.sentence)[:500], value=one.value,
+            threshold=one.threshold, unit=_clean(one.unit)[:20], detail={"from": BY}, by=BY, now=now,
+        )  # fmt: skip
+    else:
+        alert_id = alerts.settle_in(db, note, one.project, KIND, subject, now=now, reason="the sender says that it is over")
+    row = alerts_store.find_alert(db, alert_id) if alert_id is not None else None
+    return {"id": alert_id, "project": one.project, "subject": subject, "state": row["state"] if row is not None else "resolved"}
 
 
 def _clean(text: str) -> str:
