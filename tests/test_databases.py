@@ -20,7 +20,7 @@ FILE = "h%20r ?mode=rw#1.db"  # a name that could be taken for another, or for a
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres() -> Iterator[Server]:
     with run_postgres() as server:
         fill(server.url("owner"), PEOPLE)
