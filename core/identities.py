@@ -173,10 +173,9 @@ def _find_refusal(db: Database, account: dict[str, Any] | None, role: str | None
     if account is not None and not account["active"]:
         return f"The account {account['name']} is closed; ask an administrator to reopen it."
     if role is None:
-        known = f"account {account['name']}" if account else "person"
         return (
-            f"The identity provider knows you, but gives this {known} no role here: none of the values of its claim {rules.claim!r} "
-            "stands for one. Ask an administrator."
+            f"The identity provider knows you, but gives you no role here: none of the values of its claim {rules.claim!r} stands for "
+            "one. Ask an administrator."
         )
     last = account is not None and account["role"] == roles.ADMIN != role and accounts_store.count_accounts(db, role=roles.ADMIN) <= 1
     if last and account is not None:

@@ -145,7 +145,7 @@ class Forms:
                 address=_address(request), now=self.clock(),
             )  # fmt: skip
         except GreenlightError as error:
-            return show("refused.html", 403, title="You cannot come in", sentence=str(error))
+            return show("refused.html", 403, title="You cannot come in", sentence=str(error), back="/sign-in", label="Back to the sign-in")
         await self._forget(request)
         answer = self._enter(request, safe_next(unquote(request.cookies.get(single_sign_on.NEXT_COOKIE, ""))), token)
         answer.delete_cookie(single_sign_on.NEXT_COOKIE, path="/sign-in")

@@ -1,5 +1,6 @@
 """What each value contributes to an answer: additive, named, the same again, by our own method and by SHAP."""
 
+import time
 from itertools import permutations
 from math import factorial
 
@@ -10,11 +11,13 @@ import pytest
 from core.adapters import shap_values
 from core.datasets.versions import data_path, get_dataset
 from core.errors import BadInput, Refused
+from core.monitoring import traffic
 from core.projects.projects import get_definition
 from core.registry import versions
 from core.scoring import explain, log
 from core.scoring.scorer import load_scorer, score
 from core.training.results import Importance
+from pages import charts_predict
 from tests.api_client import HEART, check_problem, make_client, make_key
 
 PREDICT = HEART + "/predict"
@@ -193,6 +196,48 @@ def test_explain_stands_in_the_description_of_the_route(trained_home):
     client = make_client(trained_home, make_key(trained_home, "predict"))
     text = client.get("/api/openapi.json").text
     assert "Also say what each value contributes" in text
+
+
+def test_the_api_explains_by_our_own_method_when_shap_does_not_answer(trained_home, rows, monkeypatch):
+    def refuse(*args, **options):
+        raise Refused("SHAP gave no answer")
+
+    monkeypatch.setattr(shap_values, "is_possible", lambda: True)
+    monkeypatch.setattr(shap_values, "explain_rows", refuse)
+    client = make_client(trained_home, make_key(trained_home, "predict"))
+    (found,) = client.post(PREDICT, json={"rows": rows[:1], "explain": True}).json()["predictions"]
+    assert found["explanation"]["method"].startswith(explain.SAMPLING)
+
+
+def test_the_time_of_an_explanation_is_no_latency_of_predictions(trained_home, rows, monkeypatch):
+    seen = []
+    monkeypatch.setattr(traffic, "record", lambda home, request: seen.append(request))
+    monkeypatch.setattr(shap_values, "is_possible", lambda: False)
+    slow = explain.explain
+
+    def explain_slowly(*args):
+        time.sleep(2.0)
+        return slow(*args)
+
+    monkeypatch.setattr(explain, "explain", explain_slowly)
+    client = make_client(trained_home, make_key(trained_home, "predict"))
+    client.post(PREDICT, json={"rows": rows[:1]})
+    client.post(PREDICT, json={"rows": rows[:1], "explain": True})
+    assert seen[1].total_ms < 1500
+
+
+def test_a_class_or_a_value_with_markup_is_shown_as_text():
+    found = explain.Explanation("score", 1.0, 3.0, "m", "b", (explain.Contribution("x", "<b>&", 2.0),))
+    assert "x = &lt;b&gt;&amp;" in charts_predict.contribution_steps(found).data[0].y
+
+
+def test_the_chart_goes_from_the_average_to_the_answer_and_puts_small_steps_together():
+    parts = tuple(explain.Contribution(f"c{i}", "1", 10.0 - i) for i in range(10))
+    figure = charts_predict.contribution_steps(explain.Explanation("score", 5.0, 60.0, "m", "b", parts), most=8)
+    bars = figure.data[0]
+    assert list(bars.y) == ["Average answer", *(f"c{i} = 1" for i in range(8)), "2 others", "This answer"]
+    assert list(bars.x[:-1]) == [5.0, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 3.0]
+    assert bars.text[-1] == "60"
 
 
 # ---- the page ----

@@ -1,11 +1,18 @@
 """Single sign-on: who is let in as whom, what is refused, and the whole way in a browser against a real provider."""
 
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import RedirectResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
+from api.build import make_api
 from core import accounts, audit, identities
 from core.acts import Actor
 from core.errors import BadInput, Refused
-from pages import single_sign_on
+from core.settings import Settings
+from pages import door, single_sign_on
 from tests.test_door import NOW, build
 
 RULES = identities.Rules("groups", (("directors", "drh_manager"), ("ml", "data_scientist"), ("root", "admin")))
@@ -118,7 +125,7 @@ def test_a_name_of_the_provider_becomes_a_possible_name_here(demo_home, wished, 
 
 def test_without_a_role_nobody_comes_in_no_account_is_made_and_the_refusal_is_audited(demo_home):
     before = len(accounts.list_accounts(demo_home))
-    with pytest.raises(Refused, match=r"gives this person no role here.*Ask an administrator"):
+    with pytest.raises(Refused, match=r"gives you no role here.*Ask an administrator"):
         enter(demo_home, groups=["sales"])
     assert len(accounts.list_accounts(demo_home)) == before
     (event,) = audit.search(demo_home, action="sign_in", outcome="refused")[0]
@@ -139,7 +146,7 @@ def test_a_role_that_changed_there_changes_here_ends_sessions_and_is_told(demo_h
 
 def test_who_lost_the_role_there_is_out_at_the_next_sign_in(demo_home):
     token = enter(demo_home)
-    with pytest.raises(Refused, match="gives this account ann_lee no role here"):
+    with pytest.raises(Refused, match="gives you no role here"):
         enter(demo_home, groups=[], nonce="n-2")
     assert accounts.find_session(demo_home, token, now=NOW) is None
 
@@ -246,6 +253,65 @@ def test_with_single_sign_on_a_cookie_that_nobody_signed_opens_nothing(home, adm
     assert page.status_code == 401
     assert "did not succeed" in page.text
     assert 'href="/sign-in/single?next=/"' in page.text
+
+
+def answer_as_streamlit(home, cookies, location="/", **options):
+    """The door around a stand-in for Streamlit's routes, which answers as Streamlit was seen to answer."""
+
+    async def answer(request):
+        given = RedirectResponse(location, 302)
+        for cookie in cookies:
+            given.headers.append("set-cookie", cookie)
+        return given
+
+    app = Starlette(
+        routes=[Route("/{path:path}", answer)],
+        middleware=[Middleware(door.Door, home=home, programs=make_api(home, Settings()), single=SetUp(), clock=lambda: NOW, **options)],
+    )
+    return TestClient(app, base_url="http://localhost", follow_redirects=False)
+
+
+IDENTITY = '_streamlit_user="2|signed"; HttpOnly; Path=/; SameSite=lax'
+CLEARED = '_streamlit_user=""; Max-Age=0; Path=/; SameSite=lax'
+
+
+@pytest.mark.parametrize(
+    ("path", "cookies", "to"),
+    [
+        ("/oauth2callback?state=a&code=b", [IDENTITY], "/sign-in/identity"),
+        ("/oauth2callback?state=a&code=b", [CLEARED], "/sign-in?failed=1"),
+        ("/oauth2callback?state=a&error=access_denied", [], "/sign-in?failed=1"),
+        ("/oauth2callback", [], "/sign-in"),  # back from the provider's own sign-out
+        ("/auth/logout", [CLEARED], "/sign-in"),
+        ("/auth/login?provider=forged", [], "/sign-in?failed=1"),
+    ],
+)
+def test_the_answers_of_streamlits_routes_lead_to_ours(home, admin, path, cookies, to):
+    assert answer_as_streamlit(home, cookies).get(path).headers["location"] == to
+
+
+def test_the_way_to_the_provider_is_left_as_it_is(home, admin):
+    assert answer_as_streamlit(home, [], "https://id.example.com/authorize?x=1").get("/auth/login").headers["location"] == (
+        "https://id.example.com/authorize?x=1"
+    )
+
+
+@pytest.mark.parametrize(("secure", "marked"), [(True, True), (False, False)])
+def test_the_identitys_cookie_is_secure_where_ours_is(home, admin, secure, marked):
+    cookie = answer_as_streamlit(home, [IDENTITY], secure_cookies=secure).get("/oauth2callback?state=a&code=b").headers["set-cookie"]
+    assert ("; Secure" in cookie) is marked
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_streamlits_routes_are_open_for_reading_only(home, admin, method):
+    assert answer_as_streamlit(home, []).request(method, "/oauth2callback", headers={"origin": "http://localhost"}).status_code == 401
+
+
+def test_somebody_of_single_sign_on_is_shown_no_form_for_a_password(home, admin):
+    token = enter(home)
+    client = build(home, lambda: NOW, single=SetUp())
+    client.cookies.set("greenlight_session", token)
+    assert "You come in by single sign-on" in client.get("/password").text
 
 
 @pytest.mark.parametrize(
