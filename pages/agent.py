@@ -139,8 +139,8 @@ def _show_incident(context: PageContext, incident: Incident) -> None:
     for minute, events in groupby(incidents.list_events(context.home, incident.id), key=lambda e: e.at[:16]):
         with st.container(gap="xsmall"):
             st.markdown(f":gray[{parts.plain(parts.local_time(f'{minute}:00.000Z'))}]", help=parts.plain(parts.utc_time(f"{minute}:00.000Z")))
-            for event in events:
-                _show_event(event)
+            for is_routine, some in groupby(events, key=_is_routine):
+                _show_events(list(some), folded=is_routine)
     st.caption(f"Started from {incident.cause}; correlation {incident.correlation_id}.")
     with st.container(horizontal=True):
         if context.account.may("view_audit"):
@@ -166,6 +166,23 @@ def _show_columns(incident: Incident) -> None:
     ]  # fmt: skip
     share = st.column_config.NumberColumn(format="percent")
     st.dataframe(rows, hide_index=True, key="broken-columns", column_config={"Share of rows": share, "In training": share})
+
+
+def _is_routine(event: Event) -> bool:
+    """A safe action that was done: what it found stands in the diagnosis, how it went interests few."""
+    return event.kind == "action" and event.status == "done" and event.action in ACTIONS and ACTIONS[event.action].tier == "safe"
+
+
+def _show_events(events: list[Event], *, folded: bool) -> None:
+    """One after the other; routine that follows on itself is one line that opens."""
+    if not folded or len(events) < 2:
+        for event in events:
+            _show_event(event)
+        return
+    titles = ", ".join(ACTIONS[e.action].title.lower() for e in events)
+    with st.expander(f"✓ {len(events)} safe actions done: {titles}", icon=ICONS["action"]):
+        for event in events:
+            _show_event(event)
 
 
 def _show_event(event: Event) -> None:
@@ -220,21 +237,26 @@ def _show_activity(context: PageContext, project: str) -> None:
         st.caption(f"The newest {ROWS}; choose a shorter period for others.")
 
 
+def _say_plan(rule: policy.Rule, band: str) -> str:
+    said = ", ".join(ACTIONS[a].title for a in rule.plans[band])
+    return f"{said} (this project's own)" if band in rule.own else said
+
+
 def _show_policy(context: PageContext, project: str) -> None:
     with st.expander("The policy: what the agent does about what", icon=":material/rule:"):
         limits = get_limits(context.home, project)
         st.markdown(
             f"Severity from {limits.agent.agent_medium:g} is medium, from {limits.agent.agent_high:g} high. Safe actions run by themselves; "
-            f"risky ones need an approval at every severity; advice is for people only. A project's own limits are changed on Settings, "
-            f"by a request that {' or '.join(who_may('approve_settings'))} approves."
+            f"risky ones need an approval at every severity; advice is for people only. A project's own limits and plans are changed on "
+            f"Settings, Thresholds, by a request that {' or '.join(who_may('approve_settings'))} approves."
         )
         rows = [
             {
                 "Issue": r.issue.replace("_", " "), "Cause": "any other" if r.cause == policy.ANY else CAUSES[r.cause],
-                **{band.capitalize(): ", ".join(ACTIONS[a].title for a in r.plans[band]) for band in policy.BANDS},
+                **{band.capitalize(): _say_plan(r, band) for band in policy.BANDS},
                 "Advice": ", ".join(ACTIONS[a].title for a in r.advise), "Why": r.why,
             }
-            for r in policy.read()
+            for r in policy.read_for(limits)
         ]  # fmt: skip
         st.dataframe(rows, hide_index=True, key="policy")
         parts.show_link("settings", "Settings", project=project)

@@ -19,6 +19,8 @@ _MEANING = {
     "watching": "Limits of watching decide when an alert is opened; too low they cry wolf, too high they come late.",
     "sharing": "Predictions that are written back stand in another system from then on, and are read there; its other tables are not touched.",
     "agent": "The agent's policy decides what it does by itself and what it asks for; nothing risky runs without an approved request.",
+    "plans": "A plan decides which actions the agent takes up in such an incident. Whatever it names, a risky action is asked for each "
+    "time and needs an approval of its own.",
     "estimators": "An allowed class is code of an installed package: from then on training, checking and serving run it with all rights "
     "of Greenlight itself, on the project's data. Where it is no longer allowed, no training uses it; versions that are live go on.",
 }
@@ -91,7 +93,7 @@ def _say_packages(request: SettingRequest) -> str:
 def _what(request: SettingRequest) -> str:
     groups = {
         "gates": "gates", "thresholds": "thresholds", "watching": "thresholds", "agent": "the agent's policy", "sharing": "what is shared",
-        "estimators": "allowed classes",
+        "estimators": "allowed classes", "plans": "the agent's policy",
     }  # fmt: skip
     return " and ".join(sorted({groups[get_setting(name).group] for name in request.changes}))
 

@@ -9,13 +9,13 @@ import streamlit as st
 from core.projects import limits, projects, proposals
 from core.projects.definition import Definition
 from core.projects.limits import Source, get_setting
-from pages import parts
+from pages import parts, settings_plans
 from pages.session import PageContext
 from pages.settings_forms import note, request_key, turn
 
 GROUPS = {
     "gates": "Gates", "thresholds": "Drift, accuracy, retraining", "watching": "Watching", "agent": "Agent", "sharing": "Databases",
-    "estimators": "Allowed classes",
+    "estimators": "Allowed classes", "plans": "The agent's own plans for this project",
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def show(context: PageContext) -> None:
     _show_open(context, name)
     for group, title in GROUPS.items():
         rows = [_row(s, definition) for s in found if s.setting.group == group]
-        if group == "estimators" and not rows:
+        if group in ("estimators", "plans") and not rows:
             continue
         if group == "gates":
             rows.append(_fixed("Known cases that must be right", len(definition.known_cases)))
@@ -49,7 +49,8 @@ def show(context: PageContext) -> None:
         st.subheader(title, anchor=False)
         _show_table(rows, f"thresholds-{title}")
     st.caption(f"Definition {newest.sha256[:16]}")
-    _show_propose(context, name, found)
+    _show_propose(context, name, [s for s in found if s.setting.group != "plans"])
+    settings_plans.show_propose(context, name)
 
 
 def _show_table(rows: list[dict[str, str]], key: str) -> None:

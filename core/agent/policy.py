@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ import yaml
 
 from core.agent.actions import ACTIONS, PERSON, RISKY, SAFE
 from core.agent.diagnosis import CAUSES, ISSUES
+from core.agent.plans import BANDS, name_plan, read_actions
 from core.errors import BadInput
 from core.projects.limits import Limits
 
-BANDS = ("low", "medium", "high")
 ANY = "any"
 TABLE = Path(__file__).with_name("policy.yaml")
 REACH_LOG, REACH_SAFE, REACH_ASK = 0, 1, 2  # how far a project lets the agent go on an issue
@@ -31,6 +31,8 @@ class Rule:
         Band -> actions, in their order.
     advise : tuple of str
         What people are told to do, from medium on.
+    own : tuple of str
+        Bands whose plan is the project's own.
     """
 
     number: int
@@ -39,6 +41,7 @@ class Rule:
     plans: Mapping[str, tuple[str, ...]]
     advise: tuple[str, ...]
     why: str
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,18 @@ def read() -> tuple[Rule, ...]:
     return parse(yaml.safe_load(TABLE.read_text(encoding="utf-8")))
 
 
+def read_for(limits: Limits) -> tuple[Rule, ...]:
+    """The table as it holds for a project: shipped, and the project's own plans in the place of single ones."""
+    return tuple(_overlay(rule, dict(limits.plans)) for rule in read())
+
+
+def _overlay(rule: Rule, plans: Mapping[str, str]) -> Rule:
+    own = {band: plans[name] for band in BANDS if (name := name_plan(rule.issue, rule.cause, band)) in plans}
+    if not own:
+        return rule
+    return replace(rule, plans={**rule.plans, **{band: read_actions(value) for band, value in own.items()}}, own=tuple(own))
+
+
 def band_of(severity: float, limits: Limits) -> str:
     """low, medium or high, by the project's two limits."""
     return "high" if severity >= limits.agent.agent_high else "medium" if severity >= limits.agent.agent_medium else "low"
@@ -105,13 +120,14 @@ def find_rule(issue: str, cause: str) -> Rule:
 
 def plan(issue: str, cause: str, severity: float, limits: Limits) -> Plan:
     """What is to be done, as far as the project lets the agent go."""
-    rule, band = find_rule(issue, cause), band_of(severity, limits)
+    rule, band = _overlay(find_rule(issue, cause), dict(limits.plans)), band_of(severity, limits)
     reach = int(getattr(limits.agent, f"agent_{issue}"))
     kept = [a for a in rule.plans[band] if _within(a, reach)]
     left = tuple(a for a in rule.plans[band] if a not in kept)
     words = f"{issue.replace('_', ' ').capitalize()}, {CAUSES[cause].lower()}, severity {severity:.2f} ({band}): rule {rule.number}"
     advise = rule.advise if band != "low" else ()
-    return Plan(band, tuple(kept), advise, left, f"{words}. {rule.why}")
+    why = "The project's own plan, approved in the place of the shipped one." if band in rule.own else rule.why
+    return Plan(band, tuple(kept), advise, left, f"{words}. {why}")
 
 
 def _within(action: str, reach: int) -> bool:

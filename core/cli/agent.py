@@ -59,12 +59,19 @@ def show(incident_id: IncidentId, as_json: Json = False) -> None:
 
 
 @commands.command()
-def policy(as_json: Json = False) -> None:
-    """Show the policy: issue, cause and severity to a plan."""
+def policy(
+    project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="As it holds there; as shipped unless named.", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """Show the policy: issue, cause and severity to a plan. A project's own plans are marked with a star."""
     from core.agent import policy as core_policy
+    from core.projects.limits import get_limits
 
-    rules = core_policy.read()
-    rows = [[r.number, r.issue, r.cause, *(", ".join(r.plans[b]) for b in core_policy.BANDS), ", ".join(r.advise) or "-"] for r in rules]
+    rules = core_policy.read_for(get_limits(console.open_home(), project)) if project else core_policy.read()
+    rows = [
+        [r.number, r.issue, r.cause, *(("* " if b in r.own else "") + ", ".join(r.plans[b]) for b in core_policy.BANDS), ", ".join(r.advise) or "-"]
+        for r in rules
+    ]
     lines = console.table(["rule", "issue", "cause", "low", "medium", "high", "advice"], rows)
     console.answer({"rules": [{**r.__dict__, "plans": dict(r.plans)} for r in rules]}, as_json, lines)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from core.agent.plans import PLAN
 from core.cli import console
 from core.cli.console import As, Json, Project, Reason
 from core.errors import BadInput
@@ -109,7 +110,10 @@ def show(project: Project, as_json: Json = False) -> None:
 @limits_commands.command("propose")
 def propose(
     project: Project,
-    changes: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="Such as accuracy_floor=0.8; none takes a gate away.")],
+    changes: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME=VALUE...", help="Such as accuracy_floor=0.8, or plan:data_drift/any/high=log,alert; none takes it away."),
+    ],
     reason: NeededReason,
     as_name: As = "",
     as_json: Json = False,
@@ -155,12 +159,14 @@ def _decide(request_id: int, decision: str, reason: str, as_name: str, as_json: 
     console.answer(done, as_json, f"Settings request {request_id} is {decision}.")
 
 
-def _read_change(text: str) -> tuple[str, float | None]:
+def _read_change(text: str) -> tuple[str, float | str | None]:
     name, sign, value = text.partition("=")
     if not sign:
         raise BadInput(f"{text[:60]!r} is no change; write NAME=VALUE, such as accuracy_floor=0.8.")
     if value.strip().lower() == "none":
         return name.strip(), None
+    if name.strip().startswith(PLAN):
+        return name.strip(), value
     try:
         return name.strip(), float(value)
     except ValueError:

@@ -2,7 +2,8 @@
 
 A definition is a value that versions refer to by its sha256, so a changed threshold does not change the definition: it is a
 row beside it (see core.projects.proposals). In the same way a class of an installed library is allowed as a candidate:
-``estimator:package.module.Class`` is 1 (allowed) or None (not, or no longer).
+``estimator:package.module.Class`` is 1 (allowed) or None (not, or no longer); a project's own plan of the agent's policy is one,
+too (core.agent.plans).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.agent.plans import PLAN, check_plan, say_plan, title_plan
 from core.errors import BadInput, Refused
 from core.home import Home
 from core.projects.definition import Definition, Gates, Thresholds
@@ -73,7 +75,15 @@ class Sharing:
 
 @dataclass(frozen=True)
 class Limits:
-    """Everything that is in force for one project; ``estimators`` are the classes that may be candidates."""
+    """Everything that is in force for one project.
+
+    Attributes
+    ----------
+    estimators : frozenset of str
+        The classes that may be candidates.
+    plans : tuple of (str, str)
+        The project's own plans: name of the setting, actions.
+    """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     gates: Gates = field(default_factory=Gates)
@@ -81,6 +91,7 @@ class Limits:
     agent: Agency = field(default_factory=Agency)
     sharing: Sharing = field(default_factory=Sharing)
     estimators: frozenset[str] = frozenset()
+    plans: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ class Setting:
 
     Attributes
     ----------
-    group : "gates", "thresholds", "watching", "agent", "sharing" or "estimators"
+    group : "gates", "thresholds", "watching", "agent", "sharing", "estimators" or "plans"
     sign : str
         How it is read: "at least", "from", "above"; "" says nothing.
     low, high : float
@@ -170,7 +181,9 @@ ESTIMATOR = "estimator:"
 
 
 def find_setting(name: str) -> Setting | None:
-    """What a name stands for: one of SETTINGS, or a class that may be allowed; None for any other name."""
+    """What a name stands for: one of SETTINGS, a class that may be allowed, or a plan; None for any other name."""
+    if name.startswith(PLAN):
+        return Setting(name, "plans", title_plan(name), optional=True)
     if not name.startswith(ESTIMATOR):
         return SETTINGS.get(name)
     path = name[len(ESTIMATOR) :]
@@ -181,7 +194,7 @@ def get_setting(name: str) -> Setting:
     """The same; raises BadInput where there is no such setting."""
     setting = find_setting(name)
     if setting is None:
-        known = f"{', '.join(SETTINGS)} and {ESTIMATOR}package.module.Class"
+        known = f"{', '.join(SETTINGS)}, {ESTIMATOR}package.module.Class and {PLAN}ISSUE/CAUSE/BAND"
         raise BadInput(f"There is no setting {str(name)[:40]!r}; the settings are: {known}.")
     return setting
 
@@ -250,11 +263,14 @@ def overlay(definition: Definition, values: Mapping[str, float | None]) -> Limit
         replace(limits.thresholds, **groups["thresholds"]), replace(limits.gates, **groups["gates"]),
         replace(limits.watching, **groups["watching"]), replace(limits.agent, **groups["agent"]),
         replace(limits.sharing, **groups["sharing"]), allowed,
+        tuple((n, str(value)) for n, value in values.items() if n.startswith(PLAN) and value is not None),
     )
 
 
 def value_of(limits: Limits, name: str) -> Any:
     """One value by the name of its setting."""
+    if name.startswith(PLAN):
+        return dict(limits.plans).get(name)
     if name.startswith(ESTIMATOR):
         return 1 if name[len(ESTIMATOR) :] in limits.estimators else None
     return getattr(getattr(limits, SETTINGS[name].group), name)
@@ -286,7 +302,7 @@ def sources(home: Home, project: str) -> list[Source]:
     rows = store.list_settings(reading(home.db), project)
     own, force = own_limits(definition), overlay(definition, {n: r["value"] for n, r in rows.items()})
     found = []
-    classes = {n: get_setting(n) for n in rows if n.startswith(ESTIMATOR)}
+    classes = {n: get_setting(n) for n in rows if n.startswith((ESTIMATOR, PLAN))}
     for name, setting in {**SETTINGS, **classes}.items():
         if setting.classes_only and not definition.is_classifier:
             continue
@@ -308,11 +324,13 @@ def title_of(name: str, definition: Definition) -> str:
 
 def _call(setting: Setting) -> str:
     """What a message calls a setting: the title that the page shows, and the name that the command takes."""
-    return setting.title if setting.group == "estimators" else f"“{setting.title}” ({setting.name})"
+    return setting.title if setting.group in ("estimators", "plans") else f"“{setting.title}” ({setting.name})"
 
 
-def say_value(name: str, value: float | None) -> str:
+def say_value(name: str, value: Any) -> str:
     """A value in words: "at least 0.8", "14 days", "not asked"."""
+    if name.startswith(PLAN):
+        return say_plan(name, value)
     setting = get_setting(name)
     if setting.group == "estimators" and value is None:
         return "not allowed"
@@ -321,8 +339,8 @@ def say_value(name: str, value: float | None) -> str:
     return "not asked" if value is None else " ".join(t for t in (setting.sign, f"{value:,g}", setting.unit) if t)
 
 
-def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str, Any]) -> dict[str, float | None]:
-    """The changes as numbers, if each is possible and all of them together make sense.
+def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes as numbers (a plan as text), if each is possible and all of them together make sense.
 
     Raises
     ------
@@ -331,14 +349,14 @@ def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str
     """
     if not changes:
         raise BadInput("Nothing would change; name at least one value and what it shall be.")
-    found: dict[str, float | None] = {}
+    found: dict[str, Any] = {}
     for name, value in changes.items():
         setting = get_setting(name)
         if setting.group == "estimators":
             check_class_path(name[len(ESTIMATOR) :])
         if setting.classes_only and not definition.is_classifier:
             raise BadInput(f"{_call(setting)} means nothing for project {definition.name}, which predicts numbers; leave it out.")
-        found[name] = _check_value(setting, value)
+        found[name] = check_plan(name, value) if setting.group == "plans" else _check_value(setting, value)
         if found[name] == value_of(in_force, name):
             raise BadInput(f"{_call(setting)} is {say_value(name, found[name])} already; leave it out or name another value.")
     after = {**{n: value_of(in_force, n) for n in SETTINGS}, **found}

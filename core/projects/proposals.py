@@ -41,7 +41,7 @@ class SettingRequest:
 
     id: int
     project: str
-    changes: dict[str, dict[str, float | None]]
+    changes: dict[str, dict[str, Any]]
     requested_by: str
     reason: str
     requested_at: str
@@ -109,7 +109,7 @@ def propose(
     now = now or utc_now()
     note_expired(home, now=now)
     refusal: BadInput | None = None
-    wanted: dict[str, float | None] = {}
+    wanted: dict[str, Any] = {}
     definition, in_force = get_definition(home, project), get_limits(home, project)
     try:
         wanted = check_changes(definition, in_force, changes)
