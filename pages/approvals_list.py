@@ -90,7 +90,7 @@ def _show_index(context: PageContext, ordered: list[Asked]) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 parts.show_link("approvals", one.sort, project=one.made.project, **{one.link: str(one.made.id)})
                 what = one.what if one.link != "settings" or len(one.what) < 90 else f"{len(one.made.changes)} settings"  # type: ignore[union-attr]
-                until = parts.local_time(one.made.expires_at)
+                until = parts.short_time(one.made.expires_at)
                 st.markdown(
                     f"**{parts.plain(titles[one.made.project])}**: {parts.plain(what)} :gray[until {parts.plain(until)}]",
                     width="content", help=f"Until {parts.plain(parts.utc_time(one.made.expires_at))}",

@@ -84,4 +84,5 @@ def right_of_100(rows: Sequence[tuple[str, float, tuple[float, float] | None]]) 
         )
     figure.update_xaxes(range=[0, 104], tickvals=[0, 25, 50, 75, 100], title_text="Right of 100 (line: 95 %)")
     figure.update_yaxes(type="category", autorange="reversed")
-    return figure.update_layout(template=TEMPLATE, height=90 + 40 * len(rows), bargap=0.4)
+    # room on the right, without which the figure 100 is left out
+    return figure.update_layout(template=TEMPLATE, height=90 + 40 * len(rows), bargap=0.4, margin={"l": 8, "r": 24, "t": 28, "b": 8})

@@ -251,7 +251,9 @@ def _show_history(context: PageContext, schedule: Schedule) -> None:
     ]  # fmt: skip
     st.dataframe(
         rows, hide_index=True, key=f"slots-{schedule.id}",
-        column_config={"Due": parts.time_column(), "Came of it": st.column_config.TextColumn(width="large")},
+        column_config={
+            "Due": parts.time_column(), "Came of it": st.column_config.TextColumn(width="large"), "Run by": st.column_config.TextColumn(width=110),
+        },
     )  # fmt: skip
     if sum(count.values()) > len(rows) and len(rows) == 100:
         st.caption(f"The newest 100; `schedule history {schedule.id}` lists all.")

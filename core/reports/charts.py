@@ -204,7 +204,7 @@ def _below(steps: Sequence[Step], left: float, right: float, gap: float, y: floa
             continue
         anchor = "start" if place == 0 and last else "end" if place == last and last else "middle"
         x = left + gap * place if last else (left + right) / 2
-        found.append(_text(x, y, step.name, anchor=anchor if gap < 50 else "middle", size=10, colour=QUIET))
+        found.append(_text(x, y, step.name, anchor=anchor if gap < 50 or x > WIDTH - 24 else "middle", size=10, colour=QUIET))
     return found
 
 
