@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import accounts, roles
+from core import accounts, identities, roles
 from core.accounts import Account
 from pages import parts
 from pages.session import PageContext
@@ -19,6 +19,8 @@ def show_own(context: PageContext) -> None:
     # The demo's accounts have no password that could be changed.
     if me.demo:
         st.caption("This is one of the demo's accounts: it has no password and opens on this machine only.")
+    elif identities.find_account_of(context.home, me.name):
+        st.caption("You come in with your organisation's account; your password is kept there.")
     else:
         parts.show_door_link("/password", "Change password")
     _show_own_email(context)
@@ -69,6 +71,7 @@ def show(context: PageContext) -> None:
             "Role": a.role_title,
             "State": "● Open" if a.active else "■ Closed",
             "Demo": "yes" if a.demo else "",
+            "Single sign-on": identities.find_account_of(context.home, a.name) or "",
             "E-mail": a.email or "none",
             "Since": parts.local_time(a.created_at) if a.created_at else "",
             "Sessions": len(accounts.list_sessions(context.home, a.name, now=context.now)),

@@ -307,6 +307,15 @@ def test_streamlits_routes_are_open_for_reading_only(home, admin, method):
     assert answer_as_streamlit(home, []).request(method, "/oauth2callback", headers={"origin": "http://localhost"}).status_code == 401
 
 
+def test_settings_say_who_comes_in_by_the_organisation(demo_home, open_page):
+    enter(demo_home)
+    mine = open_page(demo_home, "settings", "ann_lee")
+    assert "You come in with your organisation's account; your password is kept there." in [c.value for c in mine.caption]
+    table = next(d.value for d in open_page(demo_home, "settings", "admin", tab="accounts").dataframe if "Single sign-on" in d.value)
+    assert dict(zip(table["Account"], table["Single sign-on"], strict=True))["ann_lee"] == ISSUER
+    assert set(table["Single sign-on"]) == {"", ISSUER}
+
+
 def test_somebody_of_single_sign_on_is_shown_no_form_for_a_password(home, admin):
     token = enter(home)
     client = build(home, lambda: NOW, single=SetUp())

@@ -204,8 +204,10 @@ def _ask_trees(scorer: Scorer, coded: explain.Coded, row: np.ndarray, of: str) -
     import shap
 
     columns, estimator, owners = _inside(scorer)
-    table = np.asarray(columns.transform(coded.decode(coded.background)), dtype=float)
-    one = np.asarray(columns.transform(coded.decode(row[None])), dtype=float)
+    # scikit-learn's forests round every number to single precision before they look at it; its histogram boosting does not
+    read = float if type(estimator).__name__.startswith("HistGradientBoosting") else np.float32
+    table = np.asarray(columns.transform(coded.decode(coded.background)), dtype=read).astype(float)
+    one = np.asarray(columns.transform(coded.decode(row[None])), dtype=read).astype(float)
     definition = scorer.definition
     output = "probability" if definition.is_classifier else "raw"
     explainer = shap.TreeExplainer(estimator, data=table, model_output=output, feature_perturbation="interventional")
