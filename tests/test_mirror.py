@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from base64 import b64decode
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -361,10 +362,10 @@ def test_quality_is_told_by_the_hour_of_the_prediction_and_again_when_later_labe
     assert told.data.metrics["predictions"] == 8
 
     def feed(chosen):
-        fed = [{"prediction_id": p["prediction_id"], "label": label} for p, label in chosen]
+        fed = [{"prediction_id": p["prediction_id"], "label": str(label)} for p, label in chosen]
         labels.feed_label_rows(trained_home, SCIENTIST, PROJECT, fed, source="api")
 
-    given = answers[0].predictions
+    given = answers[0].outputs.to_dict("records")
     feed([(p, p["prediction"]) for p in given[:4]])
     give(trained_home, server)
     assert history(server, told, "accuracy") == [(ms(first), ms(first) // records.HOUR_MS, 1.0)]
@@ -381,14 +382,13 @@ def test_quality_is_told_by_the_hour_of_the_prediction_and_again_when_later_labe
     assert give(trained_home, server).given == 0
 
 
-@pytest.mark.extra
 def test_labels_are_looked_at_once_an_hour_by_the_clock_and_at_once_when_asked(trained_home):
     rows = [ROW] * 2
     answer = predict.predict_rows(trained_home, SCIENTIST, PROJECT, rows, source="test", now=LAST_HOURS[0])
     now = utc_now()
     with writing(trained_home.db) as db:
         store.set_place(db, "t", PROJECT, {"traffic_until": "9", "labels_until": plan.last_hour(now), "labels": 0})
-    fed = [{"prediction_id": answer.predictions[0]["prediction_id"], "label": "1"}]
+    fed = [{"prediction_id": answer.outputs["prediction_id"].iloc[0], "label": "1"}]
     labels.feed_label_rows(trained_home, SCIENTIST, PROJECT, fed, source="api")
     item = plan.Item("quality", PROJECT, PROJECT)
     assert item not in plan.list_waiting(trained_home, "t", now=now)
@@ -487,6 +487,20 @@ def test_two_workers_at_once_are_one(trained_home, server):
 
 
 @pytest.mark.extra
+def test_the_worker_goes_last_and_its_notes_are_written_at_the_priority_of_everybody(trained_home, server):
+    started = process.start_process(trained_home, read_address(server.uri))
+    seen: dict[int, int] = {}  # thread -> nice, the last that it was seen with
+    while started.poll() is None:
+        for task in Path(f"/proc/{started.pid}/task").glob("*"):
+            with suppress(OSError):  # it ended meanwhile
+                seen[int(task.name)] = int((task / "stat").read_text().rpartition(") ")[2].split()[16])
+        time.sleep(0.05)
+    assert started.returncode == 0
+    assert seen.pop(started.pid) == 19
+    assert 0 in seen.values()  # the thread that writes
+
+
+@pytest.mark.extra
 def test_names_with_odd_characters_are_told_and_kept_apart(trained_home, server):
     columns = ["évolution du coût %", "a/b", "a:b", "<script>alert(1)</script>", "'; DROP TABLE runs;--", "🙂 ../..", "plain"]
     rows = ["|".join([*columns, "y"])]
@@ -554,6 +568,31 @@ def test_the_clock_starts_the_mirror_when_something_waits_and_not_else(trained_h
     wait_until_told(trained_home, known)
     assert aliases(server)["production"] == find_versions(trained_home, server)["1.0.0"].version
     assert not mirror.start_due(trained_home, known, now=utc_now())
+
+
+class Foreign(http.server.BaseHTTPRequestHandler):
+    """Something else that listens there."""
+
+    def do_GET(self):
+        self.send_response({"/missing": 404, "/moved": 302}.get(self.path[: self.path.index("/api")], 200))
+        self.end_headers()
+        self.wfile.write(b"<html>Welcome</html>")
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("path", ["", "/missing", "/moved"])
+def test_what_is_no_mlflow_server_is_named_as_such(trained_home, path):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Foreign) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{listening.server_port}{path}"
+        done = worker.work(trained_home, read_address(uri), at_once=True)
+        listening.shutdown()
+    assert done.error == f"What answers at {uri} is no MLflow server; check MLFLOW_TRACKING_URI."
 
 
 class Refusing(http.server.BaseHTTPRequestHandler):

@@ -384,7 +384,7 @@ WRITES = {
     "core.agent.execute": {"_settle_state"},
     "core.notify.events": {"tell"},
     "core.notify.outbox": {"_claim", "_end", "_forget_old"},
-    "core.mirror.rounds": {"note_round", "_give_quality", "_note", "_place"},  # what a server was told of what is kept here; nothing of ours changes
+    "core.mirror.notes": {"_write"},  # what a server was told of what is kept here; nothing of ours changes
     "core.mirror.mirror": {"run_now"},
     "core.acts": {"perform", "unattended"},
 }  # fmt: skip

@@ -171,6 +171,8 @@ class Tracking:
             said = self.address.redact(_first_line(str(error)))
             if status in (401, 403):
                 raise Away(f"MLflow at {self.address.shown} does not let us in ({status}); check the user and the password.") from None
+            if error.error_code == "ENDPOINT_NOT_FOUND" or "valid JSON format" in said or "error code 30" in said:
+                raise Away(f"What answers at {self.address.shown} is no MLflow server; check MLFLOW_TRACKING_URI.") from None
             if 400 <= status < 500 and status != 429:
                 raise NotTaken(f"MLflow refused it: {said}") from None
             if "Connection refused" in said or "Max retries" in said or "timed out" in said.lower():

@@ -12,7 +12,7 @@ from core.home import Home
 from core.mirror import plan, process
 from core.mirror.address import Address, find_address
 from core.settings import Settings
-from core.times import parse
+from core.times import parse, utc_now
 from storage import mirror as store
 from storage.connection import reading, writing
 
@@ -50,8 +50,9 @@ class Standing:
     sentence: str
 
 
-def describe(home: Home, settings: Settings, *, now: datetime) -> Standing:
+def describe(home: Home, settings: Settings, *, now: datetime | None = None) -> Standing:
     """How the mirror stands now; reads the database only and never asks the server."""
+    now = now or utc_now()
     address, library = find_address(settings), optional.LIBRARIES["mlflow"]
     if address is None:
         sentence = "Nothing is mirrored: set MLFLOW_TRACKING_URI to the address of an MLflow server to begin."

@@ -7,12 +7,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from sqlite_utils import Database
 
 from core.drift import checks
 from core.errors import GreenlightError
 from core.home import Home
-from core.mirror import plan, records
+from core.mirror import notes, plan, records
 from core.mirror.failures import Away
 from core.mirror.plan import Item
 from core.mirror.records import Measure, make_measures
@@ -22,7 +25,7 @@ from core.times import parse, stamp, utc_now
 from storage import labels as labels_store
 from storage import mirror as store
 from storage import versions as versions_store
-from storage.connection import reading, writing
+from storage.connection import reading
 
 if TYPE_CHECKING:
     from core.adapters.mlflow_mirror import Tracking
@@ -86,8 +89,7 @@ def note_round(home: Home, target: str, done: Round, *, now: datetime) -> None:
     values: dict[str, Any] = {
         "ended_at": stamp(now), "success_at": None if done.away else stamp(now), "error": done.error, "failures": failures, "next_at": next_at,
     }  # fmt: skip
-    with writing(home.db) as db:
-        store.set_round(db, target, values)
+    notes.write(home, lambda db: store.set_round(db, target, values))
 
 
 def _give_run(home: Home, tracking: Tracking, item: Item, now: datetime) -> bool:
@@ -150,6 +152,8 @@ def _give_traffic(home: Home, tracking: Tracking, item: Item, now: datetime) -> 
     target, last = tracking.address.shown, plan.last_hour(now)
     waiting = plan.list_hours(home, target, item.project, now=now)
     hours = sorted({hour for hour, _ in waiting})[:HOURS_AT_A_TIME]
+    if not hours:  # erased meanwhile
+        return False
     since, until = _start(hours[0]), _start(hours[-1]) + timedelta(hours=1)
     for version in sorted({v for hour, v in waiting if hour <= hours[-1]}):
         measures: list[Measure] = []
@@ -193,8 +197,7 @@ def _give_quality(home: Home, tracking: Tracking, item: Item, now: datetime) -> 
                 fresh[key] = ("", state, revision)
         if measures:
             tracking.put_measures(_find_series(home, tracking, item.project, version, now), tuple(measures))
-            with writing(home.db) as db:
-                store.set_marks(db, target, "quality", fresh, stamp(now))
+            notes.write(home, partial(_set_marks, target, "quality", fresh, stamp(now)))
     _place(home, target, item.project, labels_until=last, labels=changes)
     return True
 
@@ -225,13 +228,15 @@ def _find(home: Home, tracking: Tracking, kind: str, key: str) -> str | None:
 
 
 def _note(home: Home, tracking: Tracking, kind: str, key: str, remote: str, now: datetime, state: str = "") -> None:
-    with writing(home.db) as db:
-        store.set_marks(db, tracking.address.shown, kind, {key: (remote, state, 0)}, stamp(now))
+    notes.write(home, partial(_set_marks, tracking.address.shown, kind, {key: (remote, state, 0)}, stamp(now)))
+
+
+def _set_marks(target: str, kind: str, marks: dict[str, tuple[str, str, int]], at: str, db: Database) -> None:
+    store.set_marks(db, target, kind, marks, at)
 
 
 def _place(home: Home, target: str, project: str, **values: Any) -> None:
-    with writing(home.db) as db:
-        store.set_place(db, target, project, {**store.find_place(db, target, project), **values})
+    notes.write(home, lambda db: store.set_place(db, target, project, {**store.find_place(db, target, project), **values}))
 
 
 def _start(hour: str) -> datetime:

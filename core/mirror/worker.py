@@ -16,6 +16,7 @@ from pathlib import Path
 from core import logs
 from core.errors import GreenlightError
 from core.home import Home
+from core.mirror import notes
 from core.mirror.address import Address, read_address
 from core.mirror.process import only_one
 from core.mirror.rounds import Round, note_round, run_round
@@ -49,6 +50,7 @@ def work(home: Home, address: Address, *, at_once: bool, now: datetime | None = 
 def main(arguments: list[str]) -> int:
     from core.settings import Settings
 
+    notes.begin_writer()
     os.nice(NICE)
     home = Home(Path(arguments[0]), Path(arguments[1]))
     settings = Settings.from_environment()
