@@ -118,8 +118,8 @@ def _show_upload(context: PageContext, definition: Definition, suite: Suite | No
 
 
 def _show_removal(context: PageContext, definition: Definition, suite: Suite) -> None:
-    will = f"Tables are no longer held to suite {suite.name}. It is kept in the history."
-    if parts.confirm("Take the suite away", will, key="suite-remove", needs_reason=False) is not None:
+    will = f"Tables are no longer held to suite {suite.name}; it stays in the history."
+    if st.button("Take the suite away", icon=":material/remove_circle_outline:", key="suite-remove", help=parts.plain(will)):
         with parts.guarded():
             key = sending.request_key("data", "suite", definition.name, suite.at, None)
             suite_checks.set_suite(context.home, context.actor, definition.name, None, key=key)

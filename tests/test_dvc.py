@@ -248,3 +248,39 @@ def test_the_commands_push_and_pull(demo_home, place, tmp_path, monkeypatch, cap
     assert "holds the same bytes as dataset 1 of heart_disease" in capsys.readouterr().out
     assert main(["dataset", "list", PROJECT]) == 0
     assert str(place) in capsys.readouterr().out
+
+
+def texts(test):
+    return "\n".join(m.value for m in test.markdown)
+
+
+def test_the_page_says_how_a_remote_is_set(demo_home, open_page, monkeypatch):
+    monkeypatch.delenv("GREENLIGHT_DVC_REMOTE", raising=False)
+    test = open_page(demo_home, "data")
+    assert "No DVC remote is set. `GREENLIGHT_DVC_REMOTE` names one" in texts(test)
+    assert not any(b.label.startswith("Push") for b in test.button)
+
+
+@pytest.mark.skipif(dvc_remote.can_run(), reason="DVC is installed here")
+def test_the_page_says_that_dvc_is_not_installed(demo_home, open_page, monkeypatch, tmp_path):
+    monkeypatch.setenv("GREENLIGHT_DVC_REMOTE", str(tmp_path))
+    test = open_page(demo_home, "data")
+    assert any("DVC is not installed, so nothing can be pushed or pulled" in i.value for i in test.info)
+
+
+@pytest.mark.extra
+def test_the_page_pushes_the_version_that_is_looked_at_and_pulls_another(demo_home, open_page, monkeypatch, place):
+    home = demo_home
+    monkeypatch.setenv("GREENLIGHT_DVC_REMOTE", str(place))
+    test = open_page(home, "data")
+    next(b for b in test.button if b.label == "Push version 1").click().run(timeout=120)
+    assert test.success[0].value.startswith("Version 1: before, it was not there. Now:")
+    (pushed,) = remote.list_pushes(home, PROJECT)
+    assert list(test.dataframe[-1].value["md5"]) == [pushed.md5]
+    assert [b.label for b in test.button if b.label.startswith("Push")] == ["Push version 1 again"]
+    test.file_uploader(key="remote-file").upload("one.dvc", remote.write_dvc_file(PROJECT, pushed).encode(), "text/yaml")
+    next(b for b in test.button if b.label == "Pull").click().run(timeout=120)
+    assert test.success[0].value == "These bytes are version 1 already. It can be trained on."
+    test = open_page(home, "data", "director")
+    assert {"Pull", "Push version 1"}.isdisjoint({b.label for b in test.button})
+    assert "Push version 1 again" in {b.label for b in test.button}

@@ -11,6 +11,7 @@ import pytest
 from core import audit
 from core.acts import Actor
 from core.adapters import expectations
+from core.cli.app import main
 from core.datasets import suite_checks, suites, versions
 from core.datasets.prepare import prepare
 from core.datasets.read import read_table
@@ -98,7 +99,7 @@ def test_a_suite_may_name_columns_that_only_the_table_has_and_aliases_of_the_pro
     ("expectation", "words"),
     [
         (AGES, "values from 30 to 100"),
-        (OLDER, "values of at least 45 in at least 0.95 of the rows"),
+        (OLDER, "values of at least 45 in at least 95% of the rows"),
         (expect("column_values_to_be_between", column="age", min_value=0, max_value=2.5, strict_max=True), "values from 0 and below 2.5"),
         (expect("column_mean_to_be_between", column="age", min_value=1, strict_min=True), "a mean above 1"),
         (expect("column_values_to_be_in_set", column="sex", value_set=list("abcdefgh")), "values among 'a', 'b', 'c', 'd', 'e', 'f' and 2 more"),
@@ -174,7 +175,8 @@ def test_what_the_library_finds_stands_in_the_report_of_the_version(demo_home):
     by_level = {level: [f for f in found if f["level"] == level] for level in ("error", "warning", "info")}
     (error,) = by_level["error"]
     assert (error["column"], error["count"], list(error["rows"]), error["source"]) == ("age", len(young), young[:20], "suite heart")
-    assert error["text"].startswith(f"age: suite heart expects values from 30 to 100; {len(young)} of {len(ages)} rows are otherwise (row ")
+    assert young == [133]
+    assert error["text"] == "age: suite heart expects values from 30 to 100; 1 of 303 rows is otherwise (row 133)."
     warned = [f["text"] for f in by_level["warning"]]
     assert any(t.startswith("age: suite heart expects a mean of at most 10; it is 5") for t in warned)
     assert any(t.startswith("sex: suite heart expects values that match '('; it could not be checked: Invalid regular") for t in warned)
@@ -311,3 +313,75 @@ def test_a_suite_is_told_apart_by_what_it_expects(demo_home):
     assert suites.hash_suite(one, "d") != suites.hash_suite(two, "d")
     assert suites.hash_suite(one, "d") != suites.hash_suite(one, "e")
     assert suites.hash_suite(one, "d") == suites.hash_suite(three, "d")
+
+
+def texts(test):
+    return "\n".join(m.value for m in test.markdown)
+
+
+def button(test, label):
+    return next(b for b in test.button if b.label == label)
+
+
+def test_the_page_says_that_there_is_no_suite_and_takes_one(demo_home, open_page):
+    test = open_page(demo_home, "data")
+    assert "Tables are held to the definition's own rules" in texts(test)
+    bad = dump(suite(expect("moon_to_be_full", column="age")))
+    test.file_uploader(key="suite-file").upload("suite.json", bad, "application/json")
+    button(test, "Use this suite").click().run()
+    assert "which is not checked here" in test.error[0].value
+    assert suite_checks.find_suite(demo_home, PROJECT) is None
+
+
+@pytest.mark.skipif(expectations.can_run(), reason="Great Expectations is installed here")
+def test_the_page_says_that_a_suite_cannot_be_checked_here(demo_home, open_page):
+    suite_checks.set_suite(demo_home, SCIENTIST, PROJECT, dump(suite(AGES, OLDER, name="<b>heart</b>")))
+    test = open_page(demo_home, "data")
+    assert test.dataframe[0].value["Verdict"].iloc[0] == "✕ Not for training"
+    assert "Until then no data of this project can be trained on" in test.warning[0].value
+    assert "pip install great" in test.warning[0].value
+    button(test, "Take the suite away").click().run()
+    assert test.success[0].value.endswith("Now: there is no suite.")
+    assert test.dataframe[0].value["Verdict"].iloc[0] == "✓ Trusted"
+
+
+def test_who_may_not_upload_sees_the_suite_and_cannot_change_it(demo_home, open_page):
+    suite_checks.set_suite(demo_home, SCIENTIST, PROJECT, dump(suite(AGES)))
+    test = open_page(demo_home, "data", "director")
+    assert list(test.dataframe[-1].value["Expected"]) == ["values from 30 to 100"]
+    assert {"Take the suite away", "Replace the suite", "Check version 1"}.isdisjoint({b.label for b in test.button})
+
+
+@pytest.mark.extra
+def test_the_button_checks_the_version_that_is_looked_at(demo_home, open_page):
+    suite_checks.set_suite(demo_home, SCIENTIST, PROJECT, dump(suite(AGES)))
+    test = open_page(demo_home, "data")
+    assert test.dataframe[0].value["Verdict"].iloc[0] == "⚠ Look"
+    button(test, "Check version 1").click().run(timeout=120)
+    assert test.success[0].value == "Version 1 has been checked. The suite found 1 error and 0 warnings in version 1."
+    assert test.dataframe[0].value["Verdict"].iloc[0] == "✕ Not for training"
+    assert "Check version 1" not in {b.label for b in test.button}
+    assert "has been checked by this suite" in texts(test)
+
+
+def test_the_command_gives_shows_exports_and_removes_a_suite(demo_home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GREENLIGHT_HOME", str(demo_home.root))
+    path, out = tmp_path / "suite.json", tmp_path / "out.json"
+    path.write_bytes(dump(suite(OLDER)))
+    monkeypatch.setattr(expectations, "is_installed", lambda module: False)
+    assert main(["project", "suite", PROJECT]) == 0
+    assert "has no expectation suite" in capsys.readouterr().out
+    assert main(["project", "suite", PROJECT, "--file", str(path), "--as", "scientist"]) == 0
+    said = capsys.readouterr().out
+    assert "held to suite heart from now on: 1 expectation." in said
+    assert "Great Expectations is not installed" in said
+    assert main(["project", "suite", PROJECT, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["expectations"][0]["kwargs"] == OLDER["kwargs"]
+    assert main(["project", "suite", PROJECT, "--out", str(out), "--given"]) == 0
+    assert json.loads(out.read_text())["name"] == "heart"
+    assert main(["project", "suite", PROJECT, "--out", str(out)]) == 0
+    assert json.loads(out.read_text()) == suites.export_suite(get_definition(demo_home, PROJECT))
+    assert main(["project", "suite", PROJECT, "--remove", "--as", "scientist"]) == 0
+    assert suite_checks.find_suite(demo_home, PROJECT) is None
+    assert main(["project", "suite", PROJECT, "--remove", "--check"]) == 2
+    assert main(["project", "suite", PROJECT, "--out", str(out), "--given"]) == 1

@@ -222,7 +222,7 @@ def describe(expectation: Mapping[str, Any]) -> str:
     named = {field: shown.get(field, "nothing") for field in re.findall(r"{(\w+)}", words)}
     text = words.format(**{**named, "span": _span(kwargs)})
     mostly = kwargs.get("mostly")
-    return f"{text} in at least {mostly:.4g} of the rows" if isinstance(mostly, int | float) and mostly < 1 else text
+    return f"{text} in at least {100 * mostly:.4g}% of the rows" if isinstance(mostly, int | float) and mostly < 1 else text
 
 
 def tell(suite: Mapping[str, Any], results: Sequence[Result], *, purpose: str) -> list[Finding]:
@@ -352,7 +352,8 @@ def _tell_result(result: Result) -> str:
     if result.count is not None:
         first = ", ".join(str(r + 1) for r in result.rows[:5])
         more = ", …" if result.count > 5 else ""
-        return f"{result.count:,} of {result.total or 0:,} rows are otherwise" + (f" (row {first}{more})" if first else "")
+        word, verb = ("row", "is") if result.count == 1 else ("rows", "are")
+        return f"{result.count:,} of {result.total or 0:,} rows {verb} otherwise" + (f" ({word} {first}{more})" if first else "")
     return f"it is {result.observed}" if result.observed else "it is not so"
 
 
