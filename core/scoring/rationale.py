@@ -1,7 +1,8 @@
 """Why these answers? For many rows at once, in words for people who are not engineers.
 
-The same question as `core.scoring.explain` asks of one row: each value is replaced by the typical one of the training data
-(median, or the most common category), alone, and the answer is looked at again. One call of the model per feature.
+`core.scoring.explain` takes a few answers apart exactly; this is the quick way for thousands: each value is replaced by the typical
+one of the training data (median, or the most common category), alone, and the answer is looked at again. One call of the model per
+feature; what values do only together is not told.
 
 Effects of classes are counted in log-odds: a score of 99.9 that would be 98 without a value owes it more than the 2 points tell.
 Effects on numbers are counted in standard deviations of the rows' own answers.
