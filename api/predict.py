@@ -6,7 +6,8 @@ import logging
 import time
 from typing import NotRequired
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +25,8 @@ from core.scoring.scorer import Scorer, find_loaded, load_scorer
 
 LOG = logging.getLogger("greenlight.api")
 SHAP_SECONDS = 30.0
+EXPLAINED_AT_ONCE = 2
+_EXPLAINING: RunVar[CapacityLimiter] = RunVar("explaining")
 AT_ONCE_ROWS = 20  # up to here scoring takes less time than handing it to a thread
 
 
@@ -111,9 +114,19 @@ async def _explain(visit: Visit, scorer: Scorer, given: list[dict[str, object]])
         return explain.explain(visit.home, scorer, given)
 
     began = time.perf_counter()
-    found = await to_thread.run_sync(work)
+    found = await to_thread.run_sync(work, limiter=_explaining())
     visit.began += time.perf_counter() - began  # the latency of predictions is watched, and this is none
     return found
+
+
+def _explaining() -> CapacityLimiter:
+    """Explanations wait for each other, so that they never take the threads that predictions need."""
+    try:
+        return _EXPLAINING.get()
+    except LookupError:
+        limiter = CapacityLimiter(EXPLAINED_AT_ONCE)
+        _EXPLAINING.set(limiter)
+        return limiter
 
 
 async def get_scorer(visit: Visit, project: str) -> Scorer:

@@ -123,7 +123,8 @@ def _show_why(context: PageContext, known: dict[str, Any]) -> None:
     assert context.project is not None
     scorer = load_scorer(context.home, context.project.name, known["version"])
     if "why" not in known:
-        known["why"] = explaining.explain(context.home, scorer, [known["row"]])[0]
+        with st.spinner("Taking the answer apart"):
+            known["why"] = explaining.explain(context.home, scorer, [known["row"]])[0]
     explanation: explaining.Explanation = known["why"]
     words = [parts.plain(s) for s in explaining.describe(explanation)]
     st.markdown("\n".join(f"- {s}" for s in words))

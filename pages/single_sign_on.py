@@ -24,6 +24,7 @@ BEGIN, EXCHANGE, END = "/sign-in/single", "/sign-in/identity", "/auth/logout"
 FAILED = "/sign-in?failed=1"
 CALLBACK = "/oauth2callback"
 OPEN_PATHS = frozenset({"/auth/login", END, CALLBACK})  # Streamlit's, and only while single sign-on is set up
+SHORTEST_SECRET = 32  # characters; it signs who somebody is
 NEXT_COOKIE = "greenlight_next"
 
 
@@ -74,6 +75,8 @@ class SingleSignOn:
             rules = identities.read_rules(self._claim, self._roles)
         except (StreamlitAuthError, BadInput) as error:
             return Setup(problem=" ".join(str(error).split()))
+        if len(str(section["cookie_secret"])) < SHORTEST_SECRET:
+            return Setup(problem=f"the cookie_secret is too short: whoever guesses it is anybody; use {SHORTEST_SECRET} characters or more.")
         client = section if provider == "default" else section[provider]
         return Setup(provider, str(client["client_id"]), rules)
 

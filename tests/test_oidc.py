@@ -329,8 +329,12 @@ def test_somebody_of_single_sign_on_is_shown_no_form_for_a_password(home, admin)
         ({"client_id": "x"}, "ml=devops", True, "Authlib is not installed, and sign-in by OpenID Connect needs it: pip install authlib."),
         ({"client_id": "x", "redirect_uri": "u"}, "ml=devops", False, "cookie_secret"),
         (
-            {"client_id": "x", "client_secret": "y", "server_metadata_url": "z", "redirect_uri": "u", "cookie_secret": "c"}, "", False,
+            {"client_id": "x", "client_secret": "y", "server_metadata_url": "z", "redirect_uri": "u", "cookie_secret": "c" * 32}, "", False,
             "GREENLIGHT_OIDC_ROLES is empty",
+        ),
+        (
+            {"client_id": "x", "client_secret": "y", "server_metadata_url": "z", "redirect_uri": "u", "cookie_secret": "c" * 31}, "ml=devops",
+            False, "the cookie_secret is too short",
         ),
     ],
 )  # fmt: skip
@@ -342,6 +346,18 @@ def test_a_setup_that_cannot_work_is_off_and_says_why(home, admin, monkeypatch, 
     assert not single.is_on
     assert words in single.setup.problem
     assert "Single sign-on was set up, but cannot work yet" in build(home, lambda: NOW, single=single).get("/sign-in").text
+
+
+def test_a_provider_in_a_section_of_its_own_is_found(monkeypatch, tmp_path, use_secrets):
+    secret = "c" * 32
+    (tmp_path / "secrets.toml").write_text(
+        f'[auth]\nredirect_uri = "https://g.example/oauth2callback"\ncookie_secret = "{secret}"\n'
+        '[auth.keycloak]\nclient_id = "k"\nclient_secret = "s"\nserver_metadata_url = "https://id.example"\n'
+    )
+    use_secrets(tmp_path / "secrets.toml")
+    monkeypatch.setattr(single_sign_on, "is_installed", lambda module: True)
+    setup = single_sign_on.SingleSignOn("groups", "ml=devops").setup
+    assert (setup.provider, setup.client_id, setup.problem) == ("keycloak", "k", "")
 
 
 # ---- the whole way ----

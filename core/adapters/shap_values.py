@@ -93,9 +93,12 @@ class _Helper:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.stop()
+            from core.jobs.worker import ONE_THREAD
+
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "core.adapters.shap_values"], cwd=Path(__file__).resolve().parents[2],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                env={**os.environ, **ONE_THREAD},
                 start_new_session=True, bufsize=0,
             )
         return self._process
