@@ -145,7 +145,8 @@ def main() -> None:
         without, beside = (statistics.median(p[k] for p in pairs) for k in (0, 1))
         ratio = statistics.median(b / a for a, b in pairs)
         print(f"median without the mirror {without:.2f} s, with it {beside:.2f} s; median ratio {ratio:.3f} (goal: below 1.05)")
-        print(f"the mirror gave {sum(given)} runs, candidates, versions and series meanwhile; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+        print(f"the mirror gave {sum(given)} runs, candidates, versions and series meanwhile")
+        print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":

@@ -65,11 +65,11 @@ def describe(home: Home, settings: Settings, *, now: datetime | None = None) -> 
     running = process.is_running(home)
     success, next_at = (last["success_at"], last["next_at"]) if last else (None, None)
     if error:
-        sentence = f"{_things(waiting)} wait. {error}"
+        sentence = f"{_waiting(waiting)}. {error}" if waiting else error
     elif running:
-        sentence = f"The mirror to {address.shown} is at work; {_things(waiting)} wait."
+        sentence = f"The mirror to {address.shown} is at work; {_waiting(waiting)}."
     elif waiting:
-        sentence = f"{_things(waiting)} wait for {address.shown}; the console's clock starts the mirror within a minute."
+        sentence = f"{_waiting(waiting)} for {address.shown}; the console's clock starts the mirror within a minute."
     else:
         sentence = f"{address.shown} has been given everything."
     return Standing(True, library.is_installed, address.shown, waiting, running, success, error, next_at, sentence)
@@ -128,5 +128,5 @@ def _need_address(settings: Settings) -> Address:
     return address
 
 
-def _things(n: int) -> str:
-    return "1 thing" if n == 1 else f"{n:,} things"
+def _waiting(n: int) -> str:
+    return "1 thing waits" if n == 1 else f"{n:,} things wait"
