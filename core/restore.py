@@ -26,6 +26,7 @@ from core.home import Home, open_home
 from core.times import utc_now
 from storage import accounts as accounts_store
 from storage import backups as store
+from storage import keys as keys_store
 
 _LARGEST_MANIFEST = 256 * 1024 * 1024  # bytes
 _CHUNK = 1024 * 1024
@@ -34,22 +35,25 @@ _NAME = re.compile(r"(home|models)(/[^/\\\x00-\x1f]{1,255}){1,30}")
 
 
 def restore_backup(
-    file: Path, root: Path, models: Path, actor: Actor, *, despite_problems: bool = False, now: datetime | None = None
-) -> dict[str, Any]:
+    file: Path, root: Path, models: Path, actor: Actor, *, despite_problems: bool = False, keep_keys: bool = False,
+    now: datetime | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Restore a backup into an empty data folder and an empty place for models.
 
-    Whoever acts is looked up in the backup itself. Sessions that were open when it was made are ended: one of them may have been
-    revoked since.
+    Whoever acts is looked up in the backup itself. Sessions that were open when it was made are ended, and programs' keys that were
+    good then are revoked: any of them may have been revoked since, and the backup cannot know.
 
     Parameters
     ----------
     despite_problems : bool
         Restore a backup whose audit or models are not what they should be, too; they are told either way.
+    keep_keys : bool
+        Leave the keys as they were when the backup was made, those that were revoked later among them.
 
     Returns
     -------
     dict
-        root, files, versions, audit_count, audit_head, made_at, problems.
+        root, files, versions, audit_count, audit_head, made_at, problems, keys_revoked, keys_kept.
 
     Raises
     ------
@@ -67,14 +71,15 @@ def restore_backup(
     with _alone(root):
         _check_place(root, models, manifest)  # again: another restore may have ended in between
         shutil.rmtree(staging, ignore_errors=True)  # of a restore that was cut off
-        problems = _restore(file, manifest, staging, root, models, actor, despite_problems, now)
+        settled = _restore(file, manifest, staging, root, models, actor, despite_problems, keep_keys, now)
     shown = ("files", "versions", "audit_count", "audit_head", "made_at")
-    return {"root": str(root), **{k: len(manifest[k]) if k == "files" else manifest[k] for k in shown}, "problems": problems}
+    return {"root": str(root), **{k: len(manifest[k]) if k == "files" else manifest[k] for k in shown}, **settled}
 
 
 def _restore(
-    file: Path, manifest: dict[str, Any], staging: Path, root: Path, models: Path, actor: Actor, despite_problems: bool, now: datetime
-) -> list[str]:
+    file: Path, manifest: dict[str, Any], staging: Path, root: Path, models: Path, actor: Actor, despite_problems: bool, keep_keys: bool,
+    now: datetime,
+) -> dict[str, Any]:  # fmt: skip
     try:
         _unpack(file, manifest, staging)
         staged = Home(staging / "home", staging / "models")
@@ -83,11 +88,11 @@ def _restore(
                 raise BadInput(f"{path.name} in {file.name} is damaged ({wrong[:200]}); use another backup.")
             if unknown := store.list_unknown_migrations(path):
                 raise BadInput(f"{file.name} is of a newer version (it knows {unknown[-1][:60]}); install that version first.")
-        problems = backup.look_apart(lambda: _settle(staged, actor, file, manifest, despite_problems, now))
+        settled = backup.look_apart(lambda: _settle(staged, actor, file, manifest, despite_problems, keep_keys, now))
         _move(staged, root, models)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return problems
+    return settled
 
 
 @contextmanager
@@ -174,7 +179,9 @@ def _write(tar: tarfile.TarFile, info: tarfile.TarInfo, target: Path) -> str:
     return digest.hexdigest()
 
 
-def _settle(staged: Home, actor: Actor, file: Path, manifest: dict[str, Any], despite_problems: bool, now: datetime) -> list[str]:
+def _settle(
+    staged: Home, actor: Actor, file: Path, manifest: dict[str, Any], despite_problems: bool, keep_keys: bool, now: datetime
+) -> dict[str, Any]:
     """Bring the schema up to date, look for problems, and let the restored audit say who restored it."""
     open_home(staged.root, staged.models)
     problems = backup.find_problems(staged, every_version=True)
@@ -184,11 +191,14 @@ def _settle(staged: Home, actor: Actor, file: Path, manifest: dict[str, Any], de
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise Refused(f"Nothing was restored: {problems[0]}{more} To restore it all the same, add --despite-problems.")
         ended = sum(accounts_store.revoke_sessions(tx.db, a["name"], tx.at) for a in accounts_store.list_accounts(tx.db))
+        good = [k["id"] for k in keys_store.list_keys(tx.db) if k["revoked_at"] is None]
+        for key_id in () if keep_keys else good:
+            keys_store.revoke_key(tx.db, key_id, at=tx.at, by=tx.actor.name)
+        told = {"problems": problems, "keys_revoked": 0 if keep_keys else len(good), "keys_kept": len(good) if keep_keys else 0}
         facts = {k: manifest[k] for k in ("made_at", "made_by", "audit_count", "audit_head")}
-        return Done(after={"file": file.name, **facts, "sessions_ended": ended, "problems": problems}, subject=f"backup {file.name}")
+        return Done(told, after={"file": file.name, **facts, "sessions_ended": ended, **told}, subject=f"backup {file.name}")
 
-    acts.perform(staged, actor, "restore_backup", work, permission="backup", subject=f"backup {file.name}", now=now)
-    return problems
+    return acts.perform(staged, actor, "restore_backup", work, permission="backup", subject=f"backup {file.name}", now=now)
 
 
 def _check_place(root: Path, models: Path, manifest: dict[str, Any]) -> None:

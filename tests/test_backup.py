@@ -27,6 +27,7 @@ from core.registry import golden
 from core.restore import read_manifest, restore_backup
 from core.schedule import schedules, slots
 from core.scoring import files, journal, log, scorer
+from core.times import utc_now
 from storage import backups as store
 from storage.connection import close_all, connect, writing
 
@@ -264,6 +265,22 @@ def test_a_restore_ends_sessions_that_may_have_been_revoked_since(demo_home, tmp
     restore(tmp_path / "b.tar", target)
     assert accounts.find_session(demo_home, token) is not None
     assert accounts.find_session(target, token) is None
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_restore_revokes_every_key_unless_it_is_told_to_keep_them(demo_home, tmp_path, keep):
+    one, other = (keys.add_key(demo_home, ADMIN, name, ["read"])["key"] for name in ("reader", "other"))
+    backup.make_backup(demo_home, ADMIN, tmp_path / "b.tar")
+    revoked = keys.find_key(demo_home, other, now=utc_now())
+    keys.revoke_key(demo_home, ADMIN, revoked.id, reason="It leaked")
+    target = restored_to(tmp_path)
+    done = restore(tmp_path / "b.tar", target, keep_keys=keep)
+    assert (done["keys_revoked"], done["keys_kept"]) == ((0, 2) if keep else (2, 0))
+    assert [keys.find_key(target, secret, now=utc_now()) is not None for secret in (one, other)] == [keep, keep]
+    assert all(k.revoked_by == (None if keep else "admin") for k in keys.list_keys(target))
+    last = audit.search(target)[0][0]["after"]
+    assert (last["keys_revoked"], last["keys_kept"]) == (done["keys_revoked"], done["keys_kept"])
+    assert audit.verify(target).intact
 
 
 def test_a_place_that_holds_an_installation_is_left_alone(demo_home, trained_home, tmp_path):

@@ -421,23 +421,53 @@ def test_a_retraining_that_is_cancelled_in_the_queue_ends_as_cancelled(trained_h
     assert (found.state, found.outcome) == ("cancelled", None)
 
 
+def follow_up_truthfully(home, left, tries):
+    """What was left open is taken up by another job, as often as is allowed, and then called failed; the number of that job."""
+    followed = retraining.follow_up(home, now=utc_now())
+    if tries < retraining.ATTEMPTS:
+        assert [jobs.get_job(home, n).rerun_of for n in followed] == [left.job_id]
+        assert retraining.get(home, left.id).job_id == followed[0]
+        return followed[0]
+    assert followed == []
+    assert retraining.get(home, left.id).state == "failed"
+    return None
+
+
 def kill_often(home, times, seed):
-    """kill -9 at random moments, the retraining taken up again each time: the live version is intact and every row is truthful."""
+    """kill -9 at random moments of random steps: the live version is intact, every row is truthful, and nothing that was done is done again."""
     rng = random.Random(seed)
     answered(home)
+    tries, done, gone_on = {}, {}, 0
     for _ in range(times):
-        retraining.follow_up(home, now=utc_now())
-        open_one = retraining.find_open(home, PROJECT)
-        job = open_one.job_id if open_one else retraining.start(home, SCIENTIST, PROJECT, reason="again", params={"rows": "labelled"})["job"]
-        kill_worker(home, job, worker.start_process(home, job), rng.uniform(0.3, 9.0))
+        left, job = retraining.find_open(home, PROJECT), None
+        if left is not None:
+            job = follow_up_truthfully(home, left, tries[left.id])
+        if job is None:
+            job = retraining.start(home, SCIENTIST, PROJECT, reason="again", params={"rows": "labelled"})["job"]
+        number = retraining.find_of_job(home, job).id
+        tries[number] = tries.get(number, 0) + 1
+        process = worker.start_process(home, job)
+        wait_for_step(home, number, rng.choice(NAMES))
+        kill_worker(home, job, process, rng.uniform(0.0, 1.0))
         assert deployment.find_live(home, PROJECT).version == "1.0.0"
         assert jobs.get_job(home, job).state in ("interrupted", "done")
         found = retraining.find_of_job(home, job)
         assert (found.state == "open") == (jobs.get_job(home, job).state == "interrupted")
+        before, ended = done.get(number, {}), {s.name: s.at for s in found.steps if s.state in ("done", "skipped")}
+        assert before.items() <= ended.items()  # what was done before the kill was not done again after it
+        gone_on += bool(before)
+        done[number] = ended
         known = [v.version for v in versions.list_versions(home, PROJECT)]
         assert len(known) == len(set(known))
         for version in versions.list_versions(home, PROJECT):  # what is registered has all its files
             assert versions.read_metadata(home, version)["version"] == version.version
+    assert gone_on > 0  # else nothing of the above was about going on
+    left = retraining.find_open(home, PROJECT)
+    if left is not None and tries[left.id] < retraining.ATTEMPTS:
+        job = follow_up_truthfully(home, left, tries[left.id])
+        assert worker.wait_for(home, job, worker.start_process(home, job)).state == "done"
+        assert retraining.get(home, left.id).state == "done"
+        assert done[left.id].items() <= {s.name: s.at for s in retraining.get(home, left.id).steps}.items()
     verdict = audit.verify(home)
     assert verdict.intact, verdict.sentence
 

@@ -31,6 +31,7 @@ def backup(
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")],
     despite_problems: Annotated[bool, typer.Option("--despite-problems", help="Restore it though its audit or models are not well.")] = False,
+    keep_keys: Annotated[bool, typer.Option("--keep-keys", help="Keep the keys of programs valid, those revoked since the backup too.")] = False,
     as_name: As = "",
     as_json: Json = False,
 ) -> None:
@@ -42,7 +43,7 @@ def restore(
     if not as_name:
         raise typer.BadParameter("name an administrator's account of the backup", param_hint="'--as'")
     root, models = Settings.from_environment().places
-    done = restore_backup(file, root, models, cli_actor(as_name), despite_problems=despite_problems)
+    done = restore_backup(file, root, models, cli_actor(as_name), despite_problems=despite_problems, keep_keys=keep_keys)
     for problem in done["problems"]:
         console.say(f"Look: {problem}")
     lines = [
@@ -50,4 +51,9 @@ def restore(
         f"{done['made_at'][:16].replace('T', ' ')} UTC; every version gave its golden answers."
         if not done["problems"] else f"Restored to {done['root']}, with {len(done['problems'])} problems."
     ]  # fmt: skip
-    console.answer(done, as_json, [*lines, "Open sessions were ended: everybody signs in again."])
+    lines.append("Open sessions were ended: everybody signs in again.")
+    if done["keys_revoked"]:
+        lines.append(f"All {done['keys_revoked']} keys of programs were revoked, because some may have been since the backup: make new ones.")
+    if done["keys_kept"]:
+        lines.append(f"{done['keys_kept']} keys of programs are valid as they were then: look through them, and revoke what was revoked since.")
+    console.answer(done, as_json, lines)

@@ -18,19 +18,21 @@ project_commands = typer.Typer(help="Make, list, archive and restore projects.",
 
 @commands.command()
 def demo(as_json: Json = False) -> None:
-    """Prepare the demo: three sample projects with data and one account per role; safe to repeat."""
+    """Prepare the demo: three sample projects with data and schedules, and one account per role; safe to repeat."""
     from core.accounts import list_accounts
-    from core.demo import prepare_demo
+    from core.demo import plan_demo, prepare_demo
 
     home = console.open_home()
     console.say("Preparing the sample projects.")
     made = prepare_demo(home)
+    planned = plan_demo(home)
     accounts = [a for a in list_accounts(home) if a.demo]
     lines = [f"{m['id']}: {'made' if m['fresh'] else 'was there already'}" for m in made]
     files = [f"  {path}" for m in made for path in m["files"]]
     people = ", ".join(f"{a.name} ({a.role_title})" for a in accounts)
-    data = {"projects": made, "accounts": [{"id": a.name, "role": a.role} for a in accounts]}
-    console.answer(data, as_json, [*lines, "Tables to train on and to score:", *files, f"Accounts: {people}."])
+    data = {"projects": made, "accounts": [{"id": a.name, "role": a.role} for a in accounts], "schedules": planned}
+    plan = [f"{len(planned)} schedules were set: checks each day, a retrain check and a report each week, a backup each night."] if planned else []
+    console.answer(data, as_json, [*lines, "Tables to train on and to score:", *files, f"Accounts: {people}.", *plan])
 
 
 @project_commands.command("create")
