@@ -1,5 +1,6 @@
 """A Dask cluster: the results of this machine to the last bit, whatever dies on the way, and one sentence where it cannot go on."""
 
+import json
 import os
 import subprocess
 import sys
@@ -166,7 +167,33 @@ def test_what_differs_on_a_worker_is_one_sentence_and_a_library_more_is_none(the
     assert bool(found) is bool(sentence)
 
 
+def ask(environment, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "core", "cluster", *arguments], cwd=clusters.ROOT, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+
+def test_the_command_says_that_this_machine_works_where_no_cluster_is_named():
+    assert ask({"GREENLIGHT_DASK": ""})[:2] == (0, "GREENLIGHT_DASK is not set: training and large files are worked on by this machine.")
+
+
 # ---- a real cluster ----
+
+
+@extra
+def test_the_command_lists_the_workers_and_refuses_a_cluster_with_one_that_does_not_fit(tmp_path):
+    with clusters.Cluster(tmp_path, workers=1) as mixed:
+        named = {"GREENLIGHT_DASK": mixed.address}
+        code, out, _ = ask(named, "--json")
+        told = json.loads(out)
+        assert (code, told["address"], told["at_once"], [w["differs"] for w in told["workers"]]) == (0, mixed.address, 1, [""])
+        mixed.add_worker(path=clusters.libraries())
+        mixed.wait_for(2)
+        code, out, error = ask(named)
+        assert (code, error) == (1, "Error: Not every worker fits; nothing is sent to this cluster until each of them does.")
+        assert "cannot run Greenlight" in out
+        assert "fits" in out
 
 
 @extra
