@@ -88,9 +88,14 @@ def from_proxy(scope: MutableMapping[str, Any], proxies: tuple[Network, ...]) ->
 
     The client is the last address of X-Forwarded-For that is not a named proxy itself: what stands before it was written by the
     client, who may write anything. Without the header the client is unknown: then it is neither this machine nor on any list.
+
+    The server in front of us (uvicorn) believes proxies on this machine by itself, named or not; no real peer has the port 0
+    that it then writes. Such a client is looked up again by our rule, and is unknown where no proxy on this machine was named.
     """
-    if not proxies or not _is_among((scope.get("client") or (UNKNOWN,))[0], proxies):
-        return scope
+    peer, port = scope.get("client") or (UNKNOWN, 1)
+    taken_over = port == 0 and any(name == b"x-forwarded-for" for name, _ in scope["headers"])
+    if not _is_among("127.0.0.1" if taken_over else peer, proxies):
+        return {**scope, "client": (UNKNOWN, 0)} if taken_over else scope
     told = [(name, value.decode("latin-1")) for name, value in scope["headers"] if name in _TOLD_BY_PROXY]
     hops = [hop.strip() for name, value in told if name == b"x-forwarded-for" for hop in value.split(",")]
     client = next((a for a in (_read_hop(hop) for hop in reversed(hops)) if not _is_among(a, proxies)), UNKNOWN)

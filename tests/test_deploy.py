@@ -219,11 +219,12 @@ class Image:
 
     def start(self, out: Path, port: int) -> subprocess.Popen:
         """The image's command as its user, on a read-only root with /tmp and /data of its own."""
-        data = self.root / "data"
         drop = ["setpriv", "--reuid=10001", "--regid=10001", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
         as_root = os.geteuid() == 0
-        command = ["unshare", "--mount", *([] if as_root else ["--user", "--map-root-user"]), "sh", "-c", MOUNT, "sh", *(drop if as_root else []), *self.command]
-        environment = {**self.environment, "PORT": str(port), "NEW": str(self.root / "new"), "DATA": str(data), "WORK": str(self.place(".")), "PREFIX": sys.base_prefix}
+        apart = ["unshare", "--mount", *([] if as_root else ["--user", "--map-root-user"])]
+        command = [*apart, "sh", "-c", MOUNT, "sh", *(drop if as_root else []), *self.command]
+        folders = {"NEW": self.root / "new", "DATA": self.root / "data", "WORK": self.place("."), "PREFIX": sys.base_prefix}
+        environment = {**self.environment, "PORT": str(port), **{name: str(path) for name, path in folders.items()}}
         with out.open("w") as file:
             return subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
 

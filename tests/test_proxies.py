@@ -48,6 +48,17 @@ def test_nobody_else_is_believed():
     assert addresses.from_proxy(unchanged, ()) is unchanged
 
 
+@pytest.mark.parametrize(
+    ("proxies", "client"),
+    [("127.0.0.1", "192.0.2.7"), ("127.0.0.1,192.0.2.7", "203.0.113.5"), ("10.0.0.2", "unknown"), ("", "unknown")],
+)
+def test_what_the_server_believed_by_itself_is_looked_up_again(proxies, client):
+    believed = scope(("192.0.2.7", 0), "203.0.113.5, 192.0.2.7")  # as uvicorn hands it on: the peer was 127.0.0.1
+    seen = addresses.from_proxy(believed, addresses.read_proxies(proxies))
+    assert seen["client"] == (client, 0)
+    assert addresses.from_proxy(seen, addresses.read_proxies(proxies))["client"] == (client, 0)  # a second door changes nothing
+
+
 def test_what_was_believed_is_taken_out_of_the_request():
     seen = addresses.from_proxy(scope(PROXY, "192.0.2.7", x_forwarded_proto="https", x_real_ip="1.1.1.1"), addresses.read_proxies("10.0.0.2"))
     assert (seen["client"], seen["scheme"], seen["headers"]) == (("192.0.2.7", 0), "https", [(b"host", b"localhost")])
