@@ -198,15 +198,15 @@ def _show_preview(context: PageContext, definition: Definition, value: dict[str,
         st.markdown(f"{parts.find_status(status).markdown} {parts.plain(found.sentence)}")
     rows = [
         {
-            "Record": p.name, "Table": p.table, "State": "✓ found" if p.usable else "columns missing" if p.rows is not None else "not found",
-            "Rows": p.rows, "What it means": p.sentence or "all that is read is there",
+            "Record": p.name, "State": "✓ found" if p.usable else "columns missing" if p.rows is not None else "not found", "Table": p.table,
+            "Rows": "" if p.rows is None else f"{p.rows:,}",
         }
         for p in found.parts
     ]  # fmt: skip
-    st.dataframe(
-        rows, hide_index=True, key="connect-found", alt="What was found in the database", height=38 + 35 * len(rows),
-        column_config={"What it means": st.column_config.TextColumn(width="large")},
-    )  # fmt: skip
+    for p in found.parts:
+        if p.sentence and p.sentence != found.problem:
+            st.markdown(f":orange[:material/warning: {parts.plain(p.name)}] {parts.plain(p.sentence)}")
+    st.dataframe(rows, hide_index=True, key="connect-found", alt="What was found in the database", height=38 + 35 * len(rows))
     with st.expander(f"The first {connect.SHOWN_ROWS} rows of each", icon=":material/table_rows:"):
         for p in found.parts:
             if p.about_people:

@@ -58,7 +58,8 @@ def _choose(found: list[Scoring]) -> Scoring:
     if len(found) == 1:
         return found[0]
     titles = {s.job: f"{parts.local_time(s.at)}, version {s.version}, {s.rows:,} rows, {s.by}" for s in found}
-    return by_job[st.selectbox("Scored", list(titles), key="source-chosen", width=520, format_func=titles.__getitem__)]
+    # the key names the newest, so that a fresh scoring is shown, not the one that was chosen before
+    return by_job[st.selectbox("Scored", list(titles), key=f"source-chosen-{found[0].job}", width=520, format_func=titles.__getitem__)]
 
 
 @st.fragment(run_every=1.0)

@@ -284,9 +284,10 @@ def test_the_page_looks_saves_and_imports(home, open_page, monkeypatch):
     monkeypatch.setenv("GREENLIGHT_DATABASES", f"hr=sqlite:///{path}")
     test = connect_page(home, open_page)
     test.button(key="connect-look").click().run()
-    found = next(d.value for d in test.dataframe if "What it means" in d.value.columns)
+    found = next(d.value for d in test.dataframe if "State" in d.value.columns)
     states = dict(zip(found["Record"], found["State"], strict=True))
     assert (states["Skill"], states["TrainingRequest"]) == ("✓ found", "not found")
+    assert any("Until then training\\_requests is missing in every row" in m.value for m in test.markdown)
     test.button(key="connect-save").click().run()
     assert any("takes its rows from hr" in s.value for s in test.success)
     assert connect.find_mapping(home, SKILLS)["connection"] == "hr"
