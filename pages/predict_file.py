@@ -14,7 +14,7 @@ from core.projects import samples
 from core.projects.definition import Definition
 from core.scoring import job as scoring_job
 from core.scoring import tables
-from pages import act, charts, charts_predict, parts
+from pages import act, charts, charts_predict, parts, predict_suite
 from pages.session import PageContext
 
 _SHOWN = 500  # rows of a result on the page; the download has all of them
@@ -52,6 +52,7 @@ def _show_upload(context: PageContext, definition: Definition, live: LiveVersion
     if known is not None and known["summary"]:
         path = tables.now_path(context.home, known["key"])
         _show_result(known["summary"], definition, path, Path(file.name).stem)
+        predict_suite.show_suite(context.home, definition.name, path)
 
 
 def _show_chosen(context: PageContext, definition: Definition, live: LiveVersion, file: Any) -> None:
@@ -164,7 +165,9 @@ def _show_job(context: PageContext, definition: Definition, job_id: int) -> None
             f"**{name}**, job {job.id}, scored for {parts.plain(job.created_by)} on "
             f"{parts.plain(parts.local_time(job.finished_at or job.created_at))}."
         )
-        _show_result(job.outcome, definition, scoring_job.result_path(context.home, job.id), Path(job.params["file_name"]).stem)
+        path = scoring_job.result_path(context.home, job.id)
+        _show_result(job.outcome, definition, path, Path(job.params["file_name"]).stem)
+        predict_suite.show_suite(context.home, definition.name, path)
         return
     st.warning(
         f"Job {job.id} ({name}) ended as {job.state}: {parts.plain(job.error or 'no reason was kept')}", icon=":material/warning:"

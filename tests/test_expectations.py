@@ -385,3 +385,21 @@ def test_the_command_gives_shows_exports_and_removes_a_suite(demo_home, tmp_path
     assert suite_checks.find_suite(demo_home, PROJECT) is None
     assert main(["project", "suite", PROJECT, "--remove", "--check"]) == 2
     assert main(["project", "suite", PROJECT, "--out", str(out), "--given"]) == 1
+
+
+@pytest.mark.extra
+def test_rows_that_were_scored_are_checked_on_the_page_and_only_warned_of(trained_home, open_page):
+    home = trained_home
+    needs_answers = expect("column_values_to_not_be_null", column="num")
+    suite_checks.set_suite(home, SCIENTIST, PROJECT, dump(suite(expect("column_values_to_be_between", column="age", min_value=40), needs_answers)))
+    test = open_page(home, "predict")
+    rows = "id,age,sex,cp,trestbps,chol,fbs,restecg,thalch,exang,oldpeak,slope,ca,thal\n" + "".join(
+        f"{i},{age},Male,asymptomatic,145,233,True,normal,150,False,2.3,flat,0,normal\n" for i, age in enumerate((63, 35, 50))
+    )
+    test.file_uploader[0].upload("now.csv", rows.encode(), "text/csv").run()
+    next(b for b in test.button if b.label.startswith("Score 3 rows")).click().run(timeout=120)
+    button(test, "Check these rows by suite heart").click().run(timeout=120)
+    said = texts(test).replace("\\", "")
+    assert ":material/warning: **Warning**] age: suite heart expects values of at least 40; 1 of 3 rows is otherwise (row 2)." in said
+    assert "Suite heart: 0 of 1 expectations are met." in said
+    assert not test.error

@@ -20,7 +20,7 @@ from core.datasets.headers import match_headers
 from core.errors import GreenlightError, NotFound, Refused
 from core.home import Home
 from core.projects import joins
-from core.projects.definition import Definition
+from core.projects.definition import OUTPUT_COLUMNS, Definition
 from core.projects.projects import get_definition
 from storage import suite_checks as store
 from storage.connection import reading
@@ -179,6 +179,29 @@ def add_to_report(
         found = _cannot_run(suite, str(error))
         return report.add(suites.soften([found]) if scoring else [found]), None
     return report.add(made.findings), made
+
+
+def check_scored(home: Home, project: str, content: bytes, *, file_name: str = "", run: Run = expectations.run_suite) -> Check | None:
+    """What the suite in force says about a table that was scored (a result without its answers); None without a suite.
+
+    Findings are warnings at most: the rows are answered already. Nothing is kept.
+
+    Raises
+    ------
+    BadInput, Refused
+        The table is too large to be checked at once, or the suite cannot be run.
+    """
+    from core.datasets.prepare import prepare
+    from core.datasets.read import Table, read_table
+
+    suite = find_suite(home, project)
+    if suite is None:
+        return None
+    definition = get_definition(home, project)
+    read = read_table(content, file_name=file_name)
+    table = Table(read.frame.drop(columns=[c for c in OUTPUT_COLUMNS if c in read.frame.columns]), read.meta)
+    prepared = prepare(table, definition, purpose="scoring")
+    return check_table(home, suite, table, prepared, definition, purpose="scoring", run=run)
 
 
 def keep(tx: Tx, dataset_id: int, suite: Suite, definition: Definition, made: Check) -> bool:
