@@ -52,6 +52,7 @@ def show_results(context: PageContext, job: Job) -> None:
         st.markdown(f"**Search of settings.** {parts.plain(search.sentence)}")
         alt = f"What each of {len(search.trials)} settings of {search.title} reached, and the best so far."
         charts.show_figure(charts_training.search_history(search), alt=alt, key=f"training-search-{job.id}-{place}")
+        st.caption("A setting that was stopped early stands at the mean of the folds that it had answered by then.")
         rows = list_rows(search)
         st.dataframe(
             rows, hide_index=True, height=min(38 + 35 * len(rows), 320), key=f"training-trials-{job.id}-{place}",
@@ -64,12 +65,12 @@ def list_rows(search: Search) -> list[dict[str, Any]]:
     metric = METRIC_NAMES[search.metric]
     return [
         {
-            "Trial": f"{t.number + 1}{' (usual)' if t.number == 0 else ''}{' (best)' if t.number == search.best else ''}",
-            "State": f"{_WORDS[t.state]}{f': {t.error}' if t.error else ''}",
+            "Trial": t.number + 1,
+            "State": _WORDS[t.state] + "".join(f", {w}" for w, so in (("usual", t.number == 0), ("best", t.number == search.best)) if so),
             f"{metric}, mean": None if t.value is None else round(t.value, 4),
             **{k: round(v, 6) if isinstance(v, float) else v for k, v in t.params.items()},
             **{f"Fold {n + 1}": None if n >= len(t.values) else t.values[n] for n in range(search.folds)},
-            "Seconds": t.seconds,
+            "Seconds": t.seconds, "Why": t.error or "",
         }
         for t in search.trials
     ]  # fmt: skip

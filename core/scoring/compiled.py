@@ -260,8 +260,9 @@ def _compile_imported(estimator: Any) -> _Parts:
     if library != "sklearn" or (wanted and (estimator.probabilities_ != "own" or list(inner.classes_) != wanted)):
         call = _call_of(estimator)
         if library == "sklearn":
-            return _Parts(call, call, 0, f"{type(inner).__name__} of scikit-learn")
-        raise NotCompiled(f"nothing quicker is known for the class {estimator.path}")
+            why = f" ({estimator.warning.rstrip('.')})" if wanted and estimator.warning else ""
+            return _Parts(call, call, 0, f"{estimator.path}{why}")
+        raise NotCompiled(f"nothing quicker is known for the class {getattr(estimator, 'warning', '').rstrip('.') or estimator.path}")
     return _compile_estimator(inner)
 
 
