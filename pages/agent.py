@@ -218,6 +218,11 @@ def _show_activity(context: PageContext, project: str) -> None:
     found = incidents.list_activity(
         context.home, project=project, action=action, status=status, since=context.now - span if span else None, limit=ROWS
     )
+    if not found and not incidents.list_activity(context.home, project=project, limit=1):
+        parts.show_empty(
+            "The agent has had nothing to do in this project.", "It looks every minute, and acts when an alert opens.", icon=":material/history:"
+        )
+        return
     if not found:
         parts.show_empty("The agent did nothing that fits.", "Choose a longer period, or another action or status.", icon=":material/history:")
         return

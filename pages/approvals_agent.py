@@ -76,9 +76,12 @@ def _show_evidence(context: PageContext, request: AgentRequest) -> None:
     columns: list[dict[str, Any]] = evidence.get("columns") or []
     if columns:
         shown = [
-            {"Column": c["name"], "What": c["what"], "Share of rows": c["share"], "In training": c["usual"], "Since (UTC)": c["since"].replace("T", " ")}
+            {
+                "Column": c["name"], "What": c["what"], "Share of rows": c["share"], "In training": c["usual"],
+                "Since (UTC)": c["since"].replace("T", " "),
+            }
             for c in columns
-        ]
+        ]  # fmt: skip
         share = st.column_config.NumberColumn(format="percent")
         st.dataframe(shown, hide_index=True, key=f"agent-columns-{request.id}", column_config={"Share of rows": share, "In training": share})
     for cited in (evidence.get("evidence") or [])[:_CITED]:

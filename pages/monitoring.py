@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
+from core import deployment
 from core.monitoring import health, observations, quality, stats
 from core.monitoring.estimates import LOWER_IS_BETTER, Metric
 from core.monitoring.stats import Window
@@ -54,6 +55,14 @@ def show(context: PageContext) -> None:
         return
     project = context.project.name
     sending.show_sent("alerts")
+    if not deployment.list_deployments(context.home, project):
+        parts.show_empty(
+            "Nothing was ever live in this project, so nothing answers.",
+            "A version goes live when it was trained, registered, approved and deployed.", page="registry", label="Go to Registry",
+        )  # fmt: skip
+        _show_health(context, project, context.now)
+        monitoring_alerts.show(context, project)
+        return
     span = _choose_span()
     limits = get_limits(context.home, project)
     _show_now(context, project, span, limits)
@@ -151,8 +160,6 @@ def _show_metric(name: str, metric: Metric | None, before: Metric | None, rows: 
 
 
 def _find_training(context: PageContext, project: str) -> dict[str, Metric]:
-    from core import deployment
-
     live = deployment.find_live(context.home, project)
     return quality.find_training(context.home, project, live.version) if live else {}
 

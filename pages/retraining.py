@@ -30,6 +30,9 @@ def show(context: PageContext, project: str) -> None:
     """The check, what is under way, the button, and the history; ``?retraining=3`` opens one of them."""
     sending.show_sent(FORM)
     due = _show_check(context, project)
+    if due is None:
+        parts.show_link("training", "Train the first version", project=project)
+        return
     under_way = retraining.find_open(context.home, project)
     if under_way is not None:
         _watch(context, under_way.id)
@@ -41,14 +44,14 @@ def show(context: PageContext, project: str) -> None:
 # ---- is it due? ----
 
 
-def _show_check(context: PageContext, project: str) -> bool:
-    """Every trigger with its threshold; whether a retraining is due."""
+def _show_check(context: PageContext, project: str) -> bool | None:
+    """Every trigger with its threshold; whether a retraining is due, None where nothing was ever trained or tried."""
     found = triggers.check(context.home, project, now=context.now)
     status = "warning" if found.due else "ok" if found.triggers else "unknown"
     due = "A retraining is due. " if found.due else ""
     st.markdown(f"{parts.find_status(status).markdown} {due}{parts.plain(found.sentence)}")
     if not found.triggers:
-        return False
+        return False if retraining.list_retrainings(context.home, project, limit=1) else None
     st.dataframe(
         [
             {

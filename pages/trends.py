@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import streamlit as st
 
+from core import deployment
 from core.monitoring import quality, trends
 from core.monitoring.quality import TITLES, OverTime
 from core.projects.definition import Definition
@@ -135,6 +136,12 @@ def _follow_dates() -> None:
 
 
 def _show_nothing(context: PageContext, period: Period) -> None:
+    if context.project is not None and not deployment.list_deployments(context.home, context.project.name):
+        parts.show_empty(
+            "Nothing was ever live in this project, so there is no trend yet.",
+            "A version goes live when it was trained, registered, approved and deployed.", page="registry", label="Go to Registry",
+        )  # fmt: skip
+        return
     parts.show_empty(
         f"Nothing was predicted in {period.words}, and nothing else happened.",
         "Choose a longer period, or let the live version answer.",

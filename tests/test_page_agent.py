@@ -159,3 +159,7 @@ def test_a_closed_incident_is_folded_away_with_its_outcome(home, open_page):
     page = open_page(home, "agent", "director")
     assert "No incident is open" in text(page)
     assert "Its alert has ended" in text(page)
+
+
+def test_an_agent_without_work_is_not_blamed_on_the_filters(trained_home, open_page):
+    assert "The agent has had nothing to do in this project" in text(open_page(trained_home, "agent", "director"))

@@ -1,6 +1,7 @@
 """Monitoring through the real frame: the cards say what the rows say, unknown is a word, and an alert is acknowledged once."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
@@ -190,8 +191,8 @@ def test_every_check_is_listed_with_its_last_answer_the_unknown_ones_too(labelle
 
 
 def test_windows_of_other_projects_do_not_mix(trained_home, open_page):
-    record(trained_home, ask(3.0))
-    test = open_page(trained_home, "monitoring", project="future_skills")
+    record(trained_home, replace(ask(3.0), project="future_skills"))
+    test = open_page(trained_home, "monitoring")
     assert metrics(test)["Requests"].value == "none"
     assert stats.window(trained_home, None, 60, now=utc_now()).requests == 1
 
@@ -237,3 +238,13 @@ def test_an_alert_on_a_drift_score_repeats_no_unit(trained_home, open_page):
     drifted(trained_home, 0.89, now=utc_now())
     said = texts(open_page(trained_home, "monitoring"))
     assert "0.89 · limit 0.50 · since" in said
+
+
+@pytest.mark.parametrize("name", ["monitoring", "trends"])
+def test_where_nothing_was_ever_live_one_sentence_says_so_and_how_it_comes(demo_home, open_page, name):
+    test = open_page(demo_home, name, "director")
+    assert not test.exception
+    assert "Nothing was ever live in this project" in texts(test)
+    assert "trained, registered, approved and deployed" in texts(test)
+    assert not test.metric
+    assert [e.proto.label for e in test.get("page_link")] == ["Go to Registry"]

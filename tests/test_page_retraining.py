@@ -172,3 +172,10 @@ def test_the_mail_about_its_end_leads_every_recipient_to_a_page_that_opens(train
         test = open_page(trained_home, path, delivery.recipient, **dict([query.split("=")] if query else []))
         assert not test.info or "is for" not in test.info[0].value
         assert test.title
+
+
+def test_before_the_first_training_there_is_nothing_to_retrain(demo_home, open_page):
+    test = view(open_page, demo_home)
+    assert "No version has been trained yet" in texts(test)
+    assert not [b for b in test.button if b.label == "Retrain now"]
+    assert [e.proto.label for e in test.get("page_link")] == ["Train the first version"]

@@ -44,7 +44,7 @@ def fill(home, days=(3, 2, 0), rows=4, right=3):
 
 def test_an_installation_without_predictions_says_how_to_begin(demo_home, open_page):
     test = open_page(demo_home, "trends")
-    assert "Nothing was predicted in the last 30 days, and nothing else happened" in texts(test)
+    assert "Nothing was ever live in this project, so there is no trend yet" in texts(test)
     assert not test.get("plotly_chart")
     assert not test.exception
 

@@ -17,7 +17,7 @@ KINDS = {
     "drift": "Drift",
     "incident": "Incident",
     "retraining": "Retraining",
-    "weekly": "Week or period",
+    "weekly": "Period",
 }
 FORMS = ("html", "pdf")
 BY_ITSELF = "clock"  # who made the reports that nobody asked for
@@ -68,7 +68,7 @@ def say_kind(kind: str, subject: str) -> str:
     if kind != "weekly":
         return KINDS[kind]
     since, until = (date.fromisoformat(day) for day in subject.split("/"))
-    return "Weekly" if (until - since).days == 7 else "Period"
+    return "Weekly" if (until - since).days == 7 else KINDS[kind]
 
 
 def get_report(home: Home, report_id: int) -> Report:
