@@ -58,7 +58,8 @@ def serve(folder: Path) -> Iterator[str]:
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        for _ in range(600):
+        ends = time.monotonic() + 300
+        while time.monotonic() < ends:
             try:
                 urllib.request.urlopen(f"{uri}/health", timeout=2).close()
                 break
