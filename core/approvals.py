@@ -8,21 +8,19 @@ kept with it, so that the decision can be understood later.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from core import acts, roles
+from core import acts, decisions, roles
 from core.accounts import Account
 from core.acts import Actor, Done, Tx
+from core.decisions import HOLDS, WAITS
 from core.errors import NotFound, Refused
 from core.home import Home
 from core.notify import events
 from core.times import stamp, utc_now
 from storage import versions as store
 from storage.connection import reading
-
-WAITS = timedelta(hours=24)
-HOLDS = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -80,24 +78,16 @@ def list_requests(
 ) -> list[Request]:
     """Newest first; states as they are now (a request that nobody answered in time is expired)."""
     now = now or utc_now()
-    # what is stored as pending or approved may have run out of time meanwhile, never the other way round
-    stored = {*states, *(("pending",) if "expired" in states else ()), *(("approved",) if "lapsed" in states else ())}
-    rows = store.list_requests(reading(home.db), project=project, version_id=version_id, states=tuple(stored))
+    rows = store.list_requests(reading(home.db), project=project, version_id=version_id, states=decisions.stored_as(states))
     found = [_request(r, now) for r in rows]
     return [r for r in found if not states or r.state in states]
 
 
 def why_not_decide(request: Request, account: Account) -> str:
     """Empty if ``account`` may decide this request; else the sentence that says why not."""
-    if not roles.may(account.role, "approve_release"):
-        return f"Deciding is for: {', '.join(roles.who_may('approve_release'))}."
-    if request.requested_by == account.name:
-        return "Nobody decides their own request; another DRH manager can."
-    if request.trained_by == account.name:
-        return "Whoever trained a version does not decide its release; another DRH manager can."
-    if request.state != "pending":
-        return f"This request is {request.state} already."
-    return ""
+    return decisions.why_not_decide(
+        account, "approve_release", requested_by=request.requested_by, state=request.state, trained_by=request.trained_by
+    )
 
 
 def count_waiting_for(home: Home, account: Account, *, now: datetime | None = None) -> int:
@@ -280,14 +270,13 @@ def _write_pages(home: Home, *requests: dict[str, Any] | None) -> None:
 
 def note_expired(home: Home, *, now: datetime) -> None:
     """Write down what time has decided: pending requests expire after 24 h, unused approvals lapse after 7 days."""
-    at = stamp(now)
     db = reading(home.db)
-    if not any(_effective_state(r, at) != r["state"] for r in store.list_requests(db, states=("pending", "approved"))):
+    if not any(decisions.state_at(r, now) != r["state"] for r in store.list_requests(db, states=("pending", "approved"))):
         return
     ended = []
     with acts.unattended(home, now) as (db, note):
         for row in store.list_requests(db, states=("pending", "approved")):
-            state = _effective_state(row, at)
+            state = decisions.state_at(row, now)
             if state == row["state"]:
                 continue
             ended.append(row)
@@ -308,13 +297,5 @@ def note_expired(home: Home, *, now: datetime) -> None:
     _write_pages(home, *ended)
 
 
-def _effective_state(row: dict[str, Any], at: str) -> str:
-    if row["state"] == "pending" and row["expires_at"] <= at:
-        return "expired"
-    if row["state"] == "approved" and row["lapses_at"] and row["lapses_at"] <= at:
-        return "lapsed"
-    return str(row["state"])
-
-
 def _request(row: dict[str, Any], now: datetime) -> Request:
-    return Request(**{**row, "state": _effective_state(row, stamp(now)), "despite_gates": bool(row["despite_gates"])})
+    return Request(**{**row, "state": decisions.state_at(row, now), "despite_gates": bool(row["despite_gates"])})

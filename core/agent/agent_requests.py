@@ -7,22 +7,19 @@ the act that it allows (core.agent.warrants).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from core import acts, roles
+from core import acts, decisions
 from core.accounts import Account
 from core.acts import Actor, Done, Tx
 from core.agent.actions import ACTIONS
-from core.agent.warrants import HOLDS
 from core.errors import NotFound, Refused
 from core.home import Home
 from core.notify.events import tell
-from core.times import parse, stamp, utc_now
+from core.times import stamp, utc_now
 from storage import agent as store
 from storage.connection import reading
-
-WAITS = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -104,21 +101,14 @@ def list_requests(
     home: Home, *, project: str | None = None, states: tuple[str, ...] = (), incident_id: int | None = None, now: datetime | None = None
 ) -> list[AgentRequest]:
     """Newest first; states as they are now."""
-    stored = {*states, *(("pending",) if "expired" in states else ()), *(("approved",) if "lapsed" in states else ())}
-    rows = store.list_requests(reading(home.db), project=project, states=tuple(stored), incident_id=incident_id)
+    rows = store.list_requests(reading(home.db), project=project, states=decisions.stored_as(states), incident_id=incident_id)
     found = [_request(r, now or utc_now()) for r in rows]
     return [r for r in found if not states or r.state in states]
 
 
 def why_not_decide(request: AgentRequest, account: Account) -> str:
     """Empty if ``account`` may decide this request; else the sentence that says why not."""
-    if account.role == roles.AGENT or not roles.may(account.role, request.permission):
-        return f"Deciding is for: {', '.join(roles.who_may(request.permission))}."
-    if request.requested_by == account.name:
-        return "Nobody decides their own request."
-    if request.state != "pending":
-        return f"This request is {request.state} already."
-    return ""
+    return decisions.why_not_decide(account, request.permission, requested_by=request.requested_by, state=request.state)
 
 
 def count_waiting_for(home: Home, account: Account, *, now: datetime | None = None) -> int:
@@ -194,12 +184,12 @@ def _decide(
 
 def note_expired(home: Home, *, now: datetime) -> list[int]:
     """Write down what time has decided: a waiting request expires after 24 hours and escalates, an unused approval lapses after 7 days."""
-    if not any(_effective(r, now) != r["state"] for r in store.list_requests(reading(home.db), states=("pending", "approved"))):
+    if not any(decisions.state_at(r, now) != r["state"] for r in store.list_requests(reading(home.db), states=("pending", "approved"))):
         return []
     ended = []
     with acts.unattended(home, now) as (db, note):
         for row in store.list_requests(db, states=("pending", "approved")):
-            state = _effective(row, now)
+            state = decisions.state_at(row, now)
             if state == row["state"]:
                 continue
             ended.append(row["id"])
@@ -243,16 +233,8 @@ def _escalate(db: Any, row: dict[str, Any], why: str, story: str, now: datetime)
     )  # fmt: skip
 
 
-def _effective(row: dict[str, Any], now: datetime) -> str:
-    if row["state"] == "pending" and row["expires_at"] <= stamp(now):
-        return "expired"
-    if row["state"] == "approved" and row["decided_at"] and parse(row["decided_at"]) + HOLDS <= now:
-        return "lapsed"
-    return str(row["state"])
-
-
 def _request(row: dict[str, Any], now: datetime) -> AgentRequest:
-    return AgentRequest(**{**row, "state": _effective(row, now)})
+    return AgentRequest(**{**row, "state": decisions.state_at(row, now)})
 
 
 def _subject(row: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from core.agent import account
 from core.agent.agent_requests import AgentRequest, get_request
 from core.agent.control import read_control
 from core.agent.incidents import get_incident
-from core.agent.warrants import HOLDS
+from core.decisions import HOLDS
 from core.errors import GreenlightError
 from core.home import Home
 from core.projects import proposals

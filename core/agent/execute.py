@@ -10,13 +10,14 @@ from core import acts, roles
 from core.acts import Done, Tx
 from core.agent import account, safe
 from core.agent.actions import ACTIONS, PERSON, RISKY, SAFE, Action
-from core.agent.agent_requests import WAITS, say_action
+from core.agent.agent_requests import say_action
 from core.agent.control import Control
 from core.agent.follow_up import escalate
 from core.agent.incidents import Incident, get_incident
 from core.agent.opening import DRY, PENDING
 from core.agent.risky import PROPOSE, Proposal
 from core.agent.safe import Outcome
+from core.decisions import WAITS
 from core.errors import GreenlightError
 from core.home import Home
 from core.notify.events import tell

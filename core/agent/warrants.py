@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from core.acts import Tx
+from core.decisions import HOLDS
 from core.errors import Refused
 from core.times import parse
 from storage import agent as store
 
-HOLDS = timedelta(days=7)
 PERMISSION = "file_request"  # acting on a warrant asks for the agent's own role: a person's roles do not include it
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from core import acts, roles
+from core import acts, decisions, roles
 from core.accounts import Account, find_account
 from core.acts import Actor, Done, Tx
 from core.agent import warrants
+from core.decisions import WAITS
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
 from core.notify import events
@@ -23,8 +24,6 @@ from core.times import stamp, utc_now
 from core.training.named import check_in_child
 from storage import settings as store
 from storage.connection import reading
-
-WAITS = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -71,20 +70,14 @@ def list_requests(
     home: Home, *, project: str | None = None, states: tuple[str, ...] = (), now: datetime | None = None
 ) -> list[SettingRequest]:
     """Newest first; states as they are now (a request that nobody answered in time is expired)."""
-    stored = (*states, "pending") if "expired" in states else states
-    found = [_request(r, now or utc_now()) for r in store.list_requests(reading(home.db), project=project, states=stored)]
+    rows = store.list_requests(reading(home.db), project=project, states=decisions.stored_as(states))
+    found = [_request(r, now or utc_now()) for r in rows]
     return [r for r in found if not states or r.state in states]
 
 
 def why_not_decide(request: SettingRequest, account: Account) -> str:
     """Empty if ``account`` may decide this request; else the sentence that says why not."""
-    if not roles.may(account.role, "approve_settings"):
-        return f"Deciding is for: {', '.join(roles.who_may('approve_settings'))}."
-    if request.requested_by == account.name:
-        return "Nobody decides their own request; another DRH manager can."
-    if request.state != "pending":
-        return f"This request is {request.state} already."
-    return ""
+    return decisions.why_not_decide(account, "approve_settings", requested_by=request.requested_by, state=request.state)
 
 
 def count_waiting_for(home: Home, account: Account, *, now: datetime | None = None) -> int:
@@ -301,5 +294,4 @@ def _subject(request_id: int) -> str:
 
 
 def _request(row: dict[str, Any], now: datetime) -> SettingRequest:
-    over = row["state"] == "pending" and row["expires_at"] <= stamp(now)
-    return SettingRequest(**{**row, "state": "expired" if over else row["state"]})
+    return SettingRequest(**{**row, "state": decisions.state_at(row, now, lapses=False)})
