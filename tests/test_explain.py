@@ -314,7 +314,7 @@ def test_each_kind_of_model_gets_the_explainer_that_follows_it(trained_home, row
     assert found.answer == pytest.approx(ours.answer, abs=1e-6)
     theirs = {c.column: c.change for c in found.contributions}
     both = np.array([(theirs[c.column], c.change) for c in ours.contributions])
-    assert np.corrcoef(both.T)[0, 1] > 0.95
+    assert np.corrcoef(both.T)[0, 1] > 0.9
     assert np.abs(both[:, 0] - both[:, 1]).max() < 0.15 * np.abs(both).sum() / 2
 
 

@@ -11,6 +11,7 @@ from api.build import make_api
 from core import accounts, audit, identities
 from core.acts import Actor
 from core.errors import BadInput, Refused
+from core.notify import outbox
 from core.settings import Settings
 from pages import door, single_sign_on
 from tests.test_door import NOW, build
@@ -140,6 +141,8 @@ def test_a_role_that_changed_there_changes_here_ends_sessions_and_is_told(demo_h
     event = next(e for e in audit.search(demo_home, action="change_role")[0])
     assert (event["before"], event["after"]) == ({"role": "data_scientist"}, {"role": "drh_manager"})
     assert event["reason"] == "The identity provider's claim groups says so"
+    # administrators and directors, of whom she is one now
+    assert {d.recipient for d in outbox.list_deliveries(demo_home, event="role_changed", channel="mail")} == {"admin", "director", "ann_lee"}
     enter(demo_home, groups=["directors"], nonce="n-3")
     assert audit.search(demo_home, action="change_role")[1] == 1
 
