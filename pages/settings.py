@@ -16,6 +16,7 @@ from pages import (
     settings_schedules,
     settings_storage,
     settings_thresholds,
+    settings_tools,
 )
 from pages.session import PageContext
 
@@ -28,6 +29,7 @@ TABS: dict[str, tuple[str, Callable[[PageContext], None]]] = {
     "channels": ("Channels", settings_channels.show),
     "schedules": ("Schedules", settings_schedules.show),
     "storage": ("Storage", settings_storage.show),
+    "tools": ("Tools", settings_tools.show),
 }
 
 

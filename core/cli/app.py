@@ -32,6 +32,7 @@ from core.cli import (
     retrain,
     schedule,
     scoring,
+    tools,
     training,
     watching,
 )
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (projects, training, registry, release, scoring, drift, retrain, monitoring, watching, logs, backup, cluster, database):
+for part in (projects, training, registry, release, scoring, drift, retrain, monitoring, watching, logs, backup, cluster, database, tools):
     app.add_typer(part.commands)
 database.add_to(projects.project_commands)
 datasets.add_to(projects.project_commands)

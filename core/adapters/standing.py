@@ -1,0 +1,107 @@
+"""What of the tools that a team may have is installed here, what is switched on, and what is missing to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from core.adapters.optional import LIBRARIES, Library
+from core.home import Home
+from core.settings import Settings
+
+READY, OFF, MISSING, WRONG = "ready", "switched off", "not installed", "needs attention"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One tool as it stands; no address in it carries a password.
+
+    Attributes
+    ----------
+    switch : str
+        The environment variable that switches it on; "" where being installed is enough.
+    state : str
+        "ready", "switched off", "not installed", or "needs attention": switched on, and something is missing.
+    sentence : str
+        What is so, and the next step where there is one.
+    install : str
+        The line that installs it.
+    """
+
+    name: str
+    title: str
+    purpose: str
+    installed: bool
+    switch: str
+    state: str
+    sentence: str
+    install: str
+
+
+def list_standings(home: Home, settings: Settings, *, single_sign_on: tuple[str, str] = ("", "")) -> list[Standing]:
+    """Every optional tool; nothing is imported and nobody is called over the network.
+
+    Parameters
+    ----------
+    single_sign_on : (str, str)
+        Sentences on what people sign in with and on what is wrong with it, each "" where there is nothing to say: how it is set
+        up is the console's own business.
+    """
+    told = _tell(home, settings, single_sign_on)
+    return [_stand(name, library, *told.get(name, ("", "", ""))) for name, library in LIBRARIES.items()]
+
+
+def _stand(name: str, library: Library, switch: str, use: str, trouble: str) -> Standing:
+    installed = library.is_installed
+    if trouble:
+        state, sentence = WRONG, trouble
+    elif use and not installed:
+        state, sentence = WRONG, f"{use} But {library.title} is not installed: {library.install}."
+    elif not installed:
+        state, sentence = MISSING, f"Install it to have {library.purpose}: {library.install}."
+    elif switch and not use:
+        state, sentence = OFF, f"Installed; {switch} switches it on."
+    else:
+        state, sentence = READY, use or "Installed; nothing has to be switched on."
+    return Standing(name, library.title, library.purpose, installed, switch, state, sentence, library.install)
+
+
+def _tell(home: Home, settings: Settings, single_sign_on: tuple[str, str]) -> dict[str, tuple[str, str, str]]:
+    """Library -> (what switches it on, what it is used for as a sentence or "", what is wrong as a sentence or "")."""
+    from core.adapters import databases
+    from core.errors import GreenlightError
+    from core.mirror import mirror
+
+    def ask(what: Callable[[], str]) -> tuple[str, str]:
+        try:
+            return what(), ""
+        except GreenlightError as error:
+            return "", str(error)
+
+    def name_databases() -> str:
+        names = ", ".join(databases.read_addresses(settings))
+        return f"Databases that a project can be joined to: {names}." if names else ""
+
+    def say_mirror() -> str:
+        standing = mirror.describe(home, settings)
+        return standing.sentence if standing.configured and standing.installed else "A server is named." if standing.configured else ""
+
+    known, wrong = ask(name_databases)
+    postgres = any(urlsplit(a.url).scheme.startswith("postgres") for a in databases.read_addresses(settings).values()) if known else False
+    mirrored = ask(say_mirror)
+    remote = settings.dvc_remote.get_secret_value()
+    return {
+        "sqlalchemy": ("GREENLIGHT_DATABASES", known, wrong),
+        "psycopg": ("GREENLIGHT_DATABASES", "A database in PostgreSQL is named." if postgres else "", ""),
+        "mlflow": ("MLFLOW_TRACKING_URI", *mirrored),
+        "dvc": ("GREENLIGHT_DVC_REMOTE", f"Dataset versions go to {_show(remote)}." if remote else "", ""),
+        "distributed": ("GREENLIGHT_DASK", f"Training and large files go to {settings.dask}." if settings.dask else "", ""),
+        "authlib": ("The section auth of .streamlit/secrets.toml", *single_sign_on),
+    }
+
+
+def _show(remote: str) -> str:
+    from core.adapters.dvc_remote import show_remote
+
+    return show_remote(remote)
