@@ -42,6 +42,7 @@ class TrackingServer:
                     return self
             except OSError:
                 time.sleep(0.1)
+        self.stop()
         raise AssertionError("the MLflow server did not start")
 
     def stop(self) -> None:
