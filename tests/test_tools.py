@@ -67,7 +67,7 @@ def test_the_command_lists_them_and_tells_trouble_by_its_exit_code(demo_home, mo
 def test_the_settings_page_puts_what_needs_attention_first(open_page, demo_home, monkeypatch):
     monkeypatch.setenv("GREENLIGHT_DASK", "tcp://192.0.2.1:8786")
     page = open_page(demo_home, "settings", "director", tab="tools")
-    told = [m.value for m in page.markdown if m.value.startswith(":")]
+    told = [m.value for m in page.markdown if "] **" in m.value]
     assert told[0] == ":orange[:material/warning:] **Dask**, needs attention"
     assert len(told) == len(LIBRARIES)
     assert "pip install optuna" in [c.value for c in page.code]
