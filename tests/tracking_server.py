@@ -31,8 +31,9 @@ class TrackingServer:
                     sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
                     "--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}", "--artifacts-destination", str(self.folder / "files"),
                 ],
-                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}, cwd=self.folder,
-                stdout=output, stderr=output, start_new_session=True,
+                # without its job runner: seven further processes that nothing here needs
+                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                cwd=self.folder, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         ends = time.monotonic() + 300  # its imports take a minute on a busy machine
         while time.monotonic() < ends:
