@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -12,6 +12,7 @@ from core.agent import agent_requests
 from core.agent.agent_requests import AgentRequest
 from core.approvals import Request
 from core.projects import projects, proposals
+from core.projects.limits import get_setting
 from core.projects.proposals import SettingRequest
 from pages import approvals_agent, approvals_settings, parts
 from pages.session import PageContext
@@ -89,12 +90,17 @@ def _show_index(context: PageContext, ordered: list[Asked]) -> None:
         for one in ordered:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 parts.show_link("approvals", one.sort, project=one.made.project, **{one.link: str(one.made.id)})
-                what = one.what if one.link != "settings" or len(one.what) < 90 else f"{len(one.made.changes)} settings"  # type: ignore[union-attr]
+                what = one.what if one.link != "settings" or len(one.what) < 90 else _count_settings(one.made.changes)  # type: ignore[union-attr]
                 until = parts.short_time(one.made.expires_at)
                 st.markdown(
                     f"**{parts.plain(titles[one.made.project])}**: {parts.plain(what)} :gray[until {parts.plain(until)}]",
                     width="content", help=f"Until {parts.plain(parts.utc_time(one.made.expires_at))}",
                 )  # fmt: skip
+
+
+def _count_settings(changes: Collection[str]) -> str:
+    """What a long request to change settings is called in one line: the only one by its title, several by their number."""
+    return f"{len(changes)} settings" if len(changes) != 1 else get_setting(next(iter(changes))).title
 
 
 def show_decided(context: PageContext, asked: Sequence[Asked]) -> None:

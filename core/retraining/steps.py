@@ -162,7 +162,8 @@ def _settings(errand: Errand) -> tuple[dict[str, Any], str]:
     able = [(n, p) for n, p in settings["candidates"] if get_candidate(n).available and is_applicable(get_candidate(n), definition)]
     if not any(n != "dummy" for n, _ in able):
         able = [(n, {}) for n in default_candidates(definition)]
-        like = "the project's usual candidates, because none of the earlier ones can be trained here"
+        why = ", because none of the earlier ones can be trained here" if version is not None else ""
+        like = f"the project's usual candidates{why}"
     settings["candidates"] = [[n, p] for n, p in able]
     if "candidates" in changed:
         like = "the candidates that were asked for"
