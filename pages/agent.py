@@ -101,6 +101,7 @@ def _show_one(context: PageContext, wanted: str) -> None:
     if st.button("All incidents", icon=":material/arrow_back:", type="tertiary"):
         del st.query_params["incident"]
         st.rerun()
+    st.query_params["incident"] = wanted  # by a link of this same page it came without the address bar, from which people copy
     if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 12):
         st.warning(f"{parts.plain(wanted[:40])} is no incident; its number was expected.", icon=":material/search_off:")
         return

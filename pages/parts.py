@@ -257,6 +257,7 @@ def show_linked_request(name: str, wanted: str, show: Callable[[int], None]) -> 
     if st.button("All requests", icon=":material/arrow_back:", type="tertiary"):
         del st.query_params[name]
         st.rerun()
+    st.query_params[name] = wanted  # by a link of this same page it came without the address bar, from which people copy
     if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 12):
         st.warning(f"{plain(wanted[:40])} is no request; its number was expected.", icon=":material/search_off:")
         return
