@@ -349,6 +349,22 @@ def test_text_classes_come_back_in_their_own_words_from_a_class_that_wants_numbe
     assert (again.predict_proba(table) == model.predict_proba(table)).all()
 
 
+def test_an_answer_that_is_no_class_is_refused_not_bent():
+    table = np.linspace(0, 10, 40)[:, None]
+    model = get_candidate("class:sklearn.cluster.KMeans").build("binary", {"n_clusters": 5}, 3)
+    model.fit(table, np.array([0, 1] * 20))
+    with pytest.raises(BadInput, match="sklearn.cluster.KMeans answers 0 to 4 where it was taught 0 to 1"):
+        model.predict_proba(table)
+
+
+@pytest.mark.extra
+def test_the_seed_reaches_a_class_that_hides_its_settings():
+    model = get_candidate("class:xgboost.XGBClassifier").build("binary", {"n_estimators": 3}, 77)
+    model.fit(np.arange(20.0)[:, None], np.array([0, 1] * 10))
+    assert model.estimator_.get_params()["random_state"] == 77
+    assert model.estimator_.n_estimators == 3
+
+
 # ---- the page ----
 
 

@@ -97,9 +97,12 @@ class _Imported(BaseEstimator):
         if "random_state" in _accepts(found):
             given.setdefault("random_state", self.seed)
         try:
-            return found(**given)
+            made = found(**given)
         except TypeError as error:
             raise BadInput(f"{self.path} cannot be made with these hyperparameters: {' '.join(str(error).split())[:200]}.") from error
+        if "random_state" not in given and "random_state" in getattr(made, "get_params", dict)():  # behind **kwargs, as in XGBoost
+            made.set_params(random_state=self.seed)
+        return made
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_")
@@ -128,6 +131,8 @@ class ImportedClassifier(ClassifierMixin, _Imported):
         table = np.asarray(X, dtype=np.float64)
         if self.probabilities_ == "none":
             codes = np.asarray(self.estimator_.predict(table)).reshape(-1).astype(int)
+            if len(codes) and not (0 <= codes.min() and codes.max() < len(self.classes_)):
+                raise BadInput(f"{self.path} answers {codes.min()} to {codes.max()} where it was taught 0 to {len(self.classes_) - 1}.")
             return np.eye(len(self.classes_))[codes]
         found = np.asarray(self.estimator_.predict_proba(table), dtype=np.float64)
         if found.shape != (len(table), len(self.classes_)):
