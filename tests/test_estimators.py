@@ -353,7 +353,7 @@ def test_an_answer_that_is_no_class_is_refused_not_bent():
     table = np.linspace(0, 10, 40)[:, None]
     model = get_candidate("class:sklearn.cluster.KMeans").build("binary", {"n_clusters": 5}, 3)
     model.fit(table, np.array([0, 1] * 20))
-    with pytest.raises(BadInput, match="sklearn.cluster.KMeans answers 0 to 4 where it was taught 0 to 1"):
+    with pytest.raises(BadInput, match="KMeans answers 0 to 4 where it was taught 0 to 1"):
         model.predict_proba(table)
 
 

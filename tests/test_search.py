@@ -207,6 +207,20 @@ def test_the_same_seed_gives_the_same_trials_on_one_worker_and_on_two(tmp_path):
 
 
 @extra
+def test_a_search_on_a_cluster_tries_the_very_same_settings(tmp_path):
+    pytest.importorskip("distributed")
+    from core.adapters.dask_cluster import DaskExecutor
+    from tests.cluster import Cluster
+
+    with Cluster(tmp_path / "cluster") as running:
+        executor = DaskExecutor(running.address)
+        try:
+            assert bare(search(executor=executor)) == bare(search())
+        finally:
+            executor.close()
+
+
+@extra
 def test_the_hold_out_is_never_given_to_the_search():
     data = features, target, _, d = binary()
     train, held = split_holdout(target, None, d, 0.2, 42)

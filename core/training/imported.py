@@ -131,7 +131,7 @@ class ImportedClassifier(ClassifierMixin, _Imported):
         table = np.asarray(X, dtype=np.float64)
         if self.probabilities_ == "none":
             codes = np.asarray(self.estimator_.predict(table)).reshape(-1).astype(int)
-            if len(codes) and not (0 <= codes.min() and codes.max() < len(self.classes_)):
+            if len(codes) and not (codes.min() >= 0 and codes.max() < len(self.classes_)):
                 raise BadInput(f"{self.path} answers {codes.min()} to {codes.max()} where it was taught 0 to {len(self.classes_) - 1}.")
             return np.eye(len(self.classes_))[codes]
         found = np.asarray(self.estimator_.predict_proba(table), dtype=np.float64)
