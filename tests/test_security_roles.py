@@ -393,7 +393,7 @@ UNATTENDED = {
     "core.retention.enforce", "core.retention.finish_purges", "core.schedule.slots._finish", "core.reports.make.make_unattended",
     "core.identities.sign_in", "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
     "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
-    "core.projects.proposals.note_expired", "core.monitoring.webhooks.receive",
+    "core.projects.proposals.note_expired", "core.monitoring.webhooks._write",
     "core.retraining.retraining.fail", "core.retraining.retraining._resume",
     "core.agent.account.ensure", "core.agent.opening.take_alerts", "core.agent.agent_requests.note_expired", "core.agent.execute._note",
     "core.agent.execute._note_held", "core.agent.follow_up._diagnose_again", "core.agent.follow_up.escalate", "core.agent.carry_out._note",
