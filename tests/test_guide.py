@@ -88,6 +88,14 @@ def test_the_guide_of_programs_works_as_it_is_printed(shell):
     assert '"version":"1.0.0"' in said.replace(" ", "")
 
 
+@pytest.mark.extra
+def test_the_guide_of_tools_works_as_it_is_printed(shell):
+    said = shell.run("\n".join(read_blocks("tools")))
+    assert "Nothing needs attention." in said
+    assert list((shell.folder / "remote").rglob("*.*")) or list((shell.folder / "remote" / "files").rglob("*"))
+    assert (shell.folder / "heart.dvc").read_text().startswith("outs:")
+
+
 def _wait_for(address: str) -> None:
     end = time.monotonic() + 60
     while True:
