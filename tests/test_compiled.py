@@ -10,7 +10,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer
 
 from core.projects.definition import Column, Definition
-from core.scoring.compiled import LARGEST, NotCompiled, compile_pipeline
+from core.scoring.columns import LARGEST, NotCompiled
+from core.scoring.compiled import compile_pipeline
 from core.scoring.scorer import score_with
 from core.training.catalogue import get_candidate, list_candidates
 from core.training.pipeline import build_pipeline

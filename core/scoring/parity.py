@@ -86,7 +86,8 @@ class Parity:
 
 def make_fast(home: Home, scorer: Scorer) -> tuple[Fast | None, str]:
     """The quick twin of an opened scorer if it may answer, and the sentence that says what does."""
-    from core.scoring.compiled import NotCompiled, compile_pipeline
+    from core.scoring.columns import NotCompiled
+    from core.scoring.compiled import compile_pipeline
 
     result = find_parity(home, scorer.sha256, scorer.threshold)
     if result is not None and not result.equal:

@@ -19,7 +19,7 @@ from core.times import utc_now
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.scoring.compiled import Columns
+    from core.scoring.columns import Columns
     from core.scoring.typed import TypedRows
 
 @dataclass(frozen=True)

@@ -300,7 +300,7 @@ def _within_reach(features: pd.DataFrame) -> pd.DataFrame:
     """Numbers beyond what forests can hold become the largest that they can; the log keeps what was sent."""
     import numpy as np
 
-    from core.scoring.compiled import LARGEST
+    from core.scoring.columns import LARGEST
 
     if not hasattr(features, "dtypes"):
         return features  # a table that was encoded already
