@@ -173,3 +173,12 @@ def test_the_whole_is_as_ill_as_its_worst_part():
     assert states("unknown", "warning", "ok") == "warning"
     assert states("failed", "warning") == "failed"
     assert states() == "unknown"
+
+
+def test_a_mirror_is_a_part_only_where_one_was_switched_on(demo_home, monkeypatch):
+    assert "mirror" not in {h.name for h in health.check_health(demo_home, now=utc_now())}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://eva:s3cret@192.0.2.1:5000")
+    found = part(demo_home, "mirror")
+    assert found.state == "warning"  # MLflow is not installed here
+    assert "MLflow is not installed" in found.reason
+    assert "s3cret" not in found.reason

@@ -486,3 +486,26 @@ def test_the_prediction_is_answered_by_the_live_version_all_along(better):
     out = better.root / "after.csv"
     summary = files.predict_file(better, DEVOPS, PROJECT, better.root / "samples" / PROJECT / "heart_hungary.csv", out, source="test")
     assert summary.version == "1.0.0"
+
+
+def test_a_class_that_is_no_longer_allowed_is_left_out_of_a_retraining(trained_home):
+    from types import SimpleNamespace
+
+    from core.projects import proposals
+    from core.retraining import steps
+
+    name = "class:sklearn.ensemble.ExtraTreesClassifier"
+    with writing(trained_home.db) as db:  # as if the live version's run had tried it
+        settings = json.loads(next(db.query("SELECT settings FROM runs WHERE id = 1"))["settings"])
+        settings["candidates"].append([name, {}])
+        db.conn.execute("UPDATE runs SET settings = ? WHERE id = 1", (json.dumps(settings),))
+    assert next(reading(trained_home.db).query("SELECT count(*) AS n FROM runs"))["n"] == 1
+    errand = SimpleNamespace(
+        home=trained_home, project="heart_disease", found=SimpleNamespace(params={}), definition=lambda: get_definition(trained_home, "heart_disease")
+    )
+    kept = [n for n, _ in steps._settings(errand)[0]["candidates"]]
+    assert kept
+    assert name not in kept
+    proposals.propose(trained_home, Actor("scientist"), "heart_disease", {f"estimator:{name[6:]}": 1}, reason="It is good")
+    proposals.decide(trained_home, Actor("director"), 1, "approved", reason="Agreed")
+    assert [n for n, _ in steps._settings(errand)[0]["candidates"]] == [*kept, name]

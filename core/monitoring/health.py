@@ -15,8 +15,10 @@ from core import usage
 from core.drift import checks as drift_checks
 from core.home import Home
 from core.jobs import jobs
+from core.mirror import mirror
 from core.projects.projects import list_projects
 from core.scoring import journal, log
+from core.settings import Settings
 from core.times import parse, stamp
 from storage import accounts as settings_store
 from storage import alerts as alerts_store
@@ -65,6 +67,9 @@ def check_health(home: Home, *, now: datetime) -> list[Health]:
         _guard("workers", lambda: _check_workers(home, now)),
         _guard("messages", lambda: _check_messages(home, now)),
     ]
+    mirrored = _guard("mirror", lambda: _check_mirror(home, now))
+    if mirrored.state != "unknown":  # a tool that was never switched on is no part of the installation
+        found.append(mirrored)
     for project in list_projects(home):
         found.append(_guard("model", partial(_check_model, home, project.name, now), project.name))
         found.append(_guard("drift check", partial(_check_drift, home, project.name, now), project.name))
@@ -165,6 +170,13 @@ def _check_messages(home: Home, now: datetime) -> Health:
     if failed:
         return Health("messages", "warning", f"{failed} of the last 24 hours could not be delivered; Settings, Channels says why.")
     return Health("messages", "ok", "None is late, and none of the last 24 hours failed.")
+
+
+def _check_mirror(home: Home, now: datetime) -> Health:
+    standing = mirror.describe(home, Settings.from_environment(), now=now)
+    if not standing.configured:
+        return Health("mirror", "unknown", standing.sentence)
+    return Health("mirror", "warning" if standing.last_error or not standing.installed else "ok", standing.sentence)
 
 
 def _check_model(home: Home, project: str, now: datetime) -> Health:

@@ -14,13 +14,14 @@ from core.errors import NotFound, Refused
 from core.home import Home
 from core.jobs.worker import JobContext
 from core.projects.definition import Definition
-from core.projects.limits import get_gates
+from core.projects.limits import get_gates, get_limits
 from core.projects.projects import get_definition
 from core.retraining import evaluate, export, investigate, judge, report, retraining
 from core.retraining.retraining import Retraining
 from core.times import parse
 from core.training import runs
 from core.training.catalogue import default_candidates, get_candidate, is_applicable
+from core.training.named import find_class_path
 from storage import retrainings as store
 from storage import versions as versions_store
 from storage.connection import reading, writing
@@ -159,7 +160,11 @@ def _settings(errand: Errand) -> tuple[dict[str, Any], str]:
         like = f"the candidates and settings of version {version['version']}"
     changed = [name for name in ("candidates", "seed", "folds", "holdout") if asked.get(name) is not None]
     settings.update({name: asked[name] for name in changed})
-    able = [(n, p) for n, p in settings["candidates"] if get_candidate(n).available and is_applicable(get_candidate(n), definition)]
+    allowed = get_limits(errand.home, errand.project).estimators
+    able = [
+        (n, p) for n, p in settings["candidates"]
+        if get_candidate(n).available and is_applicable(get_candidate(n), definition) and (find_class_path(n) or "") in {"", *allowed}
+    ]  # fmt: skip
     if not any(n != "dummy" for n, _ in able):
         able = [(n, {}) for n in default_candidates(definition)]
         why = ", because none of the earlier ones can be trained here" if version is not None else ""
