@@ -48,6 +48,8 @@ def out(**changes) -> bytes:
         (out(hash="sha1"), "no file by its md5"), (out(path="../table.csv"), "only a plain file name"), (out(path="/etc/passwd"), "only a plain"),
         (out(path=".."), "only a plain"), (out(path=3), "only a plain"), (out(size=None), "does not say the size"),
         (out(size=-1), "does not say the size"),
+        *((b"outs: [{md5: x, size: %s}]" % size, "it is not YAML") for size in (b"!!int ''", b"!!bool maybe", b"!!timestamp soon")),
+        *((out(path=path), "only a plain") for path in ("a\u202evsc.exe", "a\x85b.csv")),
     ],
 )  # fmt: skip
 def test_what_is_no_dvc_file_of_one_table_is_refused_in_one_sentence(content, sentence):

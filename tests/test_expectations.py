@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from core import audit
@@ -63,6 +64,9 @@ def dump(value) -> bytes:
         (suite(expect("column_values_to_be_in_set", column="age", value_set={"$PARAMETER": "x"})), "takes a value from a parameter"),
         (suite(expect("column_values_to_be_unique", column="age", mostly=2)), "mostly = 2; it is a share"),
         (suite(expect("column_values_to_be_unique", "fatal", column="age")), "severity 'fatal'"),
+        (suite(expect("column_values_to_be_unique", ["critical"], column="age")), "severity 'critical'; it is one of"),
+        (suite(expect("column_values_to_be_in_set", column="sex", value_set=["\ud800"])), "half a character"),
+        ({**suite(AGES), "meta": {"a": json.loads("[" * 500 + "]" * 500)}}, "nested too deeply"),
     ],
 )
 def test_what_is_no_usable_suite_is_refused_in_one_sentence(demo_home, value, sentence):
@@ -77,6 +81,7 @@ def test_what_is_no_usable_suite_is_refused_in_one_sentence(demo_home, value, se
     ("content", "sentence"),
     [
         (b"\xff\xfe{", "not UTF-8"), (b"{,}", "not JSON (line 1)"), (b'{"name": NaN}', "not JSON"),
+        (dump(suite(expect("column_max_to_be_between", column="age", max_value=7))).replace(b"7", b"1e999"), "a number without an end"),
         (b"[" * 100_000, "nested too deeply"), (b" " * (suites.SUITE_LIMIT + 1), "at most 1,048,576"),
     ],
 )  # fmt: skip
@@ -254,6 +259,14 @@ def test_a_check_that_takes_too_long_is_given_up_and_leaves_nothing(demo_home):
     with pytest.raises(Refused, match=r"Suite heart was not checked to its end in 0.1 s; "):
         expectations.run_suite(frame, suites.check_suite(suite(AGES), definition), home.work, seconds=0.1)
     assert list(home.work.glob("suite_*")) == []
+
+
+@pytest.mark.extra
+def test_an_expectation_that_breaks_the_library_leaves_the_others_checked(demo_home):
+    frame = pd.DataFrame({"age": [20.0, 50.0]})
+    endless = expect("column_values_to_be_between", column="age", max_value=10**400)
+    outcome = expectations.run_suite(frame, suite(endless, AGES), demo_home.work)
+    assert [(r.met, r.error) for r in outcome.results] == [(False, "int too large to convert to float"), (False, "")]
 
 
 @pytest.mark.extra

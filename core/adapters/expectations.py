@@ -103,12 +103,10 @@ def _run(place: Path) -> None:
 
 def _check(gx: Any, batch: Any, expectation: dict[str, Any]) -> Result:
     """One at a time: an expectation that cannot be built must not take the others with it."""
-    from great_expectations.exceptions import GreatExpectationsError
-
     try:
         suite = gx.ExpectationSuite(name="one", expectations=[expectation])
         checked = batch.validate(suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": _FIRST_ROWS})
-    except (GreatExpectationsError, ValueError, TypeError, LookupError) as error:
+    except Exception as error:  # the boundary of one expectation: the library raises whatever pandas and Python raise
         return Result(False, error=_first_line(str(error)))
     found = checked.to_json_dict()["results"][0]
     if found["success"]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from core.projects.definition import Definition
 
 SUITE_LIMIT = 1024 * 1024
 MOST_EXPECTATIONS = 500
+DEEPEST = 30
 SEVERITIES = {"critical": "error", "warning": "warning", "info": "info"}
 
 _BETWEEN = ("min_value", "max_value", "strict_min", "strict_max")
@@ -144,6 +146,7 @@ def check_suite(value: Any, definition: Definition, columns: Collection[str] = (
     """
     if isinstance(value, dict) and "expectation_suite_name" in value:
         raise BadInput("The suite is of Great Expectations before 1.0; open it with version 1 and save it anew.")
+    _check_plain(value)
     if not isinstance(value, dict) or not isinstance(value.get("expectations"), list):
         raise BadInput('This is no expectation suite: an object with "name" and a list "expectations" is needed.')
     strange = sorted(set(value) - _OF_A_SUITE)
@@ -292,7 +295,7 @@ def _check_one(value: Any, number: int, columns: Mapping[str, str]) -> dict[str,
     if isinstance(mostly, bool) or not isinstance(mostly, int | float) or not 0 <= mostly <= 1:
         raise BadInput(f"{where} has mostly = {_show(mostly)}; it is a share from 0 to 1.")
     severity = value.get("severity") or "critical"
-    if severity not in SEVERITIES:
+    if not isinstance(severity, str) or severity not in SEVERITIES:
         raise BadInput(f"{where} has the severity {_show(severity)}; it is one of {', '.join(SEVERITIES)}.")
     return {"type": kind, "kwargs": kwargs, "severity": severity}
 
@@ -355,6 +358,19 @@ def _tell_result(result: Result) -> str:
         word, verb = ("row", "is") if result.count == 1 else ("rows", "are")
         return f"{result.count:,} of {result.total or 0:,} rows {verb} otherwise" + (f" ({word} {first}{more})" if first else "")
     return f"it is {result.observed}" if result.observed else "it is not so"
+
+
+def _check_plain(value: Any, depth: int = 0) -> None:
+    """What JSON lets through and neither a database nor a sentence can hold: half characters, endless numbers, very deep lists."""
+    if depth > DEEPEST:
+        raise BadInput("The suite is nested too deeply to be read; save it with Great Expectations anew.")
+    if isinstance(value, dict | list):
+        for part in (*value.keys(), *value.values()) if isinstance(value, dict) else value:
+            _check_plain(part, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise BadInput("The suite holds a number without an end, such as 1e999; write a smaller one, or leave the limit out.")
+    elif isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+        raise BadInput("The suite holds half a character (a lone surrogate); write the text anew.")
 
 
 def _refuse_constant(name: str) -> Any:
