@@ -292,6 +292,30 @@ def test_a_role_without_a_name_is_named_by_its_id():
         hr_export.build_dataset({**BARE, hr_source.JOB_ROLE: [{"id": 9, "name": None, "department": "IT"}]}, as_of=AS_OF)
 
 
+def test_what_a_database_without_types_holds_is_read_or_refused_by_its_place(monkeypatch):
+    told = {hr_source.JOB_ROLE: [{"id": 1, "name": 5, "department": 7}], hr_source.SKILL: [{"id": "7", "name": "Python", "category": "Technique"}]}
+    people = {hr_source.EMPLOYEE: [{"id": 1, "job_role_id": 1}], hr_source.EMPLOYEE_SKILL: [{"employee_id": "1", "skill_id": 7}]}
+    row = hr_export.build_dataset({**told, **people}, as_of=AS_OF).iloc[0]
+    assert (row["job_role_name"], row["job_department"], row["internal_usage"]) == ("5", "7", 1.0)
+    other = {**people, hr_source.EMPLOYEE_SKILL: [{"employee_id": "x1", "skill_id": 7}]}
+    assert hr_export.build_dataset({**told, **other}, as_of=AS_OF).iloc[0]["internal_usage"] == 0.0
+    with pytest.raises(BadInput, match="future_skills_jobrole, row 1: name holds bytes"):
+        hr_export.build_dataset({**told, hr_source.JOB_ROLE: [{"id": 1, "name": b"\xff", "department": "IT"}]}, as_of=AS_OF)
+    monkeypatch.setattr(hr_export, "MOST_PAIRS", 0)
+    with pytest.raises(BadInput, match="1 job roles and 1 skills, which make more than 0 pairs; join views"):
+        hr_export.build_dataset(told, as_of=AS_OF)
+
+
+def test_a_day_that_is_none_is_refused_and_one_that_nobody_wrote_down_is_not_the_newest():
+    requests = [{"id": 1, "skill_id": 7, "requested_on": "01/02/2026"}]
+    with pytest.raises(BadInput, match="future_skills_trainingrequest: requested_on '01/02/2026' is no day such as"):
+        connect.newest_day({hr_source.TRAINING_REQUEST: requests})
+    undated = {"id": 1, "job_role_id": 1, "skill_id": 7, "level": "LOW", "judged_on": "0001-01-01", "provenance": None}
+    assert connect.newest_day({hr_source.PLANNER_JUDGEMENT: [undated]}) is None
+    early = {**BARE, hr_source.TRAINING_REQUEST: [{"id": 1, "skill_id": 7, "requested_on": "0001-03-01"}]}
+    assert hr_export.build_dataset(early, as_of=date(1, 6, 1))["training_requests"].tolist() == [1.0, 1.0]
+
+
 # a server
 
 

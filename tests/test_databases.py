@@ -180,6 +180,9 @@ def test_what_is_wrong_with_an_address_is_said_without_a_word_of_it(tmp_path):
     assert "The file of database hr does not exist" in complaint(f"sqlite:///{tmp_path}/planted.db")
     assert "cannot be reached" in complaint(f"postgresql://u:{word}@127.0.0.1:1/d")
     assert "cannot be reached" in complaint(f"postgresql://u:{word}@nowhere.invalid/d")
+    (tmp_path / "greenlight.db").touch()
+    (tmp_path / "other.db").symlink_to(tmp_path / "greenlight.db")
+    assert "is Greenlight's own" in complaint(f"sqlite:///{tmp_path}/other.db")
     (tmp_path / "no.db").write_text("this is no database at all, only words that are long enough to be looked at")
     assert "cannot be opened as a SQLite database" in complaint(f"sqlite:///{tmp_path}/no.db")
 

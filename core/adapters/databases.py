@@ -27,6 +27,7 @@ AT_ONCE = 5_000
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg", "sqlite": "sqlite"}
+_OURS = frozenset({"greenlight.db", "predictions.db"})
 # what a driver's text tells, and how it is said here
 _REASONS = (
     (r"password authentication failed|no password supplied|role .* does not exist|authentication failed|no pg_hba",
@@ -293,6 +294,8 @@ def _make_sqlite(sa: Any, address: Address, url: Any, *, writable: bool) -> Any:
         raise NotFound(
             f"The file of database {address.name} does not exist; check the path in GREENLIGHT_DATABASES (sqlite:////path/file, four slashes)."
         )
+    if path.resolve().name in _OURS:  # it holds accounts and keys, and nothing but acts may write to it
+        raise Refused(f"The file of database {address.name} is Greenlight's own; name the file of the other system in GREENLIGHT_DATABASES.")
     # a name with a % or a ? must not become an option; the file is never made by opening it
     file = f"file:{quote(str(path.resolve()))}"
     opened = sa.engine.URL.create("sqlite", database=file, query={"mode": "rw" if writable else "ro", "uri": "true"})

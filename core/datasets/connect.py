@@ -198,9 +198,22 @@ def read_table_rows(mapping: Mapping[str, Any], definition: Definition) -> tuple
 
 
 def newest_day(source: Mapping[str, list[dict[str, Any]]]) -> date | None:
-    """The newest day of a request or a judgement: a database is exported as of then, so that nothing looks old only because it is."""
-    days = [row[column] for table, column in hr_mapping.DATED.items() for row in source.get(table, ())]
-    return max((date.fromisoformat(str(d)[:10]) for d in days if d is not None), default=None)
+    """The newest day of a request or a judgement: a database is exported as of then, so that nothing looks old only because it is.
+
+    Raises
+    ------
+    BadInput
+        One is no day.
+    """
+    days = [_read_day(table, column, row[column]) for table, column in hr_mapping.DATED.items() for row in source.get(table, ())]
+    return max((day for day in days if day is not None and day.year > 1), default=None)  # year 1: recommendations without a day
+
+
+def _read_day(table: str, column: str, value: Any) -> date | None:
+    try:
+        return None if value is None else date.fromisoformat(str(value)[:10])
+    except ValueError:
+        raise BadInput(f"{table}: {column} {str(value)[:40]!r} is no day such as 2026-06-30; correct it there.") from None
 
 
 def _preview_hr(snapshot: Snapshot, mapping: Mapping[str, Any]) -> Preview:

@@ -22,7 +22,7 @@ The table of investment recommendations is never read: an earlier model's predic
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,14 @@ SENIOR = (
     "directeur",
     "directrice",
 )
+_TEXTS = frozenset({"name", "department", "category", "sector", "indicator"})
 SCARCE_DEPARTMENTS = ("it", "tech", "data")
 BASE_SALARY_K = {"rh": 40.0, "marketing": 43.0, "finance": 47.0, "it": 48.0, "tech": 50.0, "data": 55.0}
 OTHER_SALARY_K = 45.0
 TREND_UNKNOWN = 0.5
 REQUEST_DAYS = 365
 REQUEST_LIMIT = 100
+MOST_PAIRS = 1_000_000  # job roles x skills; they are built in memory
 
 
 def export_dataset(database: str | Path, *, as_of: date) -> pd.DataFrame:
@@ -81,7 +83,7 @@ def build_dataset(source: Source, *, as_of: date) -> pd.DataFrame:
     Raises
     ------
     BadInput
-        If there is no job role or no skill, or a judgement is not LOW, MEDIUM or HIGH.
+        If there is no job role or no skill, there are too many, or a value is none that its column can have.
     """
     roles, skills = _frame(source, tables.JOB_ROLE), _frame(source, tables.SKILL)
     for frame, noun in ((roles, "job role"), (skills, "skill")):
@@ -90,6 +92,11 @@ def build_dataset(source: Source, *, as_of: date) -> pd.DataFrame:
         nameless = frame[frame["name"].isna()]
         if not nameless.empty:
             raise BadInput(f"The {noun} with id {nameless.iloc[0]['id']} has no name in the HR database; give it one there.")
+    if len(roles) * len(skills) > MOST_PAIRS:
+        raise BadInput(
+            f"The HR database has {len(roles):,} job roles and {len(skills):,} skills, which make more than {MOST_PAIRS:,} pairs; "
+            "join views that hold fewer."
+        )
     pairs = _named(roles).merge(_named(skills), how="cross", suffixes=("_role", "_skill"))
     pairs = pairs.rename(columns={"id_role": "job_role_id", "id_skill": "skill_id"})
     department = pairs["department"].map(_plain)
@@ -153,7 +160,25 @@ def _plain(text: object) -> str:
 
 
 def _frame(source: Source, table: str) -> pd.DataFrame:
-    return pd.DataFrame(list(source.get(table, ())), columns=list(tables.READ[table]))
+    """A table's rows; SQLite keeps whatever it is given in any column, so names become texts and ids alike."""
+    frame = pd.DataFrame(list(source.get(table, ())), columns=list(tables.READ[table]))
+    for column in frame.columns:
+        values = frame[column]
+        raw = next((n for n, v in enumerate(values) if isinstance(v, bytes)), None) if values.dtype == object else None
+        if raw is not None:
+            raise BadInput(f"{table}, row {raw + 1}: {column} holds bytes, no text and no number; correct it there.")
+        if column == "id" or column.endswith("_id"):
+            if values.dtype.kind not in "iu":
+                frame[column] = pd.Series([_read_id(v) for v in values], index=frame.index, dtype=object)
+        elif column in _TEXTS and values.dtype.kind in "iufbO":
+            frame[column] = pd.Series([v if v is None or v != v else str(v) for v in values], index=frame.index, dtype=object)
+    return frame
+
+
+def _read_id(value: Any) -> Any:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _numbered(frame: pd.DataFrame, table: str, *columns: str) -> pd.DataFrame:
@@ -190,7 +215,10 @@ def _usage(source: Source, pairs: pd.DataFrame) -> pd.Series:
     if tables.EMPLOYEE_SKILL not in source or tables.EMPLOYEE not in source:
         return pd.Series(np.nan, index=pairs.index)
     employees = _frame(source, tables.EMPLOYEE)
-    held = _frame(source, tables.EMPLOYEE_SKILL).drop_duplicates().merge(employees, left_on="employee_id", right_on="id")
+    held = _frame(source, tables.EMPLOYEE_SKILL).drop_duplicates()
+    if held["employee_id"].dtype != employees["id"].dtype:  # numbers in one table and texts in the other
+        held, employees = held.astype(object), employees.astype(object)
+    held = held.merge(employees, left_on="employee_id", right_on="id")
     people = pairs["job_role_id"].map(employees["job_role_id"].value_counts())
     counts = held.groupby(["job_role_id", "skill_id"]).size()
     holders = counts.reindex(pd.MultiIndex.from_frame(pairs[["job_role_id", "skill_id"]]), fill_value=0)
@@ -201,8 +229,9 @@ def _requests(source: Source, pairs: pd.DataFrame, as_of: date) -> pd.Series:
     if tables.TRAINING_REQUEST not in source:
         return pd.Series(np.nan, index=pairs.index)
     requests = _frame(source, tables.TRAINING_REQUEST)
+    since = date.fromordinal(max(1, as_of.toordinal() - REQUEST_DAYS))
     day = requests["requested_on"].astype(str).str[:10]  # ISO dates sort as text
-    recent = requests[(day > (as_of - timedelta(days=REQUEST_DAYS)).isoformat()) & (day <= as_of.isoformat())]
+    recent = requests[(day > since.isoformat()) & (day <= as_of.isoformat())]
     return pairs["skill_id"].map(recent["skill_id"].value_counts()).fillna(0).clip(upper=REQUEST_LIMIT)
 
 
