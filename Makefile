@@ -9,7 +9,8 @@ CORE := $(BIN)/python -m core
 EXTRA := .venv-extra
 STREAMLIT := $(BIN)/streamlit run app.py --server.address 127.0.0.1 --server.port $(PORT) --server.headless true
 FAST := -m "not browser and not server and not extra and not soak"
-BENCHES := $(filter-out __init__ asking full_home live_model plain_sweep,$(basename $(notdir $(wildcard bench/*.py))))
+JOINED := mirror scaling optional_start
+BENCHES := $(filter-out __init__ asking full_home live_model plain_sweep $(JOINED),$(basename $(notdir $(wildcard bench/*.py))))
 
 # Test processes side by side; each makes its own sample projects once. A number, or "auto": one per core.
 TEST_PROCESSES ?= auto
@@ -51,8 +52,9 @@ lint: $(VENV)/.installed-dev ## ruff
 types: $(VENV)/.installed-dev ## mypy
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed-dev ## benchmarks against plain scripts; each prints ratios
+bench: $(VENV)/.installed-dev $(EXTRA)/.installed ## benchmarks against plain scripts; each prints ratios
 	set -e; for name in $(BENCHES); do echo "== $$name"; $(BIN)/python -m bench.$$name; done
+	set -e; for name in $(JOINED); do echo "== $$name"; PYTHONPATH=$(CURDIR)/$(EXTRA) $(BIN)/python -m bench.$$name; done
 
 soak: $(VENV)/.installed-dev ## the long doses
 	$(BIN)/python -m pytest -m soak --timeout 0
