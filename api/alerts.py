@@ -154,7 +154,7 @@ def _read_all_managed(found: list[dict[str, Any]]) -> list[Incoming]:
 def _read_managed(number: int, alert: dict[str, Any]) -> Incoming:
     labels, notes = alert["labels"], alert.get("annotations", {})
     for name in ("project", "alertname"):
-        if not labels.get(name):
+        if not labels.get(name, "").strip():
             raise Problem(422, f"Alert {number} has no label {name!r}; add it to the alerting rule.")
     sentence = notes.get("summary") or notes.get("description") or labels["alertname"]
     severity = "critical" if labels.get("severity") in ("critical", "error", "page") else "warning"

@@ -7,6 +7,7 @@ each sign-in. What the provider said has been verified (signature, issuer, nonce
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,13 +92,13 @@ def read_identity(claims: Mapping[str, Any], client_id: str, *, now: datetime) -
     """
     texts = {name: claims.get(name) for name in ("iss", "sub", "nonce")}
     for name, text in texts.items():
-        if not isinstance(text, str) or not text.strip() or len(text) > _LONGEST:
+        if not isinstance(text, str) or not text.strip() or len(text) > _LONGEST or not text.isprintable():
             raise Refused(f"The identity provider's answer has no usable {name}; tell those who run this installation.")
     audience = claims.get("aud")
-    if client_id not in ([audience] if isinstance(audience, str) else audience or []):
+    if client_id != audience and not (isinstance(audience, list) and client_id in audience):
         raise Refused("The identity provider's answer is for another application; sign in from this one.")
     issued, expires = claims.get("iat"), claims.get("exp")
-    if not isinstance(issued, (int, float)) or not isinstance(expires, (int, float)):
+    if not isinstance(issued, (int, float)) or not isinstance(expires, (int, float)) or not math.isfinite(issued + expires):
         raise Refused("The identity provider's answer does not say how old it is; tell those who run this installation.")
     at = now.timestamp()
     if not at - FRESH.total_seconds() <= issued <= at + SKEW.total_seconds() or expires + SKEW.total_seconds() < at:

@@ -231,6 +231,8 @@ def test_alertmanager_is_understood(trained_home, clock):
     assert send(client, trained_home, firing, clock).status_code == 202
     (alert,) = alerts.list_open(trained_home)
     assert (alert.subject, alert.severity, alert.sentence) == ("HighLatency", "critical", "p99 above 2 s <script>")
+    firing["alerts"][0]["labels"]["alertname"] = " \t"
+    assert "label 'alertname'" in check_problem(send(client, trained_home, firing, clock), 422)["detail"]
     del firing["alerts"][0]["labels"]["project"]
     assert "label 'project'" in check_problem(send(client, trained_home, firing, clock), 422)["detail"]
     check_problem(send(client, trained_home, {"project": "nowhere", "subject": "x", "sentence": "y"}, clock), 404)

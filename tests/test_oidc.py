@@ -1,5 +1,7 @@
 """Single sign-on: who is let in as whom, what is refused, and the whole way in a browser against a real provider."""
 
+import math
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -194,7 +196,9 @@ def test_an_installation_without_accounts_is_not_opened_by_a_provider(home):
         ({"sub": ""}, "no usable sub"), ({"sub": 7}, "no usable sub"), ({"iss": None}, "no usable iss"), ({"nonce": None}, "no usable nonce"),
         ({"iat": int(NOW.timestamp()) - 400}, "too old"), ({"iat": int(NOW.timestamp()) + 100}, "too old"),
         ({"exp": int(NOW.timestamp()) - 100}, "too old"), ({"iat": "today"}, "does not say how old"), ({"exp": None}, "does not say how old"),
-        ({"sub": "x" * 501}, "no usable sub"),
+        ({"sub": "x" * 501}, "no usable sub"), ({"sub": "a\ud800"}, "no usable sub"), ({"nonce": "\ud800"}, "no usable nonce"),
+        ({"aud": 7}, "for another application"), ({"aud": {"greenlight": 1}}, "for another application"),
+        ({"exp": math.inf}, "does not say how old"), ({"exp": math.nan}, "does not say how old"),
     ],
 )  # fmt: skip
 def test_an_answer_that_is_not_for_us_or_not_of_now_is_refused(demo_home, change, words):
@@ -329,7 +333,7 @@ def test_somebody_of_single_sign_on_is_shown_no_form_for_a_password(home, admin)
 @pytest.mark.parametrize(
     ("secrets", "roles", "absent", "words"),
     [
-        ({"client_id": "x"}, "ml=devops", True, "Authlib is not installed, and sign-in by OpenID Connect needs it: pip install authlib."),
+        ({"client_id": "x"}, "ml=devops", True, "Authlib is not installed, and sign-in by OpenID Connect needs it: pip install authlib -c requirements.txt."),
         ({"client_id": "x", "redirect_uri": "u"}, "ml=devops", False, "cookie_secret"),
         (
             {"client_id": "x", "client_secret": "y", "server_metadata_url": "z", "redirect_uri": "u", "cookie_secret": "c" * 32}, "", False,
