@@ -187,6 +187,35 @@ def test_more_than_twenty_rows_are_not_explained_and_nothing_is_logged(trained_h
     assert log.list_groups(trained_home, "heart_disease") == []
 
 
+def test_many_columns_are_mixed_a_part_at_a_time_with_the_same_result(monkeypatch):
+    rng = np.random.default_rng(0)
+    row, background = rng.integers(0, 9, 6), rng.integers(0, 9, (5, 6))
+    sizes = []
+
+    def game(x):
+        sizes.append(len(x))
+        return x[:, 0] * x[:, 1] - 2.0 * x[:, 5]
+
+    base, whole = explain.sample_contributions(game, row, background, seed=0)
+    monkeypatch.setattr(explain, "AT_ONCE_CELLS", 2 * 7 * 6)
+    again, parts = explain.sample_contributions(game, row, background, seed=0)
+    assert (again, parts.tolist()) == (base, whole.tolist())
+    assert len(sizes) == 1 + 5
+    assert max(sizes[1:]) <= 2 * 7
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "words"),
+    [(1, 632, ""), (1, 633, "633 columns cannot be explained; 632 are the most"), (20, 141, ""), (20, 142, "At most 19 rows of 142 columns")],
+)
+def test_what_would_take_minutes_is_refused(rows, width, words):
+    if words:
+        with pytest.raises(BadInput, match=words):
+            explain.check_width(rows, width)
+    else:
+        explain.check_width(rows, width)
+
+
 @pytest.mark.parametrize("wrong", ["yes", 1, None])
 def test_explain_is_true_or_false(trained_home, rows, wrong):
     client = make_client(trained_home, make_key(trained_home, "predict"))
@@ -266,7 +295,7 @@ def test_without_shap_one_sentence_says_what_to_install(trained_home, rows, monk
     with pytest.raises(Refused) as caught:
         shap_values.explain_rows(trained_home, load_scorer(trained_home, "heart_disease"), rows[:1])
     assert str(caught.value) == (
-        "SHAP is not installed, and contributions of each value to a prediction needs it: pip install shap."
+        "SHAP is not installed, and contributions of each value to a prediction needs it: pip install shap -c requirements.txt."
     )
 
 

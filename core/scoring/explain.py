@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from core.scoring.scorer import Scorer
 
 MOST_ROWS = 20  # explained at once
+MOST_WORK = 400_000  # rows x columns x columns: what it costs grows with the square of the columns
+AT_ONCE_CELLS = 4_000_000  # of mixed rows that are in memory together
 BACKGROUND_ROWS = 50
 READ_WHOLE = 100_000  # rows of a dataset that are read to draw the background from; of a longer one the beginning is
 SAMPLING = "sampled Shapley values"
@@ -149,11 +151,21 @@ def check_count(rows: Sequence[Any]) -> None:
         raise BadInput(f"At most {MOST_ROWS} rows are explained at once; these are {len(rows)}. Send fewer, or leave out explain.")
 
 
+def check_width(rows: int, width: int) -> None:
+    """Raise BadInput where so many rows of so many columns would take minutes."""
+    most = MOST_WORK // width**2
+    if not most:
+        raise BadInput(f"Answers of a project with {width:,} columns cannot be explained; {int(MOST_WORK**0.5):,} are the most.")
+    if rows > most:
+        raise BadInput(f"At most {most} rows of {width:,} columns are explained at once; these are {rows}. Send fewer, or leave out explain.")
+
+
 def prepare_rows(home: Home, scorer: Scorer, rows: Sequence[dict[str, Any]]) -> tuple[Coded, Background]:
-    """The rows and the background, coded together; raises BadInput for more than 20 rows."""
+    """The rows and the background, coded together; raises BadInput for more than 20 rows, fewer where they are very wide."""
     from core.datasets.prepare import prepare
 
     check_count(rows)
+    check_width(len(rows), len(scorer.definition.features))
     features = prepare(list(rows), scorer.definition, purpose="scoring", refuse_unreadable=False).features
     background = get_background(home, scorer)
     return code(features, background.features), background
@@ -219,9 +231,13 @@ def sample_contributions(game: Game, row: np.ndarray, background: np.ndarray, *,
     begun = np.concatenate([background, background])
     turn = np.argsort(orders, axis=1)  # at which step each column comes
     steps = np.arange(width + 1)
-    mixed = np.where(turn[:, None, :] < steps[None, :, None], row, begun[:, None, :])  # (2b, width + 1, width)
-    distinct, where = np.unique(mixed.reshape(-1, width), axis=0, return_inverse=True)
-    answers = game(distinct)[where.reshape(-1)].reshape(2 * rows, width + 1)
+    answers = np.empty((2 * rows, width + 1))
+    some = max(1, AT_ONCE_CELLS // ((width + 1) * width))
+    for start in range(0, 2 * rows, some):
+        part = slice(start, start + some)
+        mixed = np.where(turn[part, None, :] < steps[None, :, None], row, begun[part, None, :])  # (some, width + 1, width)
+        distinct, where = np.unique(mixed.reshape(-1, width), axis=0, return_inverse=True)
+        answers[part] = game(distinct)[where.reshape(-1)].reshape(-1, width + 1)
     changes = np.zeros((2 * rows, width))
     np.put_along_axis(changes, orders, np.diff(answers, axis=1), axis=1)
     return float(answers[:, 0].mean()), changes.mean(axis=0)
