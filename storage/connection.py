@@ -91,3 +91,16 @@ def writing(path: str | Path) -> Iterator[Database]:
 def is_fault_of_disk(error: BaseException) -> bool:
     """Whether a write failed for all alike (disk full, locked, read-only, unreadable), not for what was written."""
     return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR
+
+
+def run_script(db: Database, script: str) -> None:
+    """Run the statements of a migration, each ended by ";;", in the transaction that is open."""
+    # not executescript: that would commit the migration's own transaction
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if line.rstrip().endswith(";;"):
+            db.conn.execute(statement.rstrip()[:-1])
+            statement = ""
+    if statement.strip():
+        raise ValueError("A migration statement must end with ';;'.")

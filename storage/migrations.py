@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from storage.connection import connect
+from storage.connection import connect, run_script
+from storage.log_migrations import log
 
 acts = Migrations("greenlight")
-log = Migrations("predictions")
 
 STAGES = ("training", "validation", "approved", "production", "archived")
 
@@ -50,21 +50,9 @@ def _apply(path: Path, migrations: Migrations) -> None:
             database.conn.close()
 
 
-def _run(db: Database, script: str) -> None:
-    # not executescript: that would commit the migration's own transaction
-    statement = ""
-    for line in script.splitlines():
-        statement += line + "\n"
-        if line.rstrip().endswith(";;"):
-            db.conn.execute(statement.rstrip()[:-1])
-            statement = ""
-    if statement.strip():
-        raise ValueError("A migration statement must end with ';;'.")
-
-
 @acts()
 def m001_accounts(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE accounts (
@@ -89,7 +77,7 @@ CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;;
 
 @acts()
 def m002_audit(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE audit (
@@ -122,7 +110,7 @@ CREATE TABLE request_keys (
 
 @acts()
 def m003_projects_and_data(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE projects (
@@ -146,7 +134,7 @@ CREATE TABLE datasets (
 
 @acts()
 def m004_jobs_and_runs(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE jobs (
@@ -180,7 +168,7 @@ CREATE TABLE candidates (
 def m005_registry(db: Database) -> None:
     allowed = " OR ".join(f"(old.stage='{a}' AND new.stage='{b}')" for a, b in TRANSITIONS)
     stages = ",".join(f"'{s}'" for s in STAGES)
-    _run(
+    run_script(
         db,
         f"""
 CREATE TABLE versions (
@@ -223,7 +211,7 @@ CREATE UNIQUE INDEX one_live_deployment_per_project ON deployments(project) WHER
 
 @acts()
 def m006_watching(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE profiles (
@@ -247,7 +235,7 @@ CREATE INDEX clock_checks_by_project ON clock_checks(project, id);;
 
 @acts()
 def m007_programs(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE api_keys (
@@ -263,7 +251,7 @@ CREATE INDEX api_keys_by_account ON api_keys(account);;
 
 @acts()
 def m008_alerts_and_settings(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE alerts (
@@ -299,7 +287,7 @@ CREATE INDEX monitor_checks_by_project ON monitor_checks(project, kind, id);;
 @acts()
 def m009_schedules(db: Database) -> None:
     # one row per slot: the key is what makes a slot run once, however many processes look at it
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE schedules (
@@ -320,7 +308,7 @@ CREATE TABLE slots (
 
 @acts()
 def m010_retrainings(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE retrainings (
@@ -338,7 +326,7 @@ CREATE INDEX retrainings_by_project ON retrainings(project, id);;
 
 @acts()
 def m011_agent(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE incidents (
@@ -375,7 +363,7 @@ CREATE INDEX agent_requests_by_project ON agent_requests(project, id);;
 
 @acts()
 def m012_notifications(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE channels (
@@ -395,7 +383,7 @@ CREATE INDEX deliveries_by_state ON deliveries(state, next_at);;
 
 @acts()
 def m013_reports(db: Database) -> None:
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE reports (
@@ -408,202 +396,10 @@ CREATE INDEX reports_by_project ON reports(project, id);;
     )
 
 
-@log()
-def p001_log(db: Database) -> None:
-    _run(
-        db,
-        """
-CREATE TABLE groups (
-    uid TEXT PRIMARY KEY, project TEXT NOT NULL, version TEXT NOT NULL, request_id TEXT NOT NULL, at TEXT NOT NULL,
-    rows INTEGER NOT NULL, problem_rows INTEGER NOT NULL, caller TEXT NOT NULL, source TEXT NOT NULL,
-    latency_ms REAL, payload BLOB NOT NULL
-) STRICT;;
-CREATE INDEX groups_by_time ON groups(project, at);;
-CREATE INDEX groups_by_request ON groups(request_id);;
-CREATE TABLE rollups (
-    project TEXT NOT NULL, version TEXT NOT NULL, hour TEXT NOT NULL, label TEXT NOT NULL,
-    rows INTEGER NOT NULL, problem_rows INTEGER NOT NULL,
-    PRIMARY KEY (project, hour, version, label)
-) STRICT, WITHOUT ROWID;;
-CREATE TABLE labels (
-    id INTEGER PRIMARY KEY, project TEXT NOT NULL, prediction_id TEXT NOT NULL, label TEXT NOT NULL,
-    predicted TEXT NOT NULL, score REAL, version TEXT NOT NULL, predicted_at TEXT NOT NULL, labelled_at TEXT NOT NULL,
-    by TEXT NOT NULL, source TEXT NOT NULL, superseded INTEGER NOT NULL DEFAULT 0
-) STRICT;;
-CREATE UNIQUE INDEX one_current_label ON labels(project, prediction_id) WHERE superseded = 0;;
-CREATE INDEX labels_by_time ON labels(project, predicted_at);;
-""",
-    )
-
-
-@log()
-def p002_groups_and_profiles(db: Database) -> None:
-    # small groups come as JSON and are packed into blocks of Parquet later: then payload is empty and block, place say where
-    _run(
-        db,
-        """
-ALTER TABLE groups ADD COLUMN stages TEXT;;
-ALTER TABLE groups ADD COLUMN block INTEGER;;
-ALTER TABLE groups ADD COLUMN place INTEGER;;
-CREATE TABLE blocks (
-    id INTEGER PRIMARY KEY, project TEXT NOT NULL, version TEXT NOT NULL, since TEXT NOT NULL, until TEXT NOT NULL,
-    rows INTEGER NOT NULL, payload BLOB NOT NULL
-) STRICT;;
-CREATE INDEX groups_by_block ON groups(block) WHERE block IS NOT NULL;;
-ALTER TABLE rollups ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0;;
-CREATE TABLE hour_profiles (
-    project TEXT NOT NULL, version TEXT NOT NULL, hour TEXT NOT NULL, bins_id TEXT NOT NULL,
-    rows INTEGER NOT NULL, counts BLOB NOT NULL, PRIMARY KEY (project, hour, version, bins_id)
-) STRICT, WITHOUT ROWID;;
-CREATE TABLE case_keys (
-    project TEXT NOT NULL, key TEXT NOT NULL, prediction_id TEXT NOT NULL, PRIMARY KEY (project, key, prediction_id)
-) STRICT, WITHOUT ROWID;;
-""",
-    )
-
-
-@log()
-def p003_traffic(db: Database) -> None:
-    _run(
-        db,
-        """
-CREATE TABLE requests (
-    id INTEGER PRIMARY KEY, request_id TEXT NOT NULL, at TEXT NOT NULL, project TEXT NOT NULL, route TEXT NOT NULL,
-    door TEXT NOT NULL, status INTEGER NOT NULL, rows INTEGER NOT NULL, version TEXT NOT NULL, caller TEXT NOT NULL,
-    total_ms REAL NOT NULL, validation_ms REAL, preprocessing_ms REAL, inference_ms REAL, logging_ms REAL
-) STRICT;;
-CREATE INDEX requests_by_time ON requests(project, at);;
-CREATE INDEX requests_by_request ON requests(request_id);;
-CREATE TABLE traffic (
-    project TEXT NOT NULL, level TEXT NOT NULL CHECK (level IN ('minute','hour')), bucket TEXT NOT NULL,
-    version TEXT NOT NULL, route TEXT NOT NULL, status INTEGER NOT NULL, requests INTEGER NOT NULL, rows INTEGER NOT NULL,
-    total REAL NOT NULL, total_sq REAL NOT NULL, most REAL NOT NULL, histograms TEXT NOT NULL,
-    PRIMARY KEY (level, project, bucket, version, route, status)
-) STRICT, WITHOUT ROWID;;
-CREATE TABLE observations (
-    id INTEGER PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, at TEXT NOT NULL, by TEXT NOT NULL
-) STRICT;;
-CREATE INDEX observations_by_name ON observations(project, name, at);;
-CREATE TABLE observation_minutes (
-    project TEXT NOT NULL, name TEXT NOT NULL, minute TEXT NOT NULL, n INTEGER NOT NULL, total REAL NOT NULL,
-    total_sq REAL NOT NULL, least REAL NOT NULL, most REAL NOT NULL, last REAL NOT NULL,
-    PRIMARY KEY (project, name, minute)
-) STRICT, WITHOUT ROWID;;
-CREATE TABLE rate_counts (
-    subject TEXT NOT NULL, minute TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (subject, minute)
-) STRICT, WITHOUT ROWID;;
-""",
-    )
-
-
-@log()
-def p004_traffic_by_day(db: Database) -> None:
-    # nothing has written to the table yet; days keep a month's window cheap, and one row for all time the counters
-    _run(
-        db,
-        """
-DROP TABLE traffic;;
-CREATE TABLE traffic (
-    id INTEGER PRIMARY KEY, level TEXT NOT NULL CHECK (level IN ('minute','hour','day','all')), project TEXT NOT NULL,
-    bucket TEXT NOT NULL, version TEXT NOT NULL, route TEXT NOT NULL, door TEXT NOT NULL, status INTEGER NOT NULL,
-    requests INTEGER NOT NULL, rows INTEGER NOT NULL, sums BLOB NOT NULL, histogram BLOB NOT NULL
-) STRICT;;
-CREATE UNIQUE INDEX traffic_by_key ON traffic(level, project, bucket, version, route, door, status);;
-CREATE INDEX traffic_by_time ON traffic(level, bucket);;
-""",
-    )
-
-
-@log()
-def p005_labels(db: Database) -> None:
-    # quality over time is counted from label_counts; triggers keep it, so that no way of writing labels can forget it
-    _run(
-        db,
-        """
-ALTER TABLE labels ADD COLUMN probabilities BLOB;;
-ALTER TABLE labels ADD COLUMN query TEXT;;
-ALTER TABLE labels ADD COLUMN counted INTEGER NOT NULL DEFAULT 1;;
-DROP INDEX labels_by_time;;
-CREATE INDEX labels_by_time ON labels(project, predicted_at, version, label, score, probabilities) WHERE superseded = 0;;
-CREATE INDEX labels_by_arrival ON labels(project, labelled_at) WHERE superseded = 0;;
-CREATE TABLE label_counts (
-    project TEXT NOT NULL, hour TEXT NOT NULL, version TEXT NOT NULL, label TEXT NOT NULL, predicted TEXT NOT NULL,
-    rows INTEGER NOT NULL, PRIMARY KEY (project, hour, version, label, predicted)
-) STRICT, WITHOUT ROWID;;
-CREATE TABLE label_changes (project TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;;
-INSERT INTO label_counts SELECT project, substr(predicted_at, 1, 13), version, label, predicted, count(*)
-FROM labels WHERE superseded = 0 GROUP BY 1, 2, 3, 4, 5;;
-CREATE TRIGGER labels_are_counted AFTER INSERT ON labels WHEN new.superseded = 0 AND new.counted = 1
-BEGIN
-INSERT INTO label_counts VALUES (new.project, substr(new.predicted_at, 1, 13), new.version, new.label, new.predicted, 1)
-ON CONFLICT DO UPDATE SET rows = rows + 1; END;;
-CREATE TRIGGER superseded_labels_count_no_more AFTER UPDATE OF superseded ON labels
-WHEN old.superseded = 0 AND new.superseded = 1 AND old.counted = 1
-BEGIN
-UPDATE label_counts SET rows = rows - 1 WHERE project = old.project AND hour = substr(old.predicted_at, 1, 13)
-AND version = old.version AND label = old.label AND predicted = old.predicted; END;;
-CREATE TRIGGER deleted_labels_count_no_more AFTER DELETE ON labels WHEN old.superseded = 0 AND old.counted = 1
-BEGIN
-UPDATE label_counts SET rows = rows - 1 WHERE project = old.project AND hour = substr(old.predicted_at, 1, 13)
-AND version = old.version AND label = old.label AND predicted = old.predicted; END;;
-CREATE TRIGGER label_insertions_are_noted AFTER INSERT ON labels
-BEGIN INSERT INTO label_changes VALUES (new.project, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;;
-CREATE TRIGGER label_deletions_are_noted AFTER DELETE ON labels
-BEGIN INSERT INTO label_changes VALUES (old.project, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;;
-""",
-    )
-
-
-@log()
-def p006_observations_by_day(db: Database) -> None:
-    # nothing has written to the table yet; percentiles of posted values need their distribution, not only their sums
-    _run(
-        db,
-        """
-DROP TABLE observation_minutes;;
-CREATE TABLE observation_counts (
-    id INTEGER PRIMARY KEY, level TEXT NOT NULL CHECK (level IN ('minute','hour','day','all')), project TEXT NOT NULL,
-    name TEXT NOT NULL, bucket TEXT NOT NULL, n INTEGER NOT NULL, total REAL NOT NULL, total_sq REAL NOT NULL,
-    least REAL NOT NULL, most REAL NOT NULL, last REAL NOT NULL, last_at TEXT NOT NULL, histogram BLOB NOT NULL
-) STRICT;;
-CREATE UNIQUE INDEX observation_counts_by_key ON observation_counts(level, project, bucket, name);;
-CREATE TABLE observation_names (
-    project TEXT NOT NULL, name TEXT NOT NULL, since TEXT NOT NULL, PRIMARY KEY (project, name)
-) STRICT, WITHOUT ROWID;;
-""",
-    )
-
-
-@log()
-def p007_erased_rows(db: Database) -> None:
-    # places (from 1) of rows that were erased: they stay empty, so that the ids of the others stay right
-    _run(
-        db,
-        """
-ALTER TABLE groups ADD COLUMN erased TEXT;;
-CREATE INDEX groups_to_pack ON groups(project, version, at) WHERE block IS NULL AND rows < 1000;;
-CREATE INDEX case_keys_by_prediction ON case_keys(prediction_id);;
-""",
-    )
-
-
-@log()
-def p008_labels_counted_in_bulk(db: Database) -> None:
-    # measured: the trigger on each label took two thirds of feeding 200,000 of them; storage.labels counts a batch at once
-    _run(
-        db,
-        """
-DROP TRIGGER labels_are_counted;;
-DROP TRIGGER superseded_labels_count_no_more;;
-DROP TRIGGER label_insertions_are_noted;;
-""",
-    )
-
-
 @acts()
 def m009_retention(db: Database) -> None:
     # project is '' for what belongs to the whole installation; what is not listed is kept for ever
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE retention (
@@ -624,7 +420,7 @@ CREATE TABLE purged_datasets (
 @acts()
 def m014_addresses_and_deliveries(db: Database) -> None:
     # the index counts what one recipient was sent of one event, so that a flood is held back
-    _run(
+    run_script(
         db,
         """
 ALTER TABLE accounts ADD COLUMN email TEXT;;
@@ -636,13 +432,13 @@ CREATE INDEX deliveries_by_event ON deliveries(event, channel, recipient, create
 @acts()
 def m015_story_of_a_request(db: Database) -> None:
     # what is decided about a request, and its deployment, belong to the story in which it was filed
-    _run(db, "ALTER TABLE requests ADD COLUMN correlation_id TEXT NOT NULL DEFAULT '';;")
+    run_script(db, "ALTER TABLE requests ADD COLUMN correlation_id TEXT NOT NULL DEFAULT '';;")
 
 
 @acts()
 def m016_joins(db: Database) -> None:
     # beside the definition, not in it: where data come from does not change what a version was trained as
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE joins (
@@ -657,7 +453,7 @@ CREATE INDEX joins_newest ON joins(project, kind, id);;
 @acts()
 def m020_suite_checks_and_pushes(db: Database) -> None:
     # what a suite found in a dataset version is found once: the version's bytes, the suite and the definition never change
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE suite_checks (
@@ -676,7 +472,7 @@ CREATE TABLE pushes (
 def m019_mirror(db: Database) -> None:
     # derived from everything else: what a tracking server has been given, so that only the difference is sent.
     # target is the server without credentials: another server is given everything anew
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE mirrored (
@@ -699,7 +495,7 @@ CREATE TABLE mirror_rounds (
 @acts()
 def m022_identities(db: Database) -> None:
     # whose account is whose at an identity provider; a name or an address there may change hands, issuer and subject may not
-    _run(
+    run_script(
         db,
         """
 CREATE TABLE identities (

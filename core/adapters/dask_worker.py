@@ -14,11 +14,11 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, is_dataclass, replace
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from core.errors import Refused
+from core.libraries import find_versions
 from core.training.executor import PRELOAD, Outcome, Work, attempt, one_line
 
 KEPT = 2  # shared values that a worker keeps unpacked
@@ -83,13 +83,8 @@ def _limit_threads() -> None:
 @lru_cache(maxsize=1)
 def describe_here() -> dict[str, str]:
     """What must be equal on both sides: Python, kind of processor, libraries, and a hash of Greenlight's own code."""
-    found = {"Python": platform.python_version(), "processor": platform.machine(), "Greenlight": hash_code()}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    here = {"Python": platform.python_version(), "processor": platform.machine(), "Greenlight": hash_code()}
+    return {**here, **find_versions(LIBRARIES)}
 
 
 def hash_code(root: Path | None = None) -> str:

@@ -12,13 +12,13 @@ import logging
 import os
 import secrets
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from core.errors import GreenlightError
 from core.home import Home
+from core.libraries import find_versions
 from core.projects.definition import Column, Definition
 from core.registry import artifacts
 
@@ -210,13 +210,7 @@ def find_parity(home: Home, sha256: str, threshold: float) -> Parity | None:
 
 def library_versions() -> dict[str, str]:
     """Versions of what the comparison depends on; absent libraries are left out."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return find_versions(LIBRARIES)
 
 
 def _keep(home: Home, scorer: Scorer, result: Parity) -> None:
