@@ -30,7 +30,7 @@ def cluster(as_json: Json = False) -> None:
         executor.close()
     rows = [[w.address, w.threads, w.differs or "fits"] for w in found]
     fitting = sum(w.threads for w in found if not w.differs)
-    lines = [f"{address} has {len(found)} workers.", "", *console.table(["worker", "at once", "state"], rows)] if found else []
-    console.answer({"address": address, "at_once": fitting, "workers": found}, as_json, lines or f"{address} has no worker yet.")
+    shown = [f"{address} has {len(found)} workers.", "", *console.table(["worker", "at once", "state"], rows)]
+    console.answer({"address": address, "at_once": fitting, "workers": found}, as_json, shown if found else f"{address} has no worker yet.")
     if len(rows) > sum(not w.differs for w in found):
         raise Refused("Not every worker fits; nothing is sent to this cluster until each of them does.")
