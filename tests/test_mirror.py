@@ -18,12 +18,14 @@ import pytest
 from core import approvals, clock, deployment
 from core.acts import Actor
 from core.adapters import optional
+from core.adapters.mlflow_mirror import Tracking
 from core.cli.app import main
 from core.datasets import versions as datasets
 from core.drift import checks
 from core.errors import Refused
 from core.mirror import mirror, plan, process, records, rounds, worker
 from core.mirror.address import find_address, read_address
+from core.mirror.failures import NotTaken
 from core.monitoring import quality, stats, traffic
 from core.monitoring.traffic import Request
 from core.projects import creation
@@ -121,7 +123,7 @@ def test_without_mlflow_the_state_is_one_sentence_with_the_line_that_installs_it
     known = settings(monkeypatch, f"http://ann:{SECRET}@127.0.0.1:9")
     monkeypatch.setenv("GREENLIGHT_HOME", str(trained_home.root))
     seen = mirror.describe(trained_home, known, now=utc_now())
-    sentence = "MLflow is not installed, and the mirror of runs and versions needs it: pip install mlflow."
+    sentence = "MLflow is not installed, and the mirror of runs and versions needs it: pip install mlflow -c requirements.txt."
     assert (seen.configured, seen.installed, seen.last_error) == (True, False, sentence)
     assert seen.waiting == 5  # the run, its three candidates, the version
     assert not mirror.start_due(trained_home, known, now=utc_now())
@@ -535,6 +537,16 @@ def test_a_model_file_that_was_changed_is_not_told_and_its_numbers_are(trained_h
     told = next(r for r in find_runs(trained_home, server, run="1") if r.info.run_name == "dummy")
     assert told.data.tags["greenlight.model_file"].startswith("not mirrored: The file")
     assert [f.path for f in client(server).list_artifacts(told.info.run_id)] == ["candidate.json"]
+
+
+@pytest.mark.extra
+def test_no_server_has_files_written_into_a_folder_of_this_machine(server, tmp_path):
+    planted = tmp_path / "planted"
+    there = client(server).create_experiment("planted", artifact_location=planted.as_uri())
+    run_id = client(server).create_run(there).info.run_id
+    with pytest.raises(NotTaken, match=r"wants files in a folder .* start the server with --serve-artifacts"):
+        Tracking(read_address(server.uri))._put_files(run_id, "model", {"metadata.json": b"{}"})
+    assert not planted.exists()
 
 
 @pytest.mark.extra

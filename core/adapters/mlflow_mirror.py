@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from core.adapters.optional import need
 from core.mirror.address import Address
@@ -136,6 +137,8 @@ class Tracking:
         self._client.log_inputs(run_id, [DatasetInput(told, [InputTag("mlflow.data.context", "training")])])
 
     def _put_files(self, run_id: str, folder: str, files: dict[str, bytes]) -> None:
+        if files:
+            self._check_place(run_id)
         with tempfile.TemporaryDirectory(prefix="mirror-") as place:
             for name, content in files.items():
                 inside = PurePosixPath(folder) / name
@@ -143,6 +146,15 @@ class Tracking:
                 path.write_bytes(content)
                 self._client.log_artifact(run_id, str(path), str(inside.parent) if str(inside.parent) != "." else None)
                 path.unlink()
+
+    def _check_place(self, run_id: str) -> None:
+        """A server says where a run's files go, and MLflow's client would write them into any folder of this machine that it names."""
+        place = str(self._client.get_run(run_id).info.artifact_uri)
+        if urlsplit(self.address.uri).scheme in ("http", "https") and urlsplit(place).scheme in ("", "file"):
+            raise NotTaken(
+                f"MLflow at {self.address.shown} wants files in a folder ({place[:100]}), which would be one of this machine; "
+                "start the server with --serve-artifacts and a new experiment."
+            )
 
     def _find_version(self, record: VersionRecord) -> str | None:
         wanted = _filter({"name": record.model}, "") + " and " + _filter(record.known_by)
