@@ -5,6 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core import deployment
+from core.adapters.databases import PREDICTION_TABLE
+from core.datasets import connect
 from core.projects import limits, projects, proposals
 from core.projects.definition import Definition
 from core.projects.limits import ESTIMATOR, get_setting
@@ -61,8 +63,7 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
         ]
         st.dataframe(rows, hide_index=True, key=f"settings-changes-{request.id}")
         for group in sorted({get_setting(name).group for name in request.changes}):
-            fact = _say_live(context, definition) if group == "gates" else _say_packages(request) if group == "estimators" else ""
-            st.markdown(parts.plain(_MEANING[group] + fact))
+            st.markdown(parts.plain(_MEANING[group] + _say_fact(context, definition, request, group)))
         if request.state == "pending":
             until = parts.plain(parts.local_time(request.expires_at))
             st.caption(
@@ -73,6 +74,22 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
             verb = "approved" if request.state == "approved" else "rejected"
             parts.show_decision(f"**{parts.plain(request.decided_by)}** {verb} it", request.decided_at, request.decision_reason)
         _show_decide(context, request)
+
+
+def _say_fact(context: PageContext, definition: Definition, request: SettingRequest, group: str) -> str:
+    if group == "gates":
+        return _say_live(context, definition)
+    if group == "estimators":
+        return _say_packages(request)
+    return _say_place(context, definition) if group == "sharing" else ""
+
+
+def _say_place(context: PageContext, definition: Definition) -> str:
+    """Where predictions would be written to, as the project's join to a database has it."""
+    write = (connect.find_mapping(context.home, definition.name) or {}).get("write")
+    if not write:
+        return " The project names no table to write to yet; until it does, nothing is written."
+    return f" They go to table {write.get('table', PREDICTION_TABLE)} of the database that this installation calls {write['connection']}."
 
 
 def _say_live(context: PageContext, definition: Definition) -> str:

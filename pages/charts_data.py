@@ -62,6 +62,6 @@ def class_balance(classes: dict[str, int], names: dict[str, str] | None = None) 
             hovertemplate="%{y}: %{x} rows<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text="Rows", range=[0, 1.25 * max([*classes.values(), 1])])
+    figure.update_xaxes(title_text="Rows", range=[0, 1.5 * max([*classes.values(), 1])])
     figure.update_yaxes(type="category", autorange="reversed")
     return figure.update_layout(template=TEMPLATE, showlegend=False, height=120 + 34 * len(classes))

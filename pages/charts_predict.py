@@ -53,7 +53,7 @@ def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> 
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_xaxes(range=[0, 1.15], tickvals=[0, 0.5, 1], tickformat=".0%", title_text="Probability")
+    figure.update_xaxes(range=[0, 1.4], tickvals=[0, 0.5, 1], tickformat=".0%", title_text="Probability")
     figure.update_yaxes(type="category", autorange="reversed")
     return figure.update_layout(template=TEMPLATE, height=80 + 32 * len(classes), bargap=0.4)
 
@@ -84,7 +84,7 @@ def contribution_steps(explanation: Explanation, most: int = 8) -> go.Figure:
     for step in steps:
         places.append(places[-1] + step)
     low, high = min(0.0, *places), max(*places)
-    figure.update_xaxes(range=[low - 0.02 * (high - low), high + 0.22 * (high - low or 1.0)])
+    figure.update_xaxes(range=[low - 0.02 * (high - low), high + 0.4 * (high - low or 1.0)])
     figure.update_yaxes(type="category", autorange="reversed")
     return figure.update_layout(template=TEMPLATE, showlegend=False, height=90 + 28 * (len(steps) + 2), bargap=0.35)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.datasets import versions
+from core.datasets import connect, versions
 from core.datasets.findings import Report
 from core.datasets.versions import Dataset
 from core.drift.compute import result_from_json
@@ -36,20 +36,27 @@ def show(context: PageContext) -> None:
         with st.container():
             parts.show_title("Data", "Can this data be trusted?")
         may_connect = context.project is not None and context.account.may("upload_data")
-        if may_connect and st.button("Connect a database", icon=":material/link:", key="data-connect"):
+        if may_connect and st.button(_name_connection(context), icon=":material/link:", key="data-connect"):
             st.query_params["connect"] = "1"
             st.rerun()
         if context.account.may("create_project") and st.button("New project", icon=":material/add:", key="data-new"):
             st.query_params["new"] = "1"
             st.rerun()
-    sent = sending.show_sent("data")
-    if sent and sent.get("train"):
-        parts.show_link("training", "Go on to Training")
+    with st.container():
+        sent = sending.show_sent("data")
+        if sent and sent.get("train"):
+            parts.show_link("training", "Go on to Training")
     if context.project is None:
         parts.show_empty("There is no project yet.", "Bring a table of examples (CSV or Excel): New project leads through it.")
     else:
         _show_project(context, projects.get_definition(context.home, context.project.name))
     _show_archived(context)
+
+
+def _name_connection(context: PageContext) -> str:
+    """What the button says: the way to the rows of the joined database, or the way to join one."""
+    mapping = connect.find_mapping(context.home, context.project.name) if context.project else None
+    return "Connect a database" if mapping is None else f"Import from database {parts.plain(mapping['connection'])}"
 
 
 def _show_project(context: PageContext, definition: Definition) -> None:
@@ -104,8 +111,9 @@ def _show_versions(found: list[Dataset]) -> None:
         for d in found
     ]  # fmt: skip
     st.dataframe(
-        rows, hide_index=True, height=min(38 + 35 * len(rows), 250), alt="Dataset versions, newest first", key="data-versions"
-    )
+        rows, hide_index=True, height=min(38 + 35 * len(rows), 250), alt="Dataset versions, newest first", key="data-versions",
+        column_config={"Source": st.column_config.TextColumn(width=220)},  # an import tells of every table it read
+    )  # fmt: skip
     if len(found) > 1:
         chosen = _choose(found).version
         st.session_state["data-version"] = chosen

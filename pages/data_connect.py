@@ -15,7 +15,7 @@ from core.datasets.source import import_fresh
 from core.errors import GreenlightError
 from core.projects import joins
 from core.projects.definition import Definition
-from core.projects.limits import get_limits
+from core.projects.limits import get_limits, get_setting
 from core.projects.projects import get_definition
 from pages import parts, sending
 from pages.findings import PROVENANCES
@@ -45,14 +45,19 @@ def show(context: PageContext) -> None:
         _show_current(context, definition)
         library = LIBRARIES["sqlalchemy"]
         if not library.is_installed:
-            parts.show_empty(f"{library.title} is not installed, and {library.purpose} needs it.", f"Install it and start again: {library.install}")
+            missing = f"{library.title} is not installed, and {library.purpose} needs it."
+            parts.show_empty(missing, "Install it where Greenlight runs, and start it again:")
+            st.code(library.install, language="sh")
         elif not known:
             parts.show_empty(
                 "No database is named in the environment.",
                 "Whoever runs Greenlight sets GREENLIGHT_DATABASES, such as hr=postgresql+psycopg://reader:secret@host/hr, and starts again.",
             )
-        else:
+        elif connect.find_mapping(context.home, definition.name) is None:
             _show_form(context, definition, list(known))
+        else:
+            with st.expander("Change what is read, and from where", icon=":material/edit:"):
+                _show_form(context, definition, list(known))
 
 
 def _show_current(context: PageContext, definition: Definition) -> None:
@@ -185,8 +190,8 @@ def _ask_write(context: PageContext, now: dict[str, Any], names: list[str]) -> d
     if get_limits(context.home, context.project.name).sharing.write_back:
         st.caption("Writing back was approved. The table is made if it is not there; no other table is ever written to.")
     else:
-        st.caption("Nothing is written until a change of write_back is approved (Settings, Thresholds).")
-        parts.show_link("settings", "Propose it in Settings", part="thresholds")
+        st.caption(f"Nothing is written until a DRH manager approves this: {get_setting('write_back').title.lower()}.")
+        parts.show_link("settings", "Propose it in Settings", tab="thresholds", propose="write_back")
     return {"connection": chosen, "table": table.strip() or databases.PREDICTION_TABLE}
 
 

@@ -21,6 +21,7 @@ def show_remote(context: PageContext, definition: Definition, dataset: Dataset |
     address = Settings.from_environment().dvc_remote.get_secret_value()
     shown = dvc_remote.show_remote(address)
     pushes = remote.list_pushes(context.home, definition.name)
+    sending.show_sent("remote")
     with st.expander("DVC remote", icon=":material/cloud_sync:"):
         _show_pushes(pushes)
         if not address:
@@ -31,8 +32,8 @@ def show_remote(context: PageContext, definition: Definition, dataset: Dataset |
             return
         if not dvc_remote.can_run():
             library = LIBRARIES[dvc_remote.LIBRARY]
-            sentence = f"{library.title} is not installed, so nothing can be pushed or pulled: {library.install}."
-            st.info(parts.plain(sentence), icon=":material/extension_off:")
+            st.info(f"{library.title} is not installed, so nothing can be pushed or pulled:", icon=":material/extension_off:")
+            st.code(library.install, language="sh")
             return
         st.markdown(f"The remote is **{parts.plain(shown)}**.")
         if dataset is not None and context.account.may("export_dataset"):
@@ -67,15 +68,15 @@ def _show_push(context: PageContext, dataset: Dataset, address: str, done: list[
         return
     with parts.guarded(), st.spinner(f"DVC pushes version {dataset.version}"):
         made = remote.push_dataset(
-            context.home, context.actor, dataset, address, key=sending.request_key("data", "push", dataset.id, address)
+            context.home, context.actor, dataset, address, key=sending.request_key("remote", "push", dataset.id, address)
         )
         before = "it was there already" if not made["fresh"] else "it was not there"
-        sending.note_sent("data", f"Version {dataset.version}: before, {before}. Now: {parts.plain(made['remote'])} holds it (md5 {made['md5']}).")
+        sending.note_sent("remote", f"Version {dataset.version}: before, {before}. Now: {parts.plain(made['remote'])} holds it (md5 {made['md5']}).")
         st.rerun()
 
 
 def _show_pull(context: PageContext, definition: Definition, address: str) -> None:
-    with st.form("remote-pull", border=False):
+    with st.form("remote-pull", border=False, clear_on_submit=True):
         file = st.file_uploader("Bring what a .dvc file names", type=["dvc"], key="remote-file")
         provenance = st.selectbox(
             "Who made its labels?", list(PROVENANCES), format_func=PROVENANCES.__getitem__, key="remote-provenance"
@@ -89,11 +90,11 @@ def _show_pull(context: PageContext, definition: Definition, address: str) -> No
         content = file.getvalue()
         made = remote.pull_dataset(
             context.home, context.actor, definition.name, content, address, label_provenance=provenance,
-            key=sending.request_key("data", "pull", definition.name, content, provenance),
+            key=sending.request_key("remote", "pull", definition.name, content, provenance),
         )  # fmt: skip
         verdict = "It can be trained on." if made["ok"] else "It has errors: read the report."
         number, rows = made["version"], f"{made['rows']:,}"
         was = f"Now: version {number} with {rows} rows." if made["fresh"] else f"These bytes are version {number} already."
-        sending.note_sent("data", f"{was} {verdict}")
+        sending.note_sent("remote", f"{was} {verdict} It is the one shown above.")
         st.query_params["dataset"] = str(made["version"])
         st.rerun()

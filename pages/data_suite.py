@@ -22,6 +22,7 @@ def show_suite(context: PageContext, definition: Definition, dataset: Dataset | 
     suite = suite_checks.find_suite(context.home, definition.name)
     title = f"Expectation suite: {parts.plain(suite.name)}" if suite else "Expectation suite"
     waits = suite is not None and dataset is not None and not _is_checked(dataset)
+    sending.show_sent("suite")
     with st.expander(title, icon=":material/rule:", expanded=waits):
         may = context.account.may("upload_data")
         if suite is None:
@@ -33,9 +34,10 @@ def show_suite(context: PageContext, definition: Definition, dataset: Dataset | 
             _show_expectations(suite)
         if not expectations.can_run():
             library = LIBRARIES[expectations.LIBRARY]
-            sentence = f"{library.title} is not installed, so no suite can be checked here: {library.install}"
-            stops = "." if suite is None else ". Until then no data of this project can be trained on."
+            sentence = f"{library.title} is not installed, so no suite can be checked here"
+            stops = ":" if suite is None else ", and until then no data of this project can be trained on:"
             (st.info if suite is None else st.warning)(parts.plain(sentence + stops), icon=":material/extension_off:")
+            st.code(library.install, language="sh")
         elif suite is not None and dataset is not None and may:
             _show_check(context, suite, dataset)
         _show_downloads(definition, suite)
@@ -68,13 +70,13 @@ def _show_check(context: PageContext, suite: Suite, dataset: Dataset) -> None:
     elif st.button(f"Check version {dataset.version}", type="primary", icon=":material/rule:", key="suite-check"):
         with parts.guarded():
             done = _check(context, suite, dataset)
-            sending.note_sent("data", f"Version {dataset.version} has been checked. {_tell(done)}")
+            sending.note_sent("suite", f"Version {dataset.version} has been checked. {_tell(done)}")
             st.rerun()
 
 
 def _check(context: PageContext, suite: Suite, dataset: Dataset) -> dict[str, Any]:
     with st.spinner(f"Great Expectations checks {dataset.rows:,} rows; it takes some seconds to start"):
-        key = sending.request_key("data", "check", dataset.id, json.dumps(suite.value))
+        key = sending.request_key("suite", "check", dataset.id, json.dumps(suite.value))
         return suite_checks.check_version(context.home, context.actor, dataset.project, dataset.version, key=key)
 
 
@@ -96,7 +98,7 @@ def _dump(value: dict[str, Any]) -> str:
 
 
 def _show_upload(context: PageContext, definition: Definition, suite: Suite | None, dataset: Dataset | None) -> None:
-    with st.form("suite-upload", border=False):
+    with st.form("suite-upload", border=False, clear_on_submit=True):
         file = st.file_uploader("Suite (JSON, as Great Expectations 1 writes it)", type=["json"], key="suite-file")
         if not st.form_submit_button("Use this suite" if suite is None else "Replace the suite"):
             return
@@ -106,14 +108,14 @@ def _show_upload(context: PageContext, definition: Definition, suite: Suite | No
     with parts.guarded():
         content = file.getvalue()
         suite_checks.set_suite(
-            context.home, context.actor, definition.name, content, key=sending.request_key("data", "suite", definition.name, content)
+            context.home, context.actor, definition.name, content, key=sending.request_key("suite", "set", definition.name, content)
         )
         fresh = suite_checks.find_suite(context.home, definition.name)
         was = f"suite {parts.plain(suite.name)} was in force" if suite else "there was no suite"
         sentence = f"Before: {was}. Now: suite {parts.plain(fresh.name if fresh else '')}."
         if fresh is not None and dataset is not None and expectations.can_run():
             sentence += f" {_tell(_check(context, fresh, dataset))}"
-        sending.note_sent("data", sentence)
+        sending.note_sent("suite", sentence)
         st.rerun()
 
 
@@ -121,9 +123,9 @@ def _show_removal(context: PageContext, definition: Definition, suite: Suite) ->
     will = f"Tables are no longer held to suite {suite.name}; it stays in the history."
     if st.button("Take the suite away", icon=":material/remove_circle_outline:", key="suite-remove", help=parts.plain(will)):
         with parts.guarded():
-            key = sending.request_key("data", "suite", definition.name, suite.at, None)
+            key = sending.request_key("suite", "set", definition.name, suite.at, None)
             suite_checks.set_suite(context.home, context.actor, definition.name, None, key=key)
-            sending.note_sent("data", f"Before: suite {parts.plain(suite.name)} was in force. Now: there is no suite.")
+            sending.note_sent("suite", f"Before: suite {parts.plain(suite.name)} was in force. Now: there is no suite.")
             st.rerun()
 
 

@@ -136,7 +136,7 @@ def _show_why(context: PageContext, known: dict[str, Any]) -> None:
     if not explanation.method.startswith(explaining.SAMPLING):
         return
     if not shap_values.is_possible():
-        st.caption(f"A second opinion by SHAP needs a library: `{LIBRARIES['shap'].install} -c requirements.txt`.")
+        st.caption(f"A second opinion by SHAP needs a library: `{LIBRARIES['shap'].install}`.")
     elif st.button("Explain in depth with SHAP", icon=":material/troubleshoot:"):
         with st.spinner("SHAP is computing; its first answer takes some seconds"):
             known["why"] = shap_values.explain_rows(context.home, scorer, [known["row"]])[0]

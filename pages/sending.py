@@ -34,10 +34,13 @@ def show_sent(form: str) -> dict[str, object] | None:
     A note kept with ``look="error"`` or ``"info"`` is shown as that instead of as a success.
     """
     found: dict[str, object] | None = st.session_state.pop(f"_sent:{form}", None)
-    if found is not None and found.get("look") == "error":
-        st.error(str(found["sentence"]), icon=":material/error:")
-    elif found is not None and found.get("look") == "info":
-        st.info(str(found["sentence"]), icon=":material/info:")
-    elif found is not None:
-        st.success(str(found["sentence"]), icon=":material/check_circle:")
+    # Its place is there with and without a note: were everything below to move up when the note goes, the browser would take each
+    # part for another one, and close what somebody had opened while their act is under way.
+    with st.container():
+        if found is not None and found.get("look") == "error":
+            st.error(str(found["sentence"]), icon=":material/error:")
+        elif found is not None and found.get("look") == "info":
+            st.info(str(found["sentence"]), icon=":material/info:")
+        elif found is not None:
+            st.success(str(found["sentence"]), icon=":material/check_circle:")
     return found

@@ -37,6 +37,10 @@ def show(context: PageContext) -> None:
     )
     found = limits.sources(context.home, name)
     _show_open(context, name)
+    proposable = [s for s in found if s.setting.group != "plans"]
+    asked = st.query_params.get("propose", "")
+    if asked:  # a link from where the setting is missed: the form first, with that setting chosen
+        _show_propose(context, name, proposable, asked)
     for group, title in GROUPS.items():
         rows = [_row(s, definition) for s in found if s.setting.group == group]
         if group in ("estimators", "plans") and not rows:
@@ -49,7 +53,8 @@ def show(context: PageContext) -> None:
         st.subheader(title, anchor=False)
         _show_table(rows, f"thresholds-{title}")
     st.caption(f"Definition {newest.sha256[:16]}")
-    _show_propose(context, name, [s for s in found if s.setting.group != "plans"])
+    if not asked:
+        _show_propose(context, name, proposable)
     settings_plans.show_propose(context, name)
 
 
@@ -103,15 +108,15 @@ def _show_open(context: PageContext, project: str) -> None:
 # Propose a change
 
 
-def _show_propose(context: PageContext, project: str, found: list[Source]) -> None:
+def _show_propose(context: PageContext, project: str, found: list[Source], asked: str = "") -> None:
     st.subheader("Propose a change", anchor=False)
     if not context.account.may("propose_settings"):
         parts.show_whom_to_ask(context.home, context.account, "Proposing a change", "propose_settings")
         return
     by_name = {s.setting.name: s for s in found}
     chosen = st.multiselect(
-        "Values to change", list(by_name), format_func=lambda n: f"{get_setting(n).title} ({limits.say_value(n, by_name[n].value)})",
-        key=turn("propose-values"), placeholder="Choose one or several",
+        "Values to change", list(by_name), default=[asked] if asked in by_name else None, key=turn("propose-values"),
+        format_func=lambda n: f"{get_setting(n).title} ({limits.say_value(n, by_name[n].value)})", placeholder="Choose one or several",
     )  # fmt: skip
     if not chosen:
         st.caption("A DRH manager decides within 24 hours; until then, and if nobody does, everything stays as it is.")
@@ -140,8 +145,9 @@ def _ask_value(source: Source) -> float | None:
             key=turn(f"propose-{setting.name}"),
         )  # fmt: skip
     if setting.words:
-        return st.selectbox(
-            setting.title, list(range(len(setting.words))), index=int(source.value or 0), format_func=lambda n: setting.words[n],
+        now = int(source.value or 0)
+        return st.selectbox(  # of two words the other one: nobody proposes what is so already
+            setting.title, list(range(len(setting.words))), index=1 - now if len(setting.words) == 2 else now, format_func=lambda n: setting.words[n],
             key=turn(f"propose-{setting.name}"),
         )  # fmt: skip
     kind: type = int if setting.integer else float

@@ -24,12 +24,14 @@ def show(context: PageContext) -> None:
     st.markdown("Greenlight runs alone. Where a team has these tools already, it joins them: " + ", ".join(told) + ".")
     for tool in sorted(found, key=lambda t: _ORDER.index(t.state)):
         with st.container(border=True, key=f"tool-{tool.name}"):
-            st.markdown(f"{_SIGNS.get(tool.state, _QUIET)} **{tool.title}**, {tool.state}")
-            st.caption(f"For {tool.purpose}.")
+            what, state = st.columns([2, 3], vertical_alignment="center")
+            with what.container(gap=None):
+                st.markdown(f"{_SIGNS.get(tool.state, _QUIET)} **{tool.title}**, {tool.state}")
+                st.caption(f"For {tool.purpose}.")
             if tool.state == standing.MISSING:
-                st.code(tool.install, language="sh")
+                state.code(tool.install, language="sh", wrap_lines=True)
             else:
-                st.text(tool.sentence)  # shown as it is: names in it are the installation's own
+                state.text(tool.sentence)  # shown as it is: names in it are the installation's own
     st.caption(
         "They are found when the console starts, and switched on by its environment (.env.example describes each). Versions that "
         "were tried together stand in requirements-extra.txt."

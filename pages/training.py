@@ -90,10 +90,8 @@ def _show_progress(context: PageContext, job: Job) -> None:
         st.progress(0.0, text="Waits for a free worker; it starts by itself, also when this page is closed.")
     else:
         share = job.share
-        what = parts.plain(job.note.replace("_", " ") or "starting")
-        unit = "trials" if job.note.startswith("search") else "fits"
-        how_far = f", {job.done:.0f} of {job.total:.0f} {unit}" if share is not None else ""
-        st.progress(share or 0.0, text=f"{what}{how_far}; {_describe_time(job)}")
+        how_far = f", {job.done:.0f} of {job.total:.0f} fits" if share is not None and not _is_searching(job) else ""
+        st.progress(share or 0.0, text=f"{say_step(job.note)}{how_far}; {_describe_time(job)}")
     if job.cancel_by:
         st.caption(f"{parts.plain(job.cancel_by)} asked to stop; it stops after the fit that is going on.")
     elif st.button(
@@ -111,7 +109,20 @@ def _show_progress(context: PageContext, job: Job) -> None:
 def _describe_time(job: Job) -> str:
     since = f"{duration((utc_now() - parse(job.started_at)).total_seconds())} so far" if job.started_at else "just begun"
     left = f"about {duration(job.seconds_left)} left" if job.seconds_left is not None else "time left not known yet"
-    return f"{since}, {left}"
+    return f"{since}, {left}{' for the search; the fits follow' if _is_searching(job) else ''}"
+
+
+def _is_searching(job: Job) -> bool:
+    return job.note.startswith("search")
+
+
+def say_step(note: str) -> str:
+    """The worker's note for people: candidates by their titles, as the cards call them."""
+    name, comma, where = note.partition(",")
+    base, searched, _ = name.partition("_searched")
+    if comma and catalogue.find_candidate(base) is not None:
+        return parts.plain(f"{catalogue.get_candidate(base).title}{' (searched)' if searched else ''},{where}")
+    return parts.plain(note[:1].upper() + note[1:] or "Starting")
 
 
 def duration(seconds: float) -> str:
@@ -246,11 +257,8 @@ def _show_job(context: PageContext, job: Job, data: dict[int, int]) -> None:
             st.markdown(parts.plain(job.outcome.get("sentence") or "Nothing but baselines could be trained."))
         if job.error:
             st.markdown(parts.plain(job.error))
-        names = [
-            f"{name} ({', '.join(f'{k} {v}' for k, v in params.items())})" if params else name
-            for name, params in job.params["candidates"]
-        ]
-        names += [f"search of {one['candidate']}" for one in job.params.get("search", [])]
+        names = [_say_candidate(name, params) for name, params in job.params["candidates"]]
+        names += [f"a search for settings of {_title_of(one['candidate'])}" for one in job.params.get("search", [])]
         again = f" Runs training {job.rerun_of} again." if job.rerun_of else ""
         st.caption(
             f"Data version {data.get(job.params['dataset_id'], '?')}, {job.params['folds']} folds, "
@@ -267,6 +275,19 @@ def _show_job(context: PageContext, job: Job, data: dict[int, int]) -> None:
                 sending.note_sent("training", f"Training {job.id} was {job.state}. Now: training {made['id']} runs it again.")
                 st.query_params["job"] = str(made["id"])
                 st.rerun()
+
+
+def _title_of(name: str) -> str:
+    known = catalogue.find_candidate(name)
+    return name if known is None else known.title
+
+
+def _say_candidate(name: str, given: dict[str, Any]) -> str:
+    """Its title, and its settings by the titles that its card has."""
+    known = catalogue.find_candidate(name)
+    titles = {} if known is None else {p.name: p.title for p in known.params}
+    settings = ", ".join(f"{titles.get(k, k)} {v}" for k, v in given.items())
+    return f"{_title_of(name)} ({settings})" if settings else _title_of(name)
 
 
 def _show_warnings(home: Home, job: Job) -> None:

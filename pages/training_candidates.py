@@ -136,6 +136,7 @@ def _param_key(definition: Definition, candidate: Candidate, param: Param) -> st
 
 def show_propose(context: PageContext, definition: Definition) -> None:
     """Ask for a class of an installed library; a DRH manager decides."""
+    sending.show_sent("propose")
     with st.expander("Use another class of an installed library", icon=":material/extension:"):
         st.markdown(
             "Any class with `fit` and `predict` can become a candidate of this project, once a DRH manager has approved it: "
@@ -155,7 +156,7 @@ def show_propose(context: PageContext, definition: Definition) -> None:
         if sent:
             with parts.guarded(), st.spinner("Looking at the class in a process of its own"):
                 change = {f"{ESTIMATOR}{path.strip()}": 1}
-                key = sending.request_key("training", "propose", definition.name, path, reason)
+                key = sending.request_key("propose", "class", definition.name, path, reason)
                 done = proposals.propose(context.home, context.actor, definition.name, change, reason=reason, key=key, now=context.now)
-                sending.note_sent("training", f"Settings request {done['id']} waits for a DRH manager; nothing has changed yet.")
+                sending.note_sent("propose", f"Settings request {done['id']} waits for a DRH manager; nothing has changed yet.")
                 st.rerun()

@@ -127,7 +127,7 @@ def test_without_the_setting_fits_are_made_here(tmp_path):
 def test_where_dask_is_absent_the_setting_is_one_sentence_with_the_line_that_installs_it(tmp_path):
     with pytest.raises(Refused) as caught:
         choose_executor(Settings(dask=ANYWHERE), tmp_path)
-    assert str(caught.value) == "Dask is not installed, and work on a Dask cluster needs it: pip install dask distributed."
+    assert str(caught.value) == "Dask is not installed, and work on a Dask cluster needs it: pip install dask distributed -c requirements.txt."
 
 
 @pytest.mark.parametrize("address", ["host:8786", "inproc://here", "tcp://host", "tcp://user:secret@host:1", "tcp://a b:1", "http://host:8786"])

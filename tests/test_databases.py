@@ -78,7 +78,7 @@ def test_a_name_that_stands_twice_or_nowhere_is_said(monkeypatch):
 
 @pytest.mark.skipif(optional.is_installed("sqlalchemy"), reason="SQLAlchemy is here")
 def test_without_sqlalchemy_one_sentence_says_how_to_install_it():
-    wanted = r'^SQLAlchemy is not installed, .*: pip install sqlalchemy "psycopg\[binary\]"\.$'
+    wanted = r'^SQLAlchemy is not installed, .*: pip install sqlalchemy "psycopg\[binary\]" -c requirements\.txt\.$'
     with pytest.raises(Refused, match=wanted), databases.open_snapshot(Address("hr", "sqlite:////x.db")):
         pass
 

@@ -71,11 +71,18 @@ def test_a_dvc_file_that_was_written_is_read_again():
     ("address", "shown"),
     [
         ("/srv/dvc", "/srv/dvc"), ("s3://bucket/path", "s3://bucket/path"), ("https://eva:secret@dvc.example.com/x", "https://dvc.example.com/x"),
-        ("ssh://eva@host:22/x", "ssh://host:22/x"),
+        ("ssh://eva@host:22/x", "ssh://host:22/x"), ("azure://box/x?sig=geheim#y", "azure://box/x"),
     ],
 )  # fmt: skip
 def test_a_remote_is_shown_without_user_and_password(address, shown):
     assert dvc_remote.show_remote(address) == shown
+
+
+def test_what_dvc_complains_of_is_told_without_credentials(tmp_path):
+    said = "ERROR: failed to connect to https://eva:geheim@dvc.example.com/x/files/md5 - 403."
+    sentence = dvc_remote._explain(said, "https://eva:geheim@dvc.example.com:443/x", tmp_path, "push")
+    assert "https://dvc.example.com/x/files/md5" in sentence
+    assert "geheim" not in sentence
 
 
 def test_without_a_remote_nothing_is_pushed_or_pulled_and_both_attempts_are_audited(demo_home):
@@ -91,7 +98,7 @@ def test_without_a_remote_nothing_is_pushed_or_pulled_and_both_attempts_are_audi
 
 @pytest.mark.skipif(dvc_remote.can_run(), reason="DVC is installed here")
 def test_without_dvc_the_sentence_says_how_to_install_it(demo_home, tmp_path):
-    with pytest.raises(Refused, match=r"^DVC is not installed, and pushing datasets .* needs it: pip install dvc\.$"):
+    with pytest.raises(Refused, match=r"^DVC is not installed, and pushing datasets .* needs it: pip install dvc -c requirements\.txt\.$"):
         remote.push_dataset(demo_home, SCIENTIST, newest(demo_home), str(tmp_path))
     with pytest.raises(Refused, match="DVC is not installed"):
         remote.pull_dataset(demo_home, SCIENTIST, PROJECT, out(), str(tmp_path))
@@ -268,6 +275,7 @@ def test_the_page_says_that_dvc_is_not_installed(demo_home, open_page, monkeypat
     monkeypatch.setenv("GREENLIGHT_DVC_REMOTE", str(tmp_path))
     test = open_page(demo_home, "data")
     assert any("DVC is not installed, so nothing can be pushed or pulled" in i.value for i in test.info)
+    assert "pip install dvc -c requirements.txt" in [c.value for c in test.code]
 
 
 @pytest.mark.extra
@@ -282,7 +290,7 @@ def test_the_page_pushes_the_version_that_is_looked_at_and_pulls_another(demo_ho
     assert [b.label for b in test.button if b.label.startswith("Push")] == ["Push version 1 again"]
     test.file_uploader(key="remote-file").upload("one.dvc", remote.write_dvc_file(PROJECT, pushed).encode(), "text/yaml")
     next(b for b in test.button if b.label == "Pull").click().run(timeout=120)
-    assert test.success[0].value == "These bytes are version 1 already. It can be trained on."
+    assert test.success[0].value == "These bytes are version 1 already. It can be trained on. It is the one shown above."
     test = open_page(home, "data", "director")
     assert {"Pull", "Push version 1"}.isdisjoint({b.label for b in test.button})
     assert "Push version 1 again" in {b.label for b in test.button}

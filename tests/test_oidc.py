@@ -333,7 +333,10 @@ def test_somebody_of_single_sign_on_is_shown_no_form_for_a_password(home, admin)
 @pytest.mark.parametrize(
     ("secrets", "roles", "absent", "words"),
     [
-        ({"client_id": "x"}, "ml=devops", True, "Authlib is not installed, and sign-in by OpenID Connect needs it: pip install authlib -c requirements.txt."),
+        (
+            {"client_id": "x"}, "ml=devops", True,
+            "Authlib is not installed, and sign-in by OpenID Connect needs it: pip install authlib -c requirements.txt.",
+        ),
         ({"client_id": "x", "redirect_uri": "u"}, "ml=devops", False, "cookie_secret"),
         (
             {"client_id": "x", "client_secret": "y", "server_metadata_url": "z", "redirect_uri": "u", "cookie_secret": "c" * 32}, "", False,

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from core.acts import Actor
-from core.projects import limits, proposals
+from core.projects import joins, limits, proposals
 from core.times import utc_now
 
 HEART = "heart_disease"
@@ -63,6 +63,26 @@ def test_several_values_and_a_gate_that_asks_for_nothing_are_one_request(demo_ho
     assert proposals.get_request(demo_home, 1).changes == {
         "production": {"from": 0.8, "to": None}, "retrain_days": {"from": 30, "to": 14},
     }  # fmt: skip
+
+
+def test_a_link_for_one_setting_puts_its_form_first(demo_home, open_page):
+    test = open_page(demo_home, "settings", "scientist", tab="thresholds", propose="write_back")
+    assert test.multiselect[0].value == ["write_back"]
+    assert test.subheader[0].value == "Propose a change"
+    assert next(s for s in test.selectbox if s.label == limits.SETTINGS["write_back"].title).value == 1
+    plain = open_page(demo_home, "settings", "scientist", tab="thresholds")
+    assert plain.multiselect[0].value == []
+    assert plain.subheader[0].value == "Gates"
+    assert not open_page(demo_home, "settings", "scientist", tab="thresholds", propose="no_such").exception
+
+
+def test_who_decides_on_writing_back_reads_where_to(demo_home, open_page):
+    ask(demo_home, write_back=1)
+    assert "The project names no table to write to yet" in texts(open_page(demo_home, "approvals", "director"))
+    write = {"connection": "hr_write", "table": "t2"}
+    joins.set_join(demo_home, SCIENTIST, HEART, "database", {"connection": "hr", "shape": "table", "table": "t", "write": write}, check=dict)
+    said = texts(open_page(demo_home, "approvals", "director")).replace("\\", "")
+    assert "They go to table t2 of the database that this installation calls hr_write." in said
 
 
 def test_an_impossible_value_is_refused_in_a_sentence_and_nothing_is_asked(demo_home, open_page):

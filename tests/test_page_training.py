@@ -6,7 +6,7 @@ from core.acts import Actor
 from core.datasets import versions
 from core.jobs import jobs
 from core.times import stamp, utc_now
-from pages.training import duration
+from pages.training import duration, say_step
 from pages.training_candidates import describe_cost
 from storage.connection import writing
 
@@ -70,12 +70,41 @@ def test_a_running_job_shows_how_far_it_is_and_can_be_cancelled(demo_home, open_
     test = open_page(demo_home, "training")  # another visit finds it again
     bar = test.get("progress")[0].proto
     assert bar.value == 25
-    assert "fold 2 of 5" in bar.text
-    assert "6 of 24 fits" in bar.text
+    assert bar.text.startswith("Random forest, fold 2 of 5, 6 of 24 fits; ")
     assert "about 1 min 15 s left" in bar.text
     button(test, "Cancel").click().run()
     assert jobs.get_job(demo_home, 1).cancel_by == "scientist"
     assert any("scientist asked to stop" in c.value for c in test.caption)
+
+
+def test_a_search_under_way_says_that_its_time_is_not_the_whole(demo_home, open_page):
+    start(open_page(demo_home, "training"))
+    now = stamp(utc_now())
+    set_job(demo_home, 1, state="running", started_at=now, heartbeat_at=now, done=3, total=8, seconds_left=5.0,
+            note="search, Logistic regression: trial 3 of 8, best F1 0.812 so far")  # fmt: skip
+    said = open_page(demo_home, "training").get("progress")[0].proto.text.replace("\\", "")
+    assert said.startswith("Search, Logistic regression: trial 3 of 8, best F1 0.812 so far; ")
+    assert said.endswith("about 5.0 s left for the search; the fits follow")
+
+
+@pytest.mark.parametrize(
+    ("note", "said"),
+    [
+        ("logistic_regression_searched, final fit", "Logistic regression (searched), final fit"),
+        ("voting:ridge+lasso, fold 1 of 5", "Voting of Ridge and Lasso, fold 1 of 5"),
+        ("validating the data", "Validating the data"),
+        ("", "Starting"),
+    ],
+)
+def test_a_step_names_candidates_as_their_cards_do(note, said):
+    assert say_step(note).replace("\\", "") == said
+
+
+def test_what_was_trained_is_told_by_titles(demo_home, open_page):
+    test = start(open_page(demo_home, "training"))
+    (told,) = [c.value for c in open_page(demo_home, "training").caption if c.value.startswith("Data version 1, 5 folds")]
+    assert r"Baseline; Logistic regression \(Inverse penalty 1\.0, Class weights balanced\);" in told
+    assert not test.exception
 
 
 def test_when_a_watched_job_ends_the_page_says_how(demo_home, open_page, monkeypatch):
@@ -140,7 +169,7 @@ def test_a_candidate_whose_library_is_absent_says_how_to_install_it(demo_home, o
     monkeypatch.setattr(Candidate, "available", property(lambda self: self.needs != "xgboost"))
     test = open_page(demo_home, "training")
     assert test.checkbox(key="training-heart_disease-xgboost").disabled
-    assert any(c.value == "pip install xgboost-cpu" for c in test.code)
+    assert any(c.value == "pip install xgboost-cpu -c requirements.txt" for c in test.code)
 
 
 def test_without_data_the_page_says_where_to_get_some(demo_home, open_page):

@@ -91,7 +91,7 @@ def test_without_the_library_the_form_says_how_to_install_it(demo_home, open_pag
     monkeypatch.setattr(optional, "find_spec", lambda module: None)
     page = open_page(demo_home, "training")
     assert any("a search of hyperparameters needs Optuna" in m.value for m in page.markdown)
-    assert "pip install optuna" in [c.value for c in page.code]
+    assert "pip install optuna -c requirements.txt" in [c.value for c in page.code]
     next(b for b in page.button if b.label == "Start training").click().run()
     (job,) = jobs.list_jobs(demo_home, kind="train")
     assert "search" not in job.params

@@ -24,7 +24,7 @@ def test_every_library_of_the_list_has_its_line(demo_home):
 def test_what_is_not_installed_says_how_it_is(demo_home):
     tool = stand(demo_home, "optuna")
     assert (tool.installed, tool.state) == (False, standing.MISSING)
-    assert tool.sentence == "Install it to have a search of hyperparameters: pip install optuna."
+    assert tool.sentence == "Install it to have a search of hyperparameters: pip install optuna -c requirements.txt."
 
 
 def test_what_is_switched_on_and_not_installed_needs_attention(demo_home):
@@ -70,7 +70,7 @@ def test_the_settings_page_puts_what_needs_attention_first(open_page, demo_home,
     told = [m.value for m in page.markdown if "] **" in m.value]
     assert told[0] == ":orange[:material/warning:] **Dask**, needs attention"
     assert len(told) == len(LIBRARIES)
-    assert "pip install optuna" in [c.value for c in page.code]
+    assert "pip install optuna -c requirements.txt" in [c.value for c in page.code]
     assert not page.exception
 
 

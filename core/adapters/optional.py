@@ -21,7 +21,7 @@ class Library:
     purpose : str
         What needs it, as the subject of a sentence.
     install : str
-        The line that installs it.
+        The line that installs it, held to the versions that Greenlight is locked to.
     """
 
     module: str
@@ -37,18 +37,20 @@ class Library:
 LIBRARIES = {
     library.module: library
     for library in (
-        Library("sqlalchemy", "SQLAlchemy", "an HR database as a source", 'pip install sqlalchemy "psycopg[binary]"'),
-        Library("psycopg", "psycopg", "an HR database in PostgreSQL", 'pip install "psycopg[binary]"'),
-        Library("mlflow", "MLflow", "the mirror of runs and versions", "pip install mlflow"),
-        Library("dvc", "DVC", "pushing datasets to a remote and pulling them", "pip install dvc"),
-        Library("great_expectations", "Great Expectations", "validation by an expectation suite", "pip install great_expectations"),
-        Library("xgboost", "XGBoost", "the candidate XGBoost", "pip install xgboost-cpu"),
-        Library("lightgbm", "LightGBM", "the candidate LightGBM", "pip install lightgbm"),
-        Library("keras", "Keras", "the candidate Keras network", "pip install keras jax"),
-        Library("optuna", "Optuna", "a search of hyperparameters", "pip install optuna"),
-        Library("shap", "SHAP", "contributions of each value to a prediction", "pip install shap"),
-        Library("distributed", "Dask", "work on a Dask cluster", "pip install dask distributed"),
-        Library("authlib", "Authlib", "sign-in by OpenID Connect", "pip install authlib"),
+        Library("sqlalchemy", "SQLAlchemy", "an HR database as a source", 'pip install sqlalchemy "psycopg[binary]" -c requirements.txt'),
+        Library("psycopg", "psycopg", "an HR database in PostgreSQL", 'pip install "psycopg[binary]" -c requirements.txt'),
+        Library("mlflow", "MLflow", "the mirror of runs and versions", "pip install mlflow -c requirements.txt"),
+        Library("dvc", "DVC", "pushing datasets to a remote and pulling them", "pip install dvc -c requirements.txt"),
+        Library(
+            "great_expectations", "Great Expectations", "validation by an expectation suite", "pip install great_expectations -c requirements.txt"
+        ),
+        Library("xgboost", "XGBoost", "the candidate XGBoost", "pip install xgboost-cpu -c requirements.txt"),
+        Library("lightgbm", "LightGBM", "the candidate LightGBM", "pip install lightgbm -c requirements.txt"),
+        Library("keras", "Keras", "the candidate Keras network", "pip install keras jax -c requirements.txt"),
+        Library("optuna", "Optuna", "a search of hyperparameters", "pip install optuna -c requirements.txt"),
+        Library("shap", "SHAP", "contributions of each value to a prediction", "pip install shap -c requirements.txt"),
+        Library("distributed", "Dask", "work on a Dask cluster", "pip install dask distributed -c requirements.txt"),
+        Library("authlib", "Authlib", "sign-in by OpenID Connect", "pip install authlib -c requirements.txt"),
     )
 }
 

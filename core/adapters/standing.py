@@ -20,7 +20,7 @@ class Standing:
     Attributes
     ----------
     switch : str
-        The environment variable that switches it on; "" where being installed is enough.
+        What switches it on, as the subject of a sentence: mostly an environment variable; "" where being installed is enough.
     state : str
         "ready", "switched off", "not installed", or "needs attention": switched on, and something is missing.
     sentence : str
@@ -93,11 +93,11 @@ def _tell(home: Home, settings: Settings, single_sign_on: tuple[str, str]) -> di
     remote = settings.dvc_remote.get_secret_value()
     return {
         "sqlalchemy": ("GREENLIGHT_DATABASES", known, wrong),
-        "psycopg": ("GREENLIGHT_DATABASES", "A database in PostgreSQL is named." if postgres else "", ""),
+        "psycopg": ("a PostgreSQL address in GREENLIGHT_DATABASES", "A database in PostgreSQL is named." if postgres else "", ""),
         "mlflow": ("MLFLOW_TRACKING_URI", *mirrored),
         "dvc": ("GREENLIGHT_DVC_REMOTE", f"Dataset versions go to {_show(remote)}." if remote else "", ""),
         "distributed": ("GREENLIGHT_DASK", f"Training and large files go to {settings.dask}." if settings.dask else "", ""),
-        "authlib": ("The section auth of .streamlit/secrets.toml", *single_sign_on),
+        "authlib": ("the section auth of .streamlit/secrets.toml", *single_sign_on),
     }
 
 

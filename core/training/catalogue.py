@@ -272,13 +272,13 @@ _CATALOGUE: tuple[Candidate, ...] = (
     Candidate(
         "lightgbm", "LightGBM", CLASSES + VALUES, "Boosted trees of the LightGBM library; quick on large tables.",
         cost=6.0, simplicity=9, make=builders.lightgbm,
-        needs="lightgbm", install="pip install lightgbm", reading="tree importances",
+        needs="lightgbm", install="pip install lightgbm -c requirements.txt", reading="tree importances",
         params=(_TREES, _RATE, Param("num_leaves", "Leaves per tree", "int", 31, 2, 1024, tried=(4, 128)), _BALANCED),
     ),
     Candidate(
         "xgboost", "XGBoost", CLASSES + VALUES, "Boosted trees of the XGBoost library.",
         cost=8.0, simplicity=10, make=builders.xgboost,
-        needs="xgboost", install="pip install xgboost-cpu", reading="tree importances",
+        needs="xgboost", install="pip install xgboost-cpu -c requirements.txt", reading="tree importances",
         params=(_TREES, _RATE, Param("max_depth", "Depth", "int", 6, 1, 20, tried=(1, 10))),
     ),
     Candidate(
@@ -293,7 +293,7 @@ _CATALOGUE: tuple[Candidate, ...] = (
         "keras", "Keras network", CLASSES + VALUES,
         "Dense layers trained with Keras; answers are computed from the kept weights, so that scoring needs no Keras.",
         cost=100.0, simplicity=12, make=builders.keras, scaled=True,
-        needs="keras", also=("jax",), install="pip install keras jax",
+        needs="keras", also=("jax",), install="pip install keras jax -c requirements.txt",
         params=(Param("hidden_units", "Units of a hidden layer", "int", 32, 1, 1024, tried=(8, 128)),
                 Param("layers", "Hidden layers", "int", 1, 1, 4, tried=(1, 3)),
                 Param("dropout", "Share of units left out while learning", "float", 0.1, 0.0, 0.9, tried=(0.0, 0.5)),
