@@ -62,11 +62,11 @@ def can_run() -> bool:
 
 
 def show_remote(remote: str) -> str:
-    """A remote's address without a user and a password in it, for people and for the audit."""
+    """A remote's address without a user, a password or a token in it, for people and for the audit."""
     parts = urlsplit(remote)
-    if not parts.scheme or "@" not in parts.netloc:
+    if not parts.scheme or not parts.netloc:
         return remote
-    return urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def write_dvc_file(tracked: Tracked, meta: dict[str, Any]) -> str:
@@ -202,7 +202,8 @@ def _explain(said: str, remote: str, place: Path, what: str) -> str:
     shown = show_remote(remote)
     lines = [line.strip() for line in said.splitlines() if line.strip().startswith("ERROR")]
     error = lines[-1].removeprefix("ERROR:").strip() if lines else "no reason was given"
-    error = error.removeprefix("unexpected error - ").replace(remote, shown).replace(str(place), "").rstrip(".")[:300]
+    error = error.removeprefix("unexpected error - ").replace(remote, shown).replace(str(place), "")
+    error = re.sub(r"(?<=://)[^/@\s]+@", "", error).rstrip(".")[:300]  # with another path behind it, or a token of somebody's settings
     plugin = re.search(r"requires '(dvc-[a-z0-9]+)' to be installed", said)
     if plugin:
         return f"DVC reaches {shown} only with {plugin[1]}: pip install {plugin[1]} (docs/dvc.md says what it needs)."
