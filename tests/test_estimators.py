@@ -3,6 +3,7 @@
 import csv
 import importlib
 import json
+import math
 import pickle
 import secrets
 import sys
@@ -23,7 +24,7 @@ from core.scoring import parity
 from core.scoring.files import predict_file
 from core.scoring.scorer import clear_cache, load_scorer
 from core.training import imported, named, runs
-from core.training.catalogue import get_candidate
+from core.training.catalogue import check_params, get_candidate
 from tests.api_client import HEART as URL
 from tests.api_client import make_client, make_key
 from tests.conftest import copy_home
@@ -488,3 +489,14 @@ def test_a_saved_network_needs_no_keras_to_answer(tmp_path):
     answers, loaded = json.loads(done.stdout)
     assert loaded == []
     assert (np.array(answers) == model.predict_proba(features)).all()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [pytest.param("\ud800", id="half a character"), pytest.param("a\0b", id="NUL"), 10**30, math.inf, math.nan, [[[[[[1]]]]]], {"a": object()}, b"x"],
+)
+def test_hyperparameters_of_a_class_are_plain_values(value):
+    with pytest.raises(BadInput, match="must be JSON values"):
+        check_params(get_candidate("class:sklearn.svm.SVC"), {"C": value}, "binary")
+    plain = {"C": [1.5, None, True, {"kernel": "rbf"}]}
+    assert check_params(get_candidate("class:sklearn.svm.SVC"), plain, "binary") == plain

@@ -7,6 +7,7 @@ name stands for; that is done by the worker process that fits it.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -27,6 +28,7 @@ _CLASS_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*){1,12
 # Greenlight's own packages: a candidate made of them would stand on what changes with every release.
 _OURS = frozenset({"core", "api", "pages", "storage", "app", "tests", "bench"})
 _MOST_TEXT = 4000
+_DEEPEST = 5
 CHECK_SECONDS = 60.0
 
 
@@ -144,10 +146,22 @@ def check_free_params(candidate: Candidate, params: dict[str, Any]) -> dict[str,
     for name in params:
         if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
             raise BadInput(f"{str(name)[:40]!r} is no name of a hyperparameter of {candidate.title}.")
-    try:
-        text = json.dumps(params, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"The hyperparameters of {candidate.title} must be JSON values (numbers, texts, true, false, null, lists).") from error
+    if not _is_plain(params):
+        raise BadInput(
+            f"The hyperparameters of {candidate.title} must be JSON values (numbers, texts, true, false, null, lists), "
+            f"nested {_DEEPEST} times at most."
+        )
+    text = json.dumps(params)
     if len(text) > _MOST_TEXT:
         raise BadInput(f"The hyperparameters of {candidate.title} are longer than {_MOST_TEXT:,} characters.")
     return dict(params)
+
+
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether a value can be kept, shown and given to a class: no half characters, no endless numbers, no deep nesting."""
+    if isinstance(value, dict | list):
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        return depth <= _DEEPEST and all(_is_plain(part, depth + 1) for part in parts)
+    if isinstance(value, str):
+        return value.isprintable()
+    return value is None or (isinstance(value, int) and abs(value) < 2**63) or (isinstance(value, float) and math.isfinite(value))
