@@ -125,7 +125,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
     try:
         value = yaml.safe_load(console.read_file(path))
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError):  # the latter for `!!int ''`, `!!timestamp x`
         raise BadInput(f"{path.name} is no YAML; see docs/hr_database.md for an example.") from None
     if not isinstance(value, dict):
         raise BadInput(f"{path.name} holds no mapping; see docs/hr_database.md for an example.")
