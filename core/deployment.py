@@ -16,6 +16,7 @@ from core.approvals import note_expired
 from core.errors import NotFound, Refused
 from core.home import Home
 from core.notify import events
+from core.projects.limits import check_allowed
 from core.times import utc_now
 from storage import versions as store
 from storage.connection import reading
@@ -78,7 +79,8 @@ def deploy(
     Raises
     ------
     Refused
-        No unused approval for exactly this artifact, threshold and definition; or its files or golden answers are not right.
+        No unused approval for exactly this artifact, threshold and definition; its files or golden answers are not right; or it is
+        of a class that is no longer allowed.
     """
     now = now or utc_now()
     permission = "deploy" if warrant is None else warrants.PERMISSION
@@ -104,6 +106,7 @@ def deploy(
             raise checked
         if checked != row["sha256"]:
             raise Refused(f"Version {version} of {project} could not be checked before going live; try again.")
+        check_allowed(home, project, [str(row["summary"].get("candidate", ""))])  # a class that was withdrawn does not newly go live
         if warrant is not None:
             warrants.use(tx, warrant, project, "deploy", {"version": version})
         before = _switch(tx, row, "deploy", request["id"], reason or request["reason"])

@@ -14,6 +14,7 @@ from core.projects.proposals import SettingRequest
 from pages import act, parts
 from pages.session import PageContext
 
+_LONGEST = 40  # characters of a value that a table shows whole
 _LOOKS = {"pending": "waiting", "approved": "approved", "rejected": "refused"}
 _MEANING = {
     "gates": "Gates decide which versions may be registered or released from now on; what is live, and what was asked for, stays.",
@@ -24,7 +25,8 @@ _MEANING = {
     "plans": "A plan decides which actions the agent takes up in such an incident. Whatever it names, a risky action is asked for each "
     "time and needs an approval of its own.",
     "estimators": "An allowed class is code of an installed package: from then on training, checking and serving run it with all rights "
-    "of Greenlight itself, on the project's data. Where it is no longer allowed, no training uses it; versions that are live go on.",
+    "of Greenlight itself, on the project's data. Where it is no longer allowed, no training uses it and no version of it newly goes "
+    "live; one that is live goes on.",
 }
 
 
@@ -61,7 +63,12 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
             }
             for name, change in request.changes.items()
         ]
-        st.dataframe(rows, hide_index=True, key=f"settings-changes-{request.id}")
+        long = [row for row in rows if max(len(row["Before"]), len(row["After"])) > _LONGEST]  # a table would cut them off
+        if short := [row for row in rows if row not in long]:
+            st.dataframe(short, hide_index=True, key=f"settings-changes-{request.id}")
+        for row in long:
+            what, before, after = (parts.plain(row[name]) for name in ("What", "Before", "After"))
+            st.markdown(f"**{what}**  \n:gray[Before:] {before}  \n:gray[After:] {after}")
         for group in sorted({get_setting(name).group for name in request.changes}):
             st.markdown(parts.plain(_MEANING[group] + _say_fact(context, definition, request, group)))
         if request.state == "pending":

@@ -217,6 +217,20 @@ def test_a_class_that_was_withdrawn_while_the_job_waited_is_not_trained(easy_hom
         runs.start_training(easy_home, SCIENTIST, HEART, candidates=job.params["candidates"])
 
 
+def test_a_class_that_was_withdrawn_does_not_newly_go_live(easy_home):
+    bayes = "sklearn.naive_bayes.BernoulliNB"
+    change(easy_home, cls=bayes)
+    run = train(easy_home, [(f"class:{bayes}", {})], folds=2)
+    made = versions.register(easy_home, SCIENTIST, next(c.id for c in runs.list_candidates(easy_home, run) if c.name == "BernoulliNB"))
+    asked = approvals.request_release(easy_home, SCIENTIST, HEART, made["version"], reason="To be tried")
+    approvals.approve(easy_home, DIRECTOR, asked["id"], reason="Good enough")
+    change(easy_home, None, cls=bayes)
+    with pytest.raises(Refused, match=f"{bayes} is not allowed as a candidate"):
+        deployment.deploy(easy_home, DEVOPS, HEART, made["version"])
+    change(easy_home, cls=bayes)
+    assert deployment.deploy(easy_home, DEVOPS, HEART, made["version"])["version"] == made["version"]
+
+
 # ---- what may be asked for ----
 
 
