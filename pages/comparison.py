@@ -158,7 +158,7 @@ def _show_leaderboard(board: Comparison, labels: dict[int, str], definition: Def
         column_config={
             **numbers, f"CV {metric}": st.column_config.NumberColumn(format="%.3f", help="Mean over the folds"),
             "CV std": st.column_config.NumberColumn(format="%.3f"), "Fit": st.column_config.NumberColumn(format="%.2f s"),
-            "Candidate": st.column_config.TextColumn(pinned=True),
+            "Candidate": st.column_config.TextColumn(pinned=True), "Note": st.column_config.TextColumn(width=95),
         },
     )  # fmt: skip
     rows_out = next((s.holdout.get("rows") for s in board.standings if s.holdout), None)

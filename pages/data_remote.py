@@ -21,7 +21,6 @@ def show_remote(context: PageContext, definition: Definition, dataset: Dataset |
     address = Settings.from_environment().dvc_remote.get_secret_value()
     shown = dvc_remote.show_remote(address)
     pushes = remote.list_pushes(context.home, definition.name)
-    sending.show_sent("remote")
     with st.expander("DVC remote", icon=":material/cloud_sync:"):
         _show_pushes(pushes)
         if not address:
@@ -64,14 +63,15 @@ def _show_push(context: PageContext, dataset: Dataset, address: str, done: list[
                 f"{done[0].path}.dvc", remote.write_dvc_file(dataset.project, done[0]), f"{done[0].path}.dvc", "text/yaml",
                 key="remote-dvc",
             )  # fmt: skip
+    sending.show_sent("push")
     if not clicked:
         return
     with parts.guarded(), st.spinner(f"DVC pushes version {dataset.version}"):
         made = remote.push_dataset(
-            context.home, context.actor, dataset, address, key=sending.request_key("remote", "push", dataset.id, address)
+            context.home, context.actor, dataset, address, key=sending.request_key("push", dataset.id, address)
         )
         before = "it was there already" if not made["fresh"] else "it was not there"
-        sending.note_sent("remote", f"Version {dataset.version}: before, {before}. Now: {parts.plain(made['remote'])} holds it (md5 {made['md5']}).")
+        sending.note_sent("push", f"Version {dataset.version}: before, {before}. Now: {parts.plain(made['remote'])} holds it (md5 {made['md5']}).")
         st.rerun()
 
 
@@ -81,8 +81,10 @@ def _show_pull(context: PageContext, definition: Definition, address: str) -> No
         provenance = st.selectbox(
             "Who made its labels?", list(PROVENANCES), format_func=PROVENANCES.__getitem__, key="remote-provenance"
         )
-        if not st.form_submit_button("Pull"):
-            return
+        sent = st.form_submit_button("Pull")
+    sending.show_sent("pull")
+    if not sent:
+        return
     if file is None:
         st.error("Choose a .dvc file first.", icon=":material/error:")
         return
@@ -90,11 +92,11 @@ def _show_pull(context: PageContext, definition: Definition, address: str) -> No
         content = file.getvalue()
         made = remote.pull_dataset(
             context.home, context.actor, definition.name, content, address, label_provenance=provenance,
-            key=sending.request_key("remote", "pull", definition.name, content, provenance),
+            key=sending.request_key("pull", definition.name, content, provenance),
         )  # fmt: skip
         verdict = "It can be trained on." if made["ok"] else "It has errors: read the report."
         number, rows = made["version"], f"{made['rows']:,}"
         was = f"Now: version {number} with {rows} rows." if made["fresh"] else f"These bytes are version {number} already."
-        sending.note_sent("remote", f"{was} {verdict} It is the one shown above.")
+        sending.note_sent("pull", f"{was} {verdict} It is the one shown above.")
         st.query_params["dataset"] = str(made["version"])
         st.rerun()

@@ -35,7 +35,8 @@ def show_suite(context: PageContext, definition: Definition, dataset: Dataset | 
         if not expectations.can_run():
             library = LIBRARIES[expectations.LIBRARY]
             sentence = f"{library.title} is not installed, so no suite can be checked here"
-            stops = ":" if suite is None else ", and until then no data of this project can be trained on:"
+            then = "; with one no data could be trained on until then:", ", and until then no data of this project can be trained on:"
+            stops = then[suite is not None]
             (st.info if suite is None else st.warning)(parts.plain(sentence + stops), icon=":material/extension_off:")
             st.code(library.install, language="sh")
         elif suite is not None and dataset is not None and may:

@@ -157,6 +157,7 @@ def _show_form(context: PageContext, definition: Definition, data: list[Dataset]
         chosen: list[tuple[str, dict[str, Any]]] = []
         fitting = [c for c in known if not c.available or catalogue.is_applicable(c, definition)]
         fitting += training_candidates.list_allowed(context.home, definition)
+        fitting.sort(key=lambda c: not c.available)  # what can be chosen first, what would have to be installed last
         wrong: GreenlightError | None = None
         for begin in range(0, len(fitting), ACROSS):
             for column, candidate in zip(st.columns(ACROSS), fitting[begin : begin + ACROSS], strict=False):

@@ -41,7 +41,7 @@ def show_card(candidate: Candidate, definition: Definition, usual: bool) -> bool
     st.markdown(" ".join(facts))
     if not candidate.available:
         st.markdown(f":orange[:material/warning: Not installed] here: it needs {parts.plain(candidate.needs)}.")
-        st.code(candidate.install, language=None)
+        st.code(candidate.install, language="sh", wrap_lines=True)
         return False
     if candidate.name in ENSEMBLES:
         _show_members(definition, candidate)
@@ -99,7 +99,7 @@ def read_card(candidate: Candidate, definition: Definition) -> tuple[str, dict[s
 def _read_json(text: str, candidate: Candidate) -> dict[str, Any]:
     try:
         found = json.loads(text or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"The settings of {candidate.title} are no JSON: {error}.") from error
     if not isinstance(found, dict):
         raise BadInput(f'The settings of {candidate.title} are names with values, such as {{"n_estimators": 50}}.')

@@ -27,7 +27,7 @@ def show_form(definition: Definition, candidates: Sequence[Candidate]) -> list[t
         library = LIBRARIES["optuna"]
         if not library.is_installed:
             st.markdown(f":orange[:material/warning: Not installed] here: {library.purpose} needs {library.title}.")
-            st.code(library.install, language=None)
+            st.code(library.install, language="sh", wrap_lines=True)
             return []
         st.caption(
             "Tries settings within each candidate's ranges on folds of the training rows, and stops hopeless ones early. The best is trained "

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from core import agent, audit
-from core.agent import agent_requests, incidents, policy
+from core.agent import agent_requests, incidents, plans, policy
 from core.errors import BadInput, Refused
 from core.projects import proposals
 from core.projects.limits import get_limits, sources
@@ -87,6 +87,14 @@ def test_a_plan_that_cannot_be_is_refused_in_a_sentence_and_audited(trained_home
     assert [e["outcome"] for e in audit.search(trained_home, action="propose_settings")[0]] == ["refused"]
 
 
+def test_the_shipped_plan_is_no_change_and_is_not_asked_for(trained_home):
+    shipped = ", ".join(plans.find_shipped(HIGH))
+    with pytest.raises(BadInput, match="already, as shipped; name other actions or another order"):
+        proposals.propose(trained_home, SCIENTIST, HEART, {HIGH: shipped}, reason="x", now=NOW)
+    approved(trained_home, "log,alert")
+    assert proposals.propose(trained_home, SCIENTIST, HEART, {HIGH: shipped}, reason="Back, and held", now=NOW)["id"]
+
+
 def test_only_those_who_build_propose_and_only_a_manager_approves(trained_home):
     with pytest.raises(Refused):
         proposals.propose(trained_home, DEVELOPER, HEART, {HIGH: "log"}, reason="x", now=NOW)
@@ -137,7 +145,7 @@ def test_the_page_proposes_a_plan_and_the_card_shows_before_and_after(trained_ho
     assert request.changes == {HIGH: {"from": None, "to": "log, alert, retrain"}}
     card = open_page(trained_home, "approvals", "director", settings=str(request.id))
     assert not card.exception
-    shown = next(d.value for d in card.dataframe if "Before" in d.value.columns)
-    assert shown["Before"][0].startswith("as shipped: log; tell people")
-    assert shown["After"][0] == "log; tell people; retrain (asks first)"
+    (shown,) = [m.value.replace("\\", "") for m in card.markdown if "Before:" in m.value]
+    assert "Before:] as shipped: log; tell people" in shown
+    assert shown.endswith("After:] log; tell people; retrain (asks first)")
     assert any("needs an approval of its own" in m.value for m in card.markdown)

@@ -290,7 +290,7 @@ def test_the_page_pushes_the_version_that_is_looked_at_and_pulls_another(demo_ho
     assert [b.label for b in test.button if b.label.startswith("Push")] == ["Push version 1 again"]
     test.file_uploader(key="remote-file").upload("one.dvc", remote.write_dvc_file(PROJECT, pushed).encode(), "text/yaml")
     next(b for b in test.button if b.label == "Pull").click().run(timeout=120)
-    assert test.success[0].value == "These bytes are version 1 already. It can be trained on. It is the one shown above."
+    assert test.success[-1].value == "These bytes are version 1 already. It can be trained on. It is the one shown above."
     test = open_page(home, "data", "director")
     assert {"Pull", "Push version 1"}.isdisjoint({b.label for b in test.button})
     assert "Push version 1 again" in {b.label for b in test.button}

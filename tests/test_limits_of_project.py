@@ -105,7 +105,7 @@ def test_what_was_proposed_against_one_value_is_not_approved_over_another(demo_h
 
 def test_two_open_requests_never_name_the_same_value(demo_home):
     proposals.propose(demo_home, SCIENTIST, HEART, {"drift": 0.8, "accuracy_floor": 0.8}, reason="Less noise", now=NOW)
-    with pytest.raises(Refused, match="Request 1 waits to change drift already"):
+    with pytest.raises(Refused, match=r"Request 1 waits to change “Drift score: drift” \(drift\) already"):
         proposals.propose(demo_home, DEVOPS, HEART, {"drift": 0.9}, reason="Even less", now=NOW)
     proposals.propose(demo_home, DEVOPS, SKILLS, {"drift": 0.9}, reason="Another project", now=NOW)
 

@@ -6,7 +6,7 @@ from core.acts import Actor
 from core.datasets import guess, versions
 from core.datasets.read import read_table
 from core.errors import BadInput
-from core.projects import creation, projects
+from core.projects import creation, joins, projects
 from pages.wizard import column_row, find_overrides
 from storage.connection import reading
 
@@ -256,3 +256,11 @@ def test_creating_twice_with_one_key_makes_one_project(demo_home):
 @pytest.mark.parametrize(("title", "name"), [("Café churn 2026", "cafe_churn_2026"), ("2026 plan", "plan"), ("日本", "")])
 def test_a_title_suggests_a_name(title, name):
     assert creation.suggest_name(title) == name
+
+
+def test_the_way_to_a_joined_database_is_called_by_its_name(demo_home, open_page):
+    assert open_page(demo_home, "data").button(key="data-connect").label == "Connect a database"
+    value = {"connection": "hr", "shape": "table", "table": "patients"}
+    joins.set_join(demo_home, Actor("scientist"), "heart_disease", "database", value, check=dict)
+    assert open_page(demo_home, "data").button(key="data-connect").label == "Import from database hr"
+    assert not open_page(demo_home, "data", "director").exception

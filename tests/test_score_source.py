@@ -29,7 +29,7 @@ from tests.conftest import copy_home
 SCIENTIST, DIRECTOR, DEVOPS, DEVELOPER = (Actor(n) for n in ("scientist", "director", "devops", "developer"))
 SKILLS, HEART = "future_skills", "heart_disease"
 NO_TABLE = "Nothing was written back: the project's join names no table for it."
-NOT_APPROVED = "Nothing was written back: that needs an approved change of the setting write_back (Settings, Thresholds)."
+NOT_APPROVED = "Nothing was written back: no DRH manager has approved it; it is proposed in Settings, Thresholds."
 
 
 @pytest.fixture(scope="module")

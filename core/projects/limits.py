@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.agent.plans import PLAN, check_plan, say_plan, title_plan
+from core.agent.plans import PLAN, check_plan, find_shipped, read_actions, say_plan, title_plan
 from core.errors import BadInput, Refused
 from core.home import Home
 from core.projects.definition import Definition, Gates, Thresholds
@@ -322,6 +322,11 @@ def title_of(name: str, definition: Definition) -> str:
     return get_setting(name).title.replace("mean of the metric", f"mean {metric}")
 
 
+def call_setting(name: str) -> str:
+    """What a message calls the setting of that name."""
+    return _call(get_setting(name))
+
+
 def _call(setting: Setting) -> str:
     """What a message calls a setting: the title that the page shows, and the name that the command takes."""
     return setting.title if setting.group in ("estimators", "plans") else f"“{setting.title}” ({setting.name})"
@@ -359,6 +364,8 @@ def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str
         found[name] = check_plan(name, value) if setting.group == "plans" else _check_value(setting, value)
         if found[name] == value_of(in_force, name):
             raise BadInput(f"{_call(setting)} is {say_value(name, found[name])} already; leave it out or name another value.")
+        if setting.group == "plans" and value_of(in_force, name) is None and read_actions(found[name]) == find_shipped(name):
+            raise BadInput(f"{_call(setting)} is {say_value(name, found[name])} already, as shipped; name other actions or another order.")
     after = {**{n: value_of(in_force, n) for n in SETTINGS}, **found}
     for low, high in _IN_ORDER:
         if not after[low] < after[high]:

@@ -18,7 +18,7 @@ from core.decisions import WAITS
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
 from core.notify import events
-from core.projects.limits import ESTIMATOR, check_changes, get_limits, get_setting, say_value, value_of
+from core.projects.limits import ESTIMATOR, call_setting, check_changes, get_limits, get_setting, say_value, value_of
 from core.projects.projects import get_definition
 from core.times import stamp, utc_now
 from core.training.named import check_in_child
@@ -118,7 +118,7 @@ def propose(
         for other in store.list_requests(tx.db, project=project, states=("pending",)):
             same = sorted(set(other["changes"]) & set(wanted))
             if same:
-                raise Refused(f"Request {other['id']} waits to change {same[0]} already; have it decided or withdrawn first.")
+                raise Refused(f"Request {other['id']} waits to change {call_setting(same[0])} already; have it decided or withdrawn first.")
         change = {name: {"from": value_of(in_force, name), "to": value} for name, value in wanted.items()}
         request_id = store.insert_request(
             tx.db,

@@ -190,7 +190,7 @@ def _write_back(
     if not get_limits(home, job.project).sharing.write_back:
         return {
             "state": "off", "rows": 0,
-            "sentence": "Nothing was written back: that needs an approved change of the setting write_back (Settings, Thresholds).",
+            "sentence": "Nothing was written back: no DRH manager has approved it; it is proposed in Settings, Thresholds.",
         }  # fmt: skip
     actor = Actor(job.created_by, via="job")
     run_id = f"{job.project}-{first.id}-{first.created_at}"
