@@ -121,7 +121,8 @@ def test_a_real_prometheus_finds_drift_and_its_alertmanager_tells_the_agent(trai
         heard = {a.subject: a for a in alerts.list_open(trained_home)}
         assert (heard["GreenlightDrift"].severity, heard["GreenlightDrift"].kind) == ("critical", "external")
         assert heard["GreenlightDrift"].sentence.startswith("What heart_disease is asked has drifted from its training data: 0.7")
-        assert [i.project for i in incidents.list_incidents(trained_home)] == [PROJECT] * len(incidents.list_incidents(trained_home)) != []
+        wait_for(lambda: incidents.list_incidents(trained_home), "the agent's incident")
+        assert {i.project for i in incidents.list_incidents(trained_home)} == {PROJECT}
     finally:
         for process in running:
             process.terminate()

@@ -163,6 +163,19 @@ def test_nothing_is_written_back_until_that_was_approved_and_named(joined):
 
 
 @pytest.mark.extra
+def test_who_sets_the_join_may_not_move_what_was_approved(joined):
+    write = {"connection": "hr_write", "table": "another_place"}
+    connect.connect(joined, SCIENTIST, SKILLS, {"connection": "hr", "write": write})
+    said = score_all(joined).outcome["write_back"]
+    assert (said["state"], said["rows"]) == ("off", 0)
+    assert "names another place than when it was approved" in said["sentence"]
+    for value, number in ((0, 2), (1, 3)):
+        proposals.propose(joined, SCIENTIST, SKILLS, {"write_back": value}, reason="There")
+        proposals.decide(joined, DIRECTOR, number, "approved", reason="Yes")
+    assert score_all(joined).outcome["write_back"]["sentence"] == "1,600 predictions were written to another_place of database hr_write."
+
+
+@pytest.mark.extra
 def test_a_run_that_is_written_back_again_adds_nothing(joined, monkeypatch):
     first = score_all(joined)
     again = jobs.rerun(joined, DEVELOPER, first.id)

@@ -46,6 +46,12 @@ def list_joins(home: Home, project: str, kind: str) -> list[Join]:
     return [Join(**row) for row in store.list_joins(reading(home.db), project, kind)]
 
 
+def find_join_at(home: Home, project: str, kind: str, moment: str) -> Join | None:
+    """What was in force at a moment (a stored time); None where nothing was."""
+    row = next((j for j in list_joins(home, project, kind) if j.at <= moment), None)
+    return row if row is not None and row.value is not None else None
+
+
 def set_join(
     home: Home, actor: Actor, project: str, kind: str, value: Any, *, check: Check, key: str | None = None, now: datetime | None = None
 ) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from core.datasets import source as origins
 from core.errors import GreenlightError, NotFound, Refused
 from core.home import Home
 from core.jobs import jobs
+from core.projects import joins
 from core.projects.definition import Definition
-from core.projects.limits import get_limits
+from core.projects.limits import get_limits, sources
 from core.projects.projects import get_definition
 from core.scoring import part
 from core.scoring.files import predict_file
@@ -192,6 +193,12 @@ def _write_back(
             "state": "off", "rows": 0,
             "sentence": "Nothing was written back: no DRH manager has approved it; it is proposed in Settings, Thresholds.",
         }  # fmt: skip
+    if _approved_place(home, job.project) != place:
+        return {
+            "state": "off", "rows": 0,
+            "sentence": "Nothing was written back: the join names another place than when it was approved; have writing back "
+            "taken back and approved again, in Settings, Thresholds.",
+        }  # fmt: skip
     actor = Actor(job.created_by, via="job")
     run_id = f"{job.project}-{first.id}-{first.created_at}"
     where = f"{place['table']} of database {place['connection']}"
@@ -215,6 +222,13 @@ def _write_back(
         return {"state": "failed", "rows": 0, "sentence": f"Nothing was written to {where}: {error} The predictions are kept here."}
     sentence = f"{written:,} predictions were written to {where}." if written else f"This run stands in {where} already; nothing was added."
     return {"state": "done", "rows": written, "sentence": sentence}
+
+
+def _approved_place(home: Home, project: str) -> dict[str, Any] | None:
+    """Where predictions were to be written when a DRH manager approved it: who sets the join may not move it afterwards."""
+    approved = next((s for s in sources(home, project) if s.setting.name == "write_back"), None)
+    join = joins.find_join_at(home, project, "database", approved.at) if approved is not None and approved.at else None
+    return join.value["write"] if join is not None and join.value is not None else None
 
 
 def _rows_to_write(frame: pd.DataFrame, definition: Definition, run_id: str, version: str, at: datetime) -> list[dict[str, Any]]:
