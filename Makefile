@@ -41,7 +41,8 @@ check: ## everything that a change must pass: all tests but the soak, ruff, mypy
 	$(MAKE) check-rest
 
 check-rest: $(VENV)/.installed-dev $(EXTRA)/.installed ## what check does after a measured test run
-	PYTHONPATH=$(CURDIR)/$(EXTRA) $(BIN)/python -m coverage run -m pytest -m "(browser or server or extra) and not soak"
+	PYTHONPATH=$(CURDIR)/$(EXTRA) $(BIN)/python -m coverage run -m pytest -m "(browser or server or extra) and not soak" \
+		-n $(TEST_PROCESSES) --dist loadfile
 	$(MAKE) lint types
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --skip-covered --fail-under=90
