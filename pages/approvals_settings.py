@@ -14,7 +14,6 @@ from core.projects.proposals import SettingRequest
 from pages import act, parts
 from pages.session import PageContext
 
-_LONGEST = 40  # characters of a value that a table shows whole
 _LOOKS = {"pending": "waiting", "approved": "approved", "rejected": "refused"}
 _MEANING = {
     "gates": "Gates decide which versions may be registered or released from now on; what is live, and what was asked for, stays.",
@@ -63,12 +62,8 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
             }
             for name, change in request.changes.items()
         ]
-        long = [row for row in rows if max(len(row["Before"]), len(row["After"])) > _LONGEST]  # a table would cut them off
-        if short := [row for row in rows if row not in long]:
-            st.dataframe(short, hide_index=True, key=f"settings-changes-{request.id}")
-        for row in long:
-            what, before, after = (parts.plain(row[name]) for name in ("What", "Before", "After"))
-            st.markdown(f"**{what}**  \n:gray[Before:] {before}  \n:gray[After:] {after}")
+        # A table that wraps: on a telephone, and with a whole plan in it, nothing of what is decided on may be out of sight.
+        st.table([{name: parts.plain(text) for name, text in row.items()} for row in rows], hide_index=True)
         for group in sorted({get_setting(name).group for name in request.changes}):
             st.markdown(parts.plain(_MEANING[group] + _say_fact(context, definition, request, group)))
         if request.state == "pending":

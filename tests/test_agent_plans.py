@@ -145,7 +145,7 @@ def test_the_page_proposes_a_plan_and_the_card_shows_before_and_after(trained_ho
     assert request.changes == {HIGH: {"from": None, "to": "log, alert, retrain"}}
     card = open_page(trained_home, "approvals", "director", settings=str(request.id))
     assert not card.exception
-    (shown,) = [m.value.replace("\\", "") for m in card.markdown if "Before:" in m.value]
-    assert "Before:] as shipped: log; tell people" in shown
-    assert shown.endswith("After:] log; tell people; retrain (asks first)")
+    (shown,) = [{name: text.replace("\\", "") for name, text in row.items()} for row in card.table[0].value.to_dict("records")]
+    assert shown["Before"].startswith("as shipped: log; tell people")
+    assert shown["After"] == "log; tell people; retrain (asks first)"
     assert any("needs an approval of its own" in m.value for m in card.markdown)
