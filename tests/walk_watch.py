@@ -138,7 +138,7 @@ def validate_another_hospital(walk: Walk) -> None:
     who = walk.scientist
     who.open("data", "Data", project=PROJECT)
     who.unfold("Add a version")
-    who.upload(who.main, walk.samples / "heart_switzerland.csv")
+    who.upload(who.part("data-file"), walk.samples / "heart_switzerland.csv")
     who.press("Add version")
     who.see("version 2 with 123 rows")
     who.see("chol 0 is outside 100..600: 123 of 123 rows")
