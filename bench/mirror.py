@@ -1,13 +1,14 @@
 """How long a training job takes with the mirror at work beside it, and without, in turn.
 
-One `mlflow server` on SQLite listens during both, so that only the mirror differs. With it, the clock's step is called each second,
-as the console's clock does each minute, and what the mirror has to do is never at an end: whenever everything is given, its notes
-are dropped and it begins again. That is many times what it does in use, where it works for a second after a training. A job's time
-is from the start of its worker process to its end. The order is drawn anew for each pair, because a machine warms up.
+One `mlflow server` on SQLite listens during both, so that only the mirror differs; it runs on the same cores, where in use it is
+usually elsewhere. With the mirror, the trainings before wait to be given, and from the job's start on the clock's step is called
+each second, as the console's clock does each minute. Two harder cases: --begun, where a round began the moment before the job, and
+--saturated, where the mirror's notes are dropped whenever everything is given, so that it never rests; nothing in use does that.
+A job's time is from the start of its worker process to its end. The order is drawn anew for each pair: a machine warms up.
 
 Needs MLflow (pip install mlflow -c requirements.txt).
 
-    python -m bench.mirror [--pairs 5] [--project heart_disease] [--candidates logistic_regression,random_forest]
+    python -m bench.mirror [--pairs 5] [--project heart_disease] [--candidates A,B] [--begun | --saturated]
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ from core.acts import Actor
 from core.adapters import optional
 from core.demo import prepare_demo
 from core.home import Home, open_home
-from core.jobs import worker
+from core.jobs import jobs, worker
 from core.mirror import mirror, process
 from core.mirror.address import read_address
+from core.projects.projects import get_definition
 from core.settings import Settings
 from core.times import utc_now
 from core.training import runs
+from core.training.catalogue import default_candidates
 from storage import mirror as store
 from storage.connection import reading, writing
 
@@ -89,13 +92,16 @@ def count_given(home: Home, target: str) -> int:
 
 
 @contextmanager
-def mirroring(home: Home, settings: Settings, target: str, given: list[int]) -> Iterator[None]:
-    """The mirror, kept at work; how much it gave is added to ``given``."""
+def mirroring(home: Home, settings: Settings, target: str, given: list[int], case: str) -> Iterator[None]:
+    """The mirror as the clock calls it, or kept at work; how much it gave is added to ``given``."""
     ended = threading.Event()
+    before, saturated = count_given(home, target), case == "saturated"
 
     def tick() -> None:
+        while case == "waiting" and not jobs.list_jobs(home, states=("running",)) and not ended.wait(0.02):
+            pass
         while not ended.is_set():
-            if not process.is_running(home):
+            if saturated and not process.is_running(home):
                 given.append(count_given(home, target))
                 with writing(home.db) as db:
                     store.forget(db, target)
@@ -110,24 +116,28 @@ def mirroring(home: Home, settings: Settings, target: str, given: list[int]) -> 
         ended.set()
         ticking.join()
         process.stop(home)
-        given.append(count_given(home, target))
-        with writing(home.db) as db:
-            store.forget(db, target)
+        given.append(count_given(home, target) - (0 if saturated else before))
+        if saturated:
+            with writing(home.db) as db:
+                store.forget(db, target)
 
 
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--pairs", type=int, default=5)
     options.add_argument("--project", default="heart_disease")
-    options.add_argument("--candidates", default="logistic_regression,random_forest")
+    options.add_argument("--candidates", default="", help="the project's usual ones unless named")
+    options.add_argument("--begun", action="store_const", const="begun", default="waiting", dest="case")
+    options.add_argument("--saturated", action="store_const", const="saturated", dest="case")
     chosen = options.parse_args()
     if not optional.is_installed("mlflow"):
         print("MLflow is not installed, so there is no mirror to measure: pip install mlflow -c requirements.txt")
         return
-    names = chosen.candidates.split(",")
     with tempfile.TemporaryDirectory() as place, serve(Path(place)) as uri:
         home = open_home(Path(place) / "home")
         prepare_demo(home)
+        usual = default_candidates(get_definition(home, chosen.project))
+        names = chosen.candidates.split(",") if chosen.candidates else list(usual)
         os.environ["MLFLOW_TRACKING_URI"] = uri
         settings, target = Settings.from_environment(), read_address(uri).shown
         train(home, chosen.project, names, 0)  # the first one warms the disk's cache
@@ -137,16 +147,20 @@ def main() -> None:
             seconds: dict[bool, float] = {}
             for on in random.sample([True, False], 2):
                 if on:
-                    with mirroring(home, settings, target, given):
+                    with mirroring(home, settings, target, given, chosen.case):
                         seconds[on] = train(home, chosen.project, names, number)
                 else:
                     seconds[on] = train(home, chosen.project, names, number)
             pairs.append((seconds[False], seconds[True]))
+            if chosen.case != "saturated" and number % 2 == 0:
+                given.append(-count_given(home, target))
+                mirror.run_now(home, settings, now=utc_now())  # between the jobs, as in use
+                given[-1] += count_given(home, target)
             print(f"pair {number}: without {seconds[False]:.2f} s, with {seconds[True]:.2f} s, ratio {seconds[True] / seconds[False]:.3f}")
         without, beside = (statistics.median(p[k] for p in pairs) for k in (0, 1))
         ratio = statistics.median(b / a for a, b in pairs)
         print(f"median without the mirror {without:.2f} s, with it {beside:.2f} s; median ratio {ratio:.3f} (goal: below 1.05)")
-        print(f"the mirror gave {sum(given)} runs, candidates, versions and series meanwhile")
+        print(f"the mirror gave {sum(given)} runs, candidates, versions and series beside the jobs and between them")
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

@@ -26,7 +26,10 @@ from core.settings import Settings
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 # beside the settings of our own: what the platform or a joined tool reads
-FOREIGN = {"PORT", "HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "MLFLOW_TRACKING_URI", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "GREENLIGHT_EXTRAS"}
+FOREIGN = {
+    "PORT", "HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "MLFLOW_TRACKING_URI", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
+    "GREENLIGHT_EXTRAS",
+}  # fmt: skip
 
 
 def read_dockerfile() -> list[list[tuple[str, str]]]:

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import shutil
 import threading
 import time
@@ -35,6 +36,7 @@ from core.scoring import labels, predict
 from core.settings import Settings
 from core.times import stamp, utc_now
 from core.training import runs
+from storage import jobs as jobs_store
 from storage import mirror as store
 from storage.connection import reading, writing
 from tests.conftest import chosen_candidate, train_small
@@ -658,3 +660,16 @@ def test_an_address_that_mlflow_cannot_read_is_one_sentence(trained_home, monkey
 def test_a_run_now_without_a_server_is_refused(home):
     with pytest.raises(Refused, match="MLFLOW_TRACKING_URI"):
         mirror.run_now(home, Settings.model_construct(**Settings().model_dump()), now=utc_now())
+
+
+def test_the_mirror_waits_for_a_training_that_is_at_work_and_no_longer_than_ten_minutes(trained_home, monkeypatch):
+    known, now = settings(monkeypatch, "http://127.0.0.1:9"), utc_now()
+    job = runs.start_training(trained_home, Actor("scientist"), "heart_disease", candidates=[("dummy", {})], owner="cli")["id"]
+    assert not mirror._gives_way(trained_home, now)  # it waits itself
+    with writing(trained_home.db) as db:
+        jobs_store.mark_running(db, job, pid=os.getpid(), at=stamp(now))
+    assert mirror._gives_way(trained_home, now + timedelta(seconds=5))
+    assert not mirror.start_due(trained_home, known, now=now + timedelta(seconds=5))
+    with writing(trained_home.db) as db:  # its worker is alive, and has been at it for long
+        jobs_store.beat(db, job, at=stamp(now + timedelta(minutes=11)), done=1, total=2, note="", seconds_left=None)
+    assert not mirror._gives_way(trained_home, now + timedelta(minutes=11))

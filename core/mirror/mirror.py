@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from core.adapters import optional
 from core.errors import Refused
 from core.home import Home
+from core.jobs import jobs
 from core.mirror import plan, process
 from core.mirror.address import Address, find_address
 from core.settings import Settings
@@ -16,6 +17,8 @@ from core.times import parse, utc_now
 from storage import mirror as store
 from storage.connection import reading, writing
 
+TRAININGS = ("train", "retrain")
+GIVE_WAY = timedelta(minutes=10)  # a longer training does not keep the server waiting
 
 @dataclass(frozen=True)
 class Standing:
@@ -69,7 +72,8 @@ def describe(home: Home, settings: Settings, *, now: datetime | None = None) -> 
     elif running:
         sentence = f"The mirror to {address.shown} is at work; {_waiting(waiting)}."
     elif waiting:
-        sentence = f"{_waiting(waiting)} for {address.shown}; the console's clock starts the mirror within a minute."
+        when = "once the training at work has ended" if _gives_way(home, now) else "within a minute"
+        sentence = f"{_waiting(waiting)} for {address.shown}; the console's clock starts the mirror {when}."
     else:
         sentence = f"{address.shown} has been given everything."
     return Standing(True, library.is_installed, address.shown, waiting, running, success, error, next_at, sentence)
@@ -87,9 +91,15 @@ def start_due(home: Home, settings: Settings, *, now: datetime) -> bool:
     ended = store.find_round(reading(home.db), address.shown)
     if ended is not None and ended["next_at"] is not None and parse(ended["next_at"]) > now:
         return False
-    if process.is_running(home) or not plan.list_waiting(home, address.shown, now=now):
+    if process.is_running(home) or _gives_way(home, now) or not plan.list_waiting(home, address.shown, now=now):
         return False
     return process.start_one(home, address)
+
+
+def _gives_way(home: Home, now: datetime) -> bool:
+    """Whether a training is at work that the mirror can wait for: measured, a round beside it cost half a second of its time."""
+    running = [j for kind in TRAININGS for j in jobs.list_jobs(home, kind=kind, states=("running",), now=now)]
+    return any(j.state == "running" and now - parse(j.started_at) < GIVE_WAY for j in running if j.started_at)
 
 
 def run_now(home: Home, settings: Settings, *, now: datetime, again: bool = False, poll: float = 0.1) -> Standing:
