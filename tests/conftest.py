@@ -1,6 +1,7 @@
 """Installations that several tests stand on."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,14 @@ def _close_connections() -> Iterator[None]:
     yield
     journal.close_journals()
     close_all()
+
+
+@pytest.fixture(autouse=True)
+def _keep_main() -> Iterator[None]:
+    """A page that was run leaves its script as the main module, which worker processes of later tests would run again."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture
