@@ -29,7 +29,7 @@ from core.training.executor import InlineExecutor, LocalExecutor, WorkerLost
 from core.training.executors import choose_executor
 from tests import cluster as clusters
 from tests.conftest import SMALL
-from tests.test_files import HUNGARY, assert_each_row_once, rows_of, without_ids
+from tests.test_files import HUNGARY, assert_each_row_once, rows_of, without_ids, write_long_table
 from tests.test_sweep import sweep
 
 extra = pytest.mark.extra
@@ -421,13 +421,7 @@ def small_parts(monkeypatch):
 
 @pytest.fixture
 def table(tmp_path) -> Path:
-    """2,940 rows: Hungary ten times over, with one strange row in the middle."""
-    lines = HUNGARY.read_text().splitlines()
-    body = lines[1:] * 10
-    body[1500] = body[1500].replace("Male", "Robot").replace("Female", "Robot")
-    path = tmp_path / "in.csv"
-    path.write_text("\n".join([lines[0], *body]) + "\n")
-    return path
+    return write_long_table(tmp_path / "in.csv")
 
 
 @extra

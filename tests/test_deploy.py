@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import pytest
 import yaml
 
 from core.settings import Settings
+from tests.tracking_server import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -237,9 +237,7 @@ def test_the_dockerfiles_commands_make_a_console_that_runs_read_only_as_nobody(t
     # not below /tmp, which gets a file system of its own; readable by whom the image names
     root = Path(tempfile.mkdtemp(prefix="greenlight-image-", dir="/var/tmp"))
     root.chmod(0o755)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = None
     try:
         image = Image(root)

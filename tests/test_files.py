@@ -38,15 +38,18 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(files, "CHUNK_ROWS", 50)
 
 
-@pytest.fixture
-def table(tmp_path) -> Path:
+def write_long_table(path: Path) -> Path:
     """2,940 rows: Hungary ten times over, with one strange row in the middle."""
     lines = HUNGARY.read_text().splitlines()
     body = lines[1:] * 10
     body[1500] = body[1500].replace("Male", "Robot").replace("Female", "Robot")
-    path = tmp_path / "in.csv"
     path.write_text("\n".join([lines[0], *body]) + "\n")
     return path
+
+
+@pytest.fixture
+def table(tmp_path) -> Path:
+    return write_long_table(tmp_path / "in.csv")
 
 
 def rows_of(path: Path) -> pd.DataFrame:

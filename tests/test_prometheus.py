@@ -1,6 +1,5 @@
 """Prometheus' side: rules that say what the console's limits say, and a real Prometheus whose alert reaches the agent."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from core.projects.limits import Limits
 from core.scoring import files
 from core.times import utc_now
 from tests.api_client import make_key
+from tests.tracking_server import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "deploy" / "prometheus"
@@ -148,12 +148,6 @@ def write_configurations(home, folder, console, manager):
     hook["url"] = f"http://127.0.0.1:{console}/api/v1/alerts"
     hook["http_config"]["authorization"]["credentials_file"] = str(keys["observe"])
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(telling))
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def is_ready(address):

@@ -14,17 +14,12 @@ import pytest
 import trustme
 
 from tests.api_client import make_key
+from tests.tracking_server import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "deploy" / "nginx" / "greenlight.conf"
 NAME = "greenlight.example.com"
 pytestmark = pytest.mark.server
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class Proxied:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -70,38 +69,29 @@ def _stand(name: str, library: Library, switch: str, use: str, trouble: str) -> 
 def _tell(home: Home, settings: Settings, single_sign_on: tuple[str, str]) -> dict[str, tuple[str, str, str]]:
     """Library -> (what switches it on, what it is used for as a sentence or "", what is wrong as a sentence or "")."""
     from core.adapters import databases
+    from core.adapters.dvc_remote import show_remote
     from core.errors import GreenlightError
     from core.mirror import mirror
 
-    def ask(what: Callable[[], str]) -> tuple[str, str]:
-        try:
-            return what(), ""
-        except GreenlightError as error:
-            return "", str(error)
-
-    def name_databases() -> str:
-        names = ", ".join(databases.read_addresses(settings))
-        return f"Databases that a project can be joined to: {names}." if names else ""
-
-    def say_mirror() -> str:
-        standing = mirror.describe(home, settings)
-        return standing.sentence if standing.configured and standing.installed else "A server is named." if standing.configured else ""
-
-    known, wrong = ask(name_databases)
-    postgres = any(urlsplit(a.url).scheme.startswith("postgres") for a in databases.read_addresses(settings).values()) if known else False
-    mirrored = ask(say_mirror)
+    named: dict[str, databases.Address] = {}
+    wrong = mirrored = mirror_wrong = ""
+    try:
+        named = databases.read_addresses(settings)
+    except GreenlightError as error:
+        wrong = str(error)
+    try:
+        found = mirror.describe(home, settings)
+        mirrored = "" if not found.configured else found.sentence if found.installed else "A server is named."
+    except GreenlightError as error:
+        mirror_wrong = str(error)
+    known = f"Databases that a project can be joined to: {', '.join(named)}." if named else ""
+    postgres = any(urlsplit(address.url).scheme.startswith("postgres") for address in named.values())
     remote = settings.dvc_remote.get_secret_value()
     return {
         "sqlalchemy": ("GREENLIGHT_DATABASES", known, wrong),
         "psycopg": ("a PostgreSQL address in GREENLIGHT_DATABASES", "A database in PostgreSQL is named." if postgres else "", ""),
-        "mlflow": ("MLFLOW_TRACKING_URI", *mirrored),
-        "dvc": ("GREENLIGHT_DVC_REMOTE", f"Dataset versions go to {_show(remote)}." if remote else "", ""),
+        "mlflow": ("MLFLOW_TRACKING_URI", mirrored, mirror_wrong),
+        "dvc": ("GREENLIGHT_DVC_REMOTE", f"Dataset versions go to {show_remote(remote)}." if remote else "", ""),
         "distributed": ("GREENLIGHT_DASK", f"Training and large files go to {settings.dask}." if settings.dask else "", ""),
         "authlib": ("the section auth of .streamlit/secrets.toml", *single_sign_on),
     }
-
-
-def _show(remote: str) -> str:
-    from core.adapters.dvc_remote import show_remote
-
-    return show_remote(remote)

@@ -26,6 +26,7 @@ As = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a sentence; it is kept in the audit.", show_default=False)]
 Project = Annotated[str, typer.Argument(help="Name of the project.", metavar="PROJECT")]
+Provenance = Annotated[str, typer.Option("--provenance", help="Who made the labels: recorded, person, rule, synthetic, model or none.")]
 
 _opened: list[Home] = []
 

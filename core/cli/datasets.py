@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from core.cli import console
-from core.cli.console import As, Json, Project
+from core.cli.console import As, Json, Project, Provenance
 
 commands = typer.Typer(help="List dataset versions, push them to a DVC remote and pull them from it.", no_args_is_help=True)
 
@@ -137,9 +137,7 @@ def push(
 def pull(
     project: Project,
     dvc: Annotated[Path, typer.Option("--dvc", metavar="FILE.dvc", help="Names the table to bring.", show_default=False)],
-    provenance: Annotated[
-        str, typer.Option("--provenance", help="Who made the labels: recorded, person, rule, synthetic, model or none.")
-    ] = "recorded",
+    provenance: Provenance = "recorded",
     as_name: As = "",
     as_json: Json = False,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from core.cli import console
-from core.cli.console import As, Json, Project, Reason
+from core.cli.console import As, Json, Project, Provenance, Reason
 
 commands = typer.Typer()
 project_commands = typer.Typer(help="Make, list, archive and restore projects.", no_args_is_help=True)
@@ -51,9 +51,7 @@ def create(
     ] = "",
     key: Annotated[str, typer.Option("--key", metavar="COLUMN", help="The column that names a row.", show_default=False)] = "",
     title: Annotated[str, typer.Option("--title", help="Name for people.", show_default=False)] = "",
-    provenance: Annotated[
-        str, typer.Option("--provenance", help="Who made the labels: recorded, person, rule, synthetic, model or none.")
-    ] = "recorded",
+    provenance: Provenance = "recorded",
     as_name: As = "",
     as_json: Json = False,
 ) -> None:
