@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -54,8 +55,8 @@ def run_postgres() -> Iterator[Server]:
         _prepare(Server(port), server, folder / "log")
         yield Server(port)
     finally:
-        server.terminate()
-        server.wait(30)
+        server.send_signal(signal.SIGINT)  # SIGTERM would wait for whoever is still connected
+        server.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 

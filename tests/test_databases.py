@@ -120,7 +120,7 @@ def test_the_database_itself_refuses_every_write_through_a_snapshot(address, sta
 def add_and_remove(kind: str, address: Address) -> tuple[Callable[[], None], Callable[[], None]]:
     import sqlalchemy as sa
 
-    engine = sa.create_engine(address.url)
+    engine = sa.create_engine(address.url, poolclass=sa.pool.NullPool)
 
     def run(statement: str) -> None:
         with engine.begin() as db:
