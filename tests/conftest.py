@@ -21,7 +21,14 @@ from pages import contents, session
 from storage.connection import close_all
 
 FRAME = str(Path(__file__).parent.parent / "pages" / "frame.py")
+LONGEST_FILES = ["test_journey_browser.py", "test_story_sixteen_steps.py", "test_deploy.py", "test_guide.py", "test_dask.py", "test_estimators.py"]
 SMALL = [("dummy", {}), ("logistic_regression", {}), ("random_forest", {"n_estimators": 20})]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: where processes share the tests file by file, nobody waits at the end for a long one."""
+    order = {name: place for place, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(autouse=True)
