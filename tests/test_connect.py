@@ -235,6 +235,31 @@ def test_one_table_or_view_is_the_dataset_of_any_project(heart):
 
 
 @with_library
+def test_cells_of_a_table_are_the_same_in_training_and_in_scoring(heart, tmp_path):
+    """A "-" that a spreadsheet would take for a formula stays one, lists have a text, and bytes have none."""
+    with closing(sqlite3.connect(tmp_path / "clinic.db")) as db:
+        db.execute("CREATE TABLE signs AS SELECT * FROM grown_ups")
+        db.execute("UPDATE signs SET slope = '-', thal = '=1+1' WHERE rowid <= 150")
+        db.commit()
+    mapping = {"connection": "clinic", "table": "signs", "columns": {"age": "years", "num": "outcome"}}
+    connect.connect(heart, SCIENTIST, HEART, mapping)
+    made = source.import_fresh(heart, SCIENTIST, HEART, today=LATER)
+    kept = versions.data_path(heart, versions.get_version(heart, HEART, made["version"])).read_text().splitlines()
+    definition = get_definition(heart, HEART)
+    read = source.fetch(definition, source.get_origin(heart, definition), today=LATER).frame.to_csv(index=False).splitlines()
+    assert kept == read
+    assert sum(",-," in line and ",=1+1," in line for line in kept) == 150
+    source.export_fresh(heart, SCIENTIST, HEART, tmp_path / "out.csv", today=LATER)  # for people, who may open it in a spreadsheet
+    assert (tmp_path / "out.csv").read_text().count(",'=1+1,") == 150
+    with closing(sqlite3.connect(tmp_path / "clinic.db")) as db:
+        db.execute("UPDATE signs SET slope = x'00ff' WHERE rowid = 150")
+        db.commit()
+    with pytest.raises(BadInput, match="^Column slope of table signs holds bytes, no text and no number; leave it out by a view"):
+        source.import_fresh(heart, SCIENTIST, HEART, today=LATER)
+    assert connect._as_cells("t", ["a"], [({"é": [1]},), ("x",)]) == [('{"é": [1]}',), ("x",)]
+
+
+@with_library
 def test_a_table_without_the_target_can_be_joined_and_not_trained_on(heart, tmp_path):
     mapping = {"connection": "clinic", "table": "patients", "columns": {"age": "years"}}
     found = connect.preview(check(heart, mapping, HEART), get_definition(heart, HEART))

@@ -198,6 +198,43 @@ def test_what_a_server_refuses_is_said_without_the_password(postgres):
 
 @pytest.mark.extra
 @pytest.mark.server
+def test_what_postgresql_can_hold_and_others_cannot_is_read_or_said(postgres):
+    """Types that have no order, names with dots and signs, moments in another zone, an infinite day, a database without an encoding."""
+    import psycopg
+
+    def run(statement: str, database: str = "hr") -> None:
+        with psycopg.connect(postgres.url("owner", database=database).replace("+psycopg", ""), autocommit=True) as db:
+            db.execute(statement)
+
+    run("""CREATE TABLE odd (j json, x xml, p point, t timestamptz);
+           INSERT INTO odd VALUES ('{"b": 1}', '<b/>', '(2,1)', '2026-01-02 10:00+02'), ('{"a": 1}', '<a/>', '(1,2)', null);
+           CREATE VIEW odd_view AS SELECT * FROM odd; CREATE TABLE "Select.from" ("order%" int, "x(""y"")" int);
+           INSERT INTO "Select.from" VALUES (1, 2); CREATE TABLE endless (d date); INSERT INTO endless VALUES ('infinity');
+           ALTER ROLE reader SET TimeZone = 'Asia/Tokyo'""")
+    run("CREATE DATABASE plain ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    run("CREATE TABLE names (id int, name text); INSERT INTO names VALUES (1, 'Ann'); GRANT SELECT ON names TO reader", "plain")
+    address, plain = Address("hr", postgres.url()), Address("plain", postgres.url(database="plain"))
+    with databases.open_snapshot(address) as snapshot:
+        for table in ("odd", "odd_view"):
+            rows = snapshot.read_values(table, ["j", "t"], order=(*snapshot.list_columns(table), *snapshot.find_order(table)))
+            assert [(j, str(t)) for j, t in rows] == [({"a": 1}, "None"), ({"b": 1}, "2026-01-02 08:00:00+00:00")]
+        assert snapshot.find_order("Select.from") == ("order%", 'x("y")')
+        assert snapshot.read_rows("Select.from", {"a": "order%", "b": 'x("y")'}, order=("order%",)) == [{"a": 1, "b": 2}]
+    with pytest.raises(Refused, match="^Database hr holds a day that no calendar has"), databases.open_snapshot(address) as snapshot:
+        snapshot.read_values("endless", ["d"])
+    with databases.open_snapshot(plain) as snapshot:
+        assert snapshot.read_values("names", ["name"]) == [("Ann",)]
+    run("INSERT INTO names VALUES (2, convert_from('\\x41ff'::bytea, 'SQL_ASCII'))", "plain")
+    with pytest.raises(Refused, match="^Database plain holds text in an encoding other than UTF-8"), databases.open_snapshot(plain) as snapshot:
+        snapshot.read_values("names", ["name"])
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'greenlight'"
+    with pytest.raises(Refused, match="^Database hr ended the connection"), databases.open_snapshot(address) as snapshot:
+        run(ended)
+        snapshot.count_rows("odd")
+
+
+@pytest.mark.extra
+@pytest.mark.server
 def test_a_statement_that_takes_too_long_is_ended(postgres, monkeypatch):
     monkeypatch.setattr(databases, "STATEMENT_SECONDS", 1)
     with pytest.raises(Refused, match="took too long for one statement"), databases.open_snapshot(Address("hr", postgres.url())) as snapshot:

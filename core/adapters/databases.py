@@ -7,6 +7,7 @@ driver says: it names the connection, what is wrong, and the cure.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ _REASONS = (
     (r"password authentication failed|no password supplied|role .* does not exist|authentication failed|no pg_hba",
      "does not accept the account; check the user and the password in GREENLIGHT_DATABASES"),
     (r"database .* does not exist", "has no database of that name; check the address in GREENLIGHT_DATABASES"),
+    (r"schema .* does not exist", "has no schema of that name; make it there, or name another"),
+    (r"(relation|column) .* does not exist|no such (table|column)", "was changed while it was read; look at it anew"),
+    (r"terminating connection|closed the connection|connection is closed|connection .* lost|crash of another|shutting down|starting up",
+     "ended the connection; try again when it runs"),
     (r"statement timeout", "took too long for one statement; ask for an index, or join a smaller view"),
     (r"permission denied", "does not let the account do that; have SELECT granted for reading, and CREATE or INSERT for writing back"),
     (r"read-only transaction|readonly database", "is opened for reading only, so nothing was written"),
@@ -40,6 +45,8 @@ _REASONS = (
     (r"refused|resolve|translate|unreachable|no such file|No route", "cannot be reached; check the host and the port, and that it runs"),
     (r"unable to open|not a database|malformed", "cannot be opened as a SQLite database; check the path and the rights on the file"),
     (r"locked", "is locked by another program; try again when that has finished"),
+    (r"decode|invalid byte sequence", "holds text in an encoding other than UTF-8, which cannot be read; leave it out by a view"),
+    (r"too (large|small)|year .*out of range|infinity", "holds a day that no calendar has, such as infinity; leave it out by a view"),
 )  # fmt: skip
 
 
@@ -101,7 +108,7 @@ class Snapshot:
         self._sa = sqlalchemy
         self._connection = connection
         self._inspector = sqlalchemy.inspect(connection)
-        self._known: dict[str, tuple[str, ...]] = {}
+        self._known: dict[str, dict[str, Any]] = {}  # table -> column -> its type
 
     def list_tables(self) -> tuple[str, ...]:
         """Tables and views of the account's own schema, sorted."""
@@ -113,16 +120,17 @@ class Snapshot:
     def list_columns(self, table: str) -> tuple[str, ...]:
         """Columns of a table or view, in its order; empty if there is none of this name."""
         if table not in self._known:
-            schema, name = split_table(table)
+            schema, name = self._locate(table)
             try:
-                self._known[table] = tuple(str(c["name"]) for c in self._inspector.get_columns(name, schema=schema))
+                with warnings.catch_warnings(action="ignore"):  # that a type has no name in SQLAlchemy
+                    self._known[table] = {str(c["name"]): c["type"] for c in self._inspector.get_columns(name, schema=schema)}
             except self._sa.exc.NoSuchTableError:
-                self._known[table] = ()
-        return self._known[table]
+                self._known[table] = {}
+        return tuple(self._known[table])
 
     def find_order(self, table: str) -> tuple[str, ...]:
         """The columns that put the rows of a table in one order: its primary key, or all of them."""
-        schema, name = split_table(table)
+        schema, name = self._locate(table)
         key = self._inspector.get_pk_constraint(name, schema=schema).get("constrained_columns") or ()
         return tuple(key) or self.list_columns(table)
 
@@ -133,13 +141,18 @@ class Snapshot:
     def read_rows(
         self, table: str, columns: Mapping[str, str], *, order: Sequence[str] = (), limit: int | None = None
     ) -> list[dict[str, Any]]:
-        """Rows with the wanted names as keys.
+        """Rows with the wanted names as keys; otherwise as :meth:`read_values`."""
+        names = list(columns)
+        return [dict(zip(names, row, strict=True)) for row in self.read_values(table, list(columns.values()), order=order, limit=limit)]
+
+    def read_values(
+        self, table: str, columns: Sequence[str], *, order: Sequence[str] = (), limit: int | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Rows as tuples, which take half the memory.
 
         Parameters
         ----------
-        columns : mapping
-            Name wanted -> column of the table.
-        order : sequence of str
+        columns, order : sequence of str
             Columns of the table.
 
         Raises
@@ -149,7 +162,8 @@ class Snapshot:
         """
         sa = self._sa
         known = self._table(table)
-        statement = sa.select(*[known.c[real].label(f"c{n}") for n, real in enumerate(columns.values())]).order_by(*[known.c[o] for o in order])
+        sorts = [sa.cast(known.c[o], sa.Text) if self._has_no_order(table, o) else known.c[o] for o in order]
+        statement = sa.select(*[known.c[real].label(f"c{n}") for n, real in enumerate(columns)]).order_by(*sorts)
         if limit is not None:
             statement = statement.limit(limit)
         elif (rows := self.count_rows(table)) > MOST_ROWS:
@@ -157,12 +171,23 @@ class Snapshot:
                 f"Table {table} of database {self.name} has {rows:,} rows, and at most {MOST_ROWS:,} are read; join a view that holds fewer."
             )
         found = self._connection.execution_options(stream_results=True, max_row_buffer=AT_ONCE).execute(statement)
-        names = list(columns)
-        return [dict(zip(names, row, strict=True)) for row in found]
+        return [tuple(row) for row in found]
+
+    def _has_no_order(self, table: str, column: str) -> bool:
+        """Whether PostgreSQL cannot sort a column: JSON, and what SQLAlchemy has no name for (XML, points)."""
+        kind, sa = self._known[table].get(column), self._sa
+        unsorted = isinstance(kind, sa.types.NullType) or type(kind).__visit_name__ == "JSON"
+        return unsorted and self._connection.dialect.name == "postgresql"
+
+    def _locate(self, table: str) -> tuple[str | None, str]:
+        """(schema or None, name): a dot may also be part of the name."""
+        if "." in table and self._inspector.has_table(table):
+            return None, table
+        return split_table(table)
 
     def _table(self, table: str) -> Any:
         sa = self._sa
-        schema, name = split_table(table)
+        schema, name = self._locate(table)
         return sa.table(name, *[sa.column(c) for c in self.list_columns(table)], schema=schema)
 
 
@@ -262,7 +287,7 @@ def _connected(address: Address, *, writable: bool) -> Iterator[Any]:
                 )
             with connection.begin():
                 yield connection
-    except sa.exc.SQLAlchemyError as error:
+    except (sa.exc.SQLAlchemyError, UnicodeDecodeError) as error:
         raise _explain(address, error) from None
     finally:
         engine.dispose()
@@ -282,9 +307,12 @@ def _make_engine(sa: Any, address: Address, *, writable: bool) -> Any:
     if driver == "sqlite":
         return _make_sqlite(sa, address, url, writable=writable)
     need("psycopg")
-    seconds = f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={CONNECT_SECONDS}s"
+    # in UTC, so that the same moments are the same text whatever the server's time zone is
+    seconds = f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={CONNECT_SECONDS}s -c TimeZone=UTC"
     options = f"{seconds} -c default_transaction_read_only={'off' if writable else 'on'}"
-    arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": "greenlight", "options": options}
+    # a line that goes dead is noticed after half a minute; a server without an encoding of its own would give bytes
+    line = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000, "client_encoding": "utf8"}
+    arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": "greenlight", "options": options, **line}
     return sa.create_engine(url.set(drivername=driver), connect_args=arguments, poolclass=sa.pool.NullPool, hide_parameters=True)
 
 

@@ -6,6 +6,7 @@ Two shapes. "hr": the tables of an HR system, from which `core.datasets.hr_expor
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -186,15 +187,36 @@ def read_hr(mapping: Mapping[str, Any]) -> tuple[dict[str, list[dict[str, Any]]]
     return hr_mapping.to_source(rows), {name: len(found) for name, found in rows.items()}
 
 
-def read_table_rows(mapping: Mapping[str, Any], definition: Definition) -> tuple[list[dict[str, Any]], list[str]]:
-    """(rows of the one table, its columns by the definition's names), in the order of its key."""
+def read_table_rows(mapping: Mapping[str, Any], definition: Definition) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """(rows of the one table, its columns by the definition's names), in the order of its key.
+
+    Raises
+    ------
+    BadInput
+        A column holds bytes.
+    """
     with databases.open_snapshot(databases.get_address(mapping["connection"])) as snapshot:
         found = _preview_table(snapshot, mapping, definition, sample=False)
         if found.problem:
             raise Refused(found.problem)
         columns = _match(snapshot, mapping, definition)
-        order = (columns[definition.key],) if definition.key in columns else snapshot.find_order(mapping["table"])
-        return snapshot.read_rows(mapping["table"], columns, order=order), list(columns)
+        # a key that stands there twice must not leave the order to chance: the same rows are the same version
+        first = [columns[definition.key]] if definition.key in columns else []
+        order = list(dict.fromkeys([*first, *snapshot.find_order(mapping["table"])]))
+        rows = snapshot.read_values(mapping["table"], list(columns.values()), order=order)
+    return _as_cells(mapping["table"], list(columns.values()), rows), list(columns)
+
+
+def _as_cells(table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Values that have a text of their own: lists and objects as JSON, bytes refused."""
+    for n, column in enumerate(columns):
+        kinds = {type(row[n]) for row in rows}
+        if kinds & {bytes, memoryview}:
+            raise BadInput(f"Column {column} of table {table} holds bytes, no text and no number; leave it out by a view, or map another.")
+        if kinds & {dict, list}:
+            rows = [(*row[:n], json.dumps(row[n], default=str, ensure_ascii=False, sort_keys=True), *row[n + 1 :])
+                    if isinstance(row[n], (dict, list)) else row for row in rows]  # fmt: skip
+    return rows
 
 
 def newest_day(source: Mapping[str, list[dict[str, Any]]]) -> date | None:
@@ -265,7 +287,10 @@ def _preview_table(snapshot: Snapshot, mapping: Mapping[str, Any], definition: D
     elif not rows:
         problem = f"Table {table} of database {snapshot.name} has no row yet."
     without = "" if definition.target in columns else f" It has no column {definition.target}: it can be scored, not trained on."
-    first = [] if problem or not sample else snapshot.read_rows(table, columns, limit=SHOWN_ROWS)
+    first = []
+    if sample and not problem:
+        found = _as_cells(table, list(columns.values()), snapshot.read_values(table, list(columns.values()), limit=SHOWN_ROWS))
+        first = [dict(zip(columns, row, strict=True)) for row in found]
     part = Part(table, table, rows, absent, True, problem or without.strip(), first)
     sentence = problem or f"{rows:,} rows with all {len(features)} features.{without}"
     return Preview(mapping["connection"], "table", (part,), problem, sentence)

@@ -146,9 +146,14 @@ def keep_labelled(fetched: Fetched, definition: Definition) -> pd.DataFrame:
 
 
 def export_fresh(
-    home: Home, actor: Actor, project: str, out: Path, *, today: date, now: datetime | None = None
+    home: Home, actor: Actor, project: str, out: Path, *, today: date, plain: bool = False, now: datetime | None = None
 ) -> Fetched:
     """Write the labelled rows of a project's origin, as it is now, to ``out`` as CSV; the act names what was read.
+
+    Parameters
+    ----------
+    plain : bool
+        Every cell as it is, for training: a "-" that a spreadsheet would take for a formula must stay what it will be in scoring.
 
     Raises
     ------
@@ -175,7 +180,7 @@ def export_fresh(
             raise refusal
         assert fetched is not None
         assert frame is not None
-        write_csv(out, frame)
+        write_csv(out, frame, plain=plain)
         after = {"source": fetched.connection, "rows": len(frame), "as_of": fetched.as_of, "read": fetched.counts}
         return Done({"rows": len(frame)}, after=after, subject=f"source {fetched.connection}")
 
@@ -201,7 +206,7 @@ def import_fresh(
 
     with tempfile.TemporaryDirectory(prefix="import-", dir=home.work) as near:
         out = Path(near) / f"{project}_source.csv"
-        fetched = export_fresh(home, actor, project, out, today=today, now=now)
+        fetched = export_fresh(home, actor, project, out, today=today, plain=True, now=now)
         added = add_dataset(
             home, actor, project, out, file_name=out.name, source=fetched.words[:500], label_provenance=fetched.provenance, key=key, now=now
         )

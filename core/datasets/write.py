@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,14 +21,15 @@ _NUMBER = r"^[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?$"
 _NEEDS_QUOTES = r"[\",\r\n]|^\s|\s$"
 
 
-def write_csv(target: Path | str | BinaryIO, data: pd.DataFrame | Iterable[pd.DataFrame]) -> int:
+def write_csv(target: Path | str | BinaryIO, data: pd.DataFrame | Iterable[pd.DataFrame], *, plain: bool = False) -> int:
     """Write a frame, or a stream of frames with the same columns, as UTF-8 CSV; return the rows written.
 
     A path appears only when everything is written. Cells and headers that a spreadsheet would take for
-    a formula (= + - @ tab, carriage return) get a leading '; numbers stay as they are.
+    a formula (= + - @ tab, carriage return) get a leading '; numbers stay as they are. ``plain`` leaves every cell as it is:
+    for a file that we read again ourselves.
     """
     frames: Any = [data] if hasattr(data, "columns") else data
-    with CsvWriter(target) as writer:
+    with CsvWriter(target, plain=plain) as writer:
         for frame in frames:
             writer.write(frame)
     return writer.rows
@@ -43,8 +44,9 @@ class CsvWriter:
         Data rows written so far.
     """
 
-    def __init__(self, target: Path | str | BinaryIO) -> None:
+    def __init__(self, target: Path | str | BinaryIO, *, plain: bool = False) -> None:
         self.rows = 0
+        self._guard: Callable[[Any], Any] = (lambda texts: texts) if plain else _safe
         self._columns: list[str] | None = None
         self._path = Path(target) if isinstance(target, str | Path) else None
         self._fresh = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}") if self._path else None
@@ -78,11 +80,11 @@ class CsvWriter:
         columns = [str(c) for c in frame.columns]
         if self._columns is None:
             self._columns = columns
-            self._file.write(csv_header(columns))
+            self._file.write(_lines([_quoted(self._guard(_texts([name]))) for name in columns]))
         elif columns != self._columns:
             raise ValueError(f"a frame has the columns {columns}, the file {self._columns}")
         if len(frame) and columns:
-            self._file.write(_lines([_cells(frame.iloc[:, i]) for i in range(len(columns))]))
+            self._file.write(_lines([_cells(frame.iloc[:, i], self._guard) for i in range(len(columns))]))
         self.rows += len(frame)
 
 
@@ -120,7 +122,7 @@ def _column_cells(column: pa.ChunkedArray) -> Any:
     return pc.fill_null(_quoted(_safe(pc.cast(array, pa.large_string()))), "")
 
 
-def _cells(series: Any) -> Any:
+def _cells(series: Any, guard: Callable[[Any], Any]) -> Any:
     """One column as arrow text, safe and quoted where needed; missing is empty."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -139,7 +141,7 @@ def _cells(series: Any) -> Any:
         except pa.ArrowException:  # mixed types: as Python writes them
             cells, missing = series.tolist(), series.isna().tolist()
             texts = _texts([None if gone else str(cell) for cell, gone in zip(cells, missing, strict=True)])
-    return pc.fill_null(_quoted(_safe(texts)), "")
+    return pc.fill_null(_quoted(guard(texts)), "")
 
 
 def _safe(texts: Any) -> Any:

@@ -177,7 +177,7 @@ def _base(home: Home, actor: Actor, definition: Definition, *, folder: Path, tod
     origin = find_origin(home, definition)
     if origin is not None:
         out = folder / "source.csv"
-        fetched = export_fresh(home, actor, definition.name, out, today=today)
+        fetched = export_fresh(home, actor, definition.name, out, today=today, plain=True)
         # the sample's labels are what its first table says of them
         provenance = fetched.provenance if origin.mapping is not None or not own else own[0].label_provenance
         return out.read_bytes(), f"{definition.name}_fresh.csv", fetched.name, provenance
