@@ -254,7 +254,7 @@ def test_cells_of_a_table_are_the_same_in_training_and_in_scoring(heart, tmp_pat
     with closing(sqlite3.connect(tmp_path / "clinic.db")) as db:
         db.execute("UPDATE signs SET slope = x'00ff' WHERE rowid = 150")
         db.commit()
-    with pytest.raises(BadInput, match="^Column slope of table signs holds bytes, no text and no number; leave it out by a view"):
+    with pytest.raises(BadInput, match=r"^Column slope of table signs holds bytes, no text and no number; leave it out by a view"):
         source.import_fresh(heart, SCIENTIST, HEART, today=LATER)
     assert connect._as_cells("t", ["a"], [({"é": [1]},), ("x",)]) == [('{"é": [1]}',), ("x",)]
 

@@ -176,7 +176,7 @@ class Snapshot:
     def _has_no_order(self, table: str, column: str) -> bool:
         """Whether PostgreSQL cannot sort a column: JSON, and what SQLAlchemy has no name for (XML, points)."""
         kind, sa = self._known[table].get(column), self._sa
-        unsorted = isinstance(kind, sa.types.NullType) or type(kind).__visit_name__ == "JSON"
+        unsorted = isinstance(kind, sa.types.NullType) or getattr(kind, "__visit_name__", "") == "JSON"
         return unsorted and self._connection.dialect.name == "postgresql"
 
     def _locate(self, table: str) -> tuple[str | None, str]:
