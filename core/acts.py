@@ -40,7 +40,7 @@ _ALSO_WHEN_ARCHIVED = frozenset(
 
 # What a retraining does by itself, once somebody who might has started it. It is done in the starter's name, who may be the
 # agent or a program and may do none of this alone.
-_ERRANDS = frozenset({"export_dataset", "add_dataset", "train", "register", "request_release", "archive_version", "finish_retraining"})
+_ERRANDS = frozenset({"export_dataset", "add_dataset", "check_suite", "train", "register", "request_release", "archive_version", "finish_retraining"})
 
 # Which logger tells of an act; of those that are not named here, app does.
 _TOLD_BY = {
@@ -231,10 +231,24 @@ def _check_not_archived(db: Database, project: str) -> None:
         raise Refused(f"Project {project} is archived; restore it first, then try again.")
 
 
-def is_allowed(home: Home, actor: Actor, permission: str) -> bool:
-    """Whether it is worth preparing an act; the act itself checks again, refuses and audits."""
-    account = accounts_store.find_account(reading(home.db), actor.name)
-    return account is not None and bool(account["active"]) and roles.may(account["role"], permission)
+def is_allowed(home: Home, actor: Actor, permission: str, *, project: str = "", key: str | None = None) -> bool:
+    """Whether it is worth preparing an act; the act itself checks again, refuses and audits.
+
+    Parameters
+    ----------
+    project : str
+        Nothing is worth preparing for one that is archived.
+    key : str, optional
+        Nor for a request key that was used: the act returns what it came to then.
+    """
+    db = reading(home.db)
+    account = accounts_store.find_account(db, actor.name)
+    if account is None or not account["active"] or not roles.may(account["role"], permission):
+        return False
+    row = projects_store.find_project(db, project) if project else None
+    if row is not None and row["archived_at"] is not None:
+        return False
+    return key is None or audit_store.find_request_key(db, key) is None
 
 
 def check_role(role: str, permission: str) -> None:

@@ -18,7 +18,7 @@ from core.datasets.prepare import prepare
 from core.datasets.read import read_table
 from core.datasets.validation import validate
 from core.errors import BadInput, NotFound, Refused
-from core.projects.projects import get_definition
+from core.projects.projects import archive_project, get_definition
 from core.training import runs
 
 SCIENTIST = Actor("scientist")
@@ -151,6 +151,52 @@ def test_a_suite_without_the_library_is_an_error_with_its_cure_and_stops_trainin
     suite_checks.set_suite(home, SCIENTIST, PROJECT, None)
     assert versions.get_version(home, PROJECT).validation["ok"]
     runs.start_training(home, SCIENTIST, PROJECT)
+
+
+@pytest.fixture
+def counted(demo_home, monkeypatch):
+    """The demo with a suite, whose checks are counted instead of being left to the library: [] while nobody asked it."""
+    asked = []
+
+    def check(home, found, table, prepared, definition, *, purpose="training", run=None):
+        asked.append((found.name, purpose, len(table.frame)))
+        return suite_checks.Check(found.name, "Great Expectations 1", tuple(suites.tell(found.value, [suites.Result(True)], purpose=purpose)))
+
+    monkeypatch.setattr(suite_checks, "check_table", check)
+    suite_checks.set_suite(demo_home, SCIENTIST, PROJECT, dump(suite(AGES)))
+    return asked
+
+
+def test_who_may_not_train_and_an_archived_project_are_refused_before_the_suite_is_asked(demo_home, counted):
+    with pytest.raises(Refused, match="The role Developer may not train"):
+        runs.start_training(demo_home, Actor("developer"), PROJECT)
+    archive_project(demo_home, SCIENTIST, PROJECT, reason="done")
+    with pytest.raises(Refused, match="is archived"):
+        runs.start_training(demo_home, SCIENTIST, PROJECT)
+    assert counted == []
+
+
+def test_a_table_that_fails_the_definitions_own_rules_is_refused_before_the_suite_is_asked(demo_home, counted):
+    content = versions.data_path(demo_home, versions.get_version(demo_home, PROJECT)).read_bytes()
+    versions.add_dataset(demo_home, SCIENTIST, PROJECT, b"\n".join(content.split(b"\n")[:40]), file_name="short.csv")
+    counted.clear()
+    with pytest.raises(Refused, match="cannot be trained on"):
+        runs.start_training(demo_home, SCIENTIST, PROJECT)
+    assert counted == []
+
+
+def test_a_suite_is_asked_once_for_a_version_and_its_word_stands_for_the_job_and_for_later_trainings(demo_home, counted):
+    for key in ("one", "one", "two"):
+        runs.start_training(demo_home, SCIENTIST, PROJECT, candidates=[("dummy", {})], key=key)
+    found = versions.get_version(demo_home, PROJECT)
+    _, report = versions.check_for_training(demo_home, Actor("scientist", via="job"), found, get_definition(demo_home, PROJECT))
+    assert counted == [("heart", "training", 303)]
+    assert [f.text for f in report.findings if f.check == "suite"] == ["Suite heart: 1 of 1 expectations are met."]
+    (event,), _ = audit.search(demo_home, action="check_suite")
+    assert (event["actor"], event["outcome"], event["subject"]) == ("scientist", "done", "dataset 1")
+    suite_checks.set_suite(demo_home, SCIENTIST, PROJECT, dump(suite(AGES, name="other")))
+    runs.start_training(demo_home, SCIENTIST, PROJECT, candidates=[("dummy", {})], key="three")
+    assert [name for name, *_ in counted] == ["heart", "other"]
 
 
 def test_without_a_suite_there_is_nothing_to_check(demo_home):

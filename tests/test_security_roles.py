@@ -21,6 +21,7 @@ from core.agent import account as agent_account
 from core.agent import agent_requests, control
 from core.cli.app import main
 from core.datasets import remote, source, suite_checks, suites, versions
+from core.datasets.findings import Report
 from core.drift import checks
 from core.errors import GreenlightError, Refused
 from core.home import Home
@@ -119,6 +120,14 @@ def with_a_suite(home: Home) -> None:
 def every_expectation_met(_frame: Any, suite: dict[str, Any], _folder: Path) -> expectations.Outcome:
     """The library's part, which is tested with the library itself; here it is about roles."""
     return expectations.Outcome("none", tuple(suites.Result(True) for _ in suite["expectations"]))
+
+
+def judge_newest_version(home: Home, actor: Actor) -> None:
+    """As a training does, which has validated the table before."""
+    dataset, definition_ = versions.get_version(home, PROJECT), projects.get_definition(home, PROJECT)
+    table, prepared = versions.read_version(home, dataset, definition_)
+    report = Report("training", len(table.frame), ())
+    suite_checks.judge_version(home, actor, report, dataset, table, prepared, definition_, run=every_expectation_met)
 
 
 def scheduled(home: Home) -> None:
@@ -258,6 +267,7 @@ ACTS = (
     Act("core.datasets.suite_checks.check_version", "check_suite", "upload_data",
         lambda h, a: suite_checks.check_version(h, a, PROJECT, run=every_expectation_met), with_a_suite,
         f"project suite {PROJECT} --check"),
+    Act("core.datasets.suite_checks.judge_version", "check_suite", "train", judge_newest_version, with_a_suite),
     Act("core.datasets.remote.push_dataset", "push_dataset", "export_dataset",
         lambda h, a: remote.push_dataset(h, a, versions.get_version(h, PROJECT), "/srv/dvc", push=lambda *_: TRACKED),
         by_hand=f"dataset push {PROJECT}"),

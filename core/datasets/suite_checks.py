@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from core.datasets.prepare import Prepared
     from core.datasets.read import Table
+    from core.datasets.versions import Dataset
 
 KIND = "expectations"
 Run = Callable[..., expectations.Outcome]
@@ -114,13 +115,40 @@ def check_version(
     def work(tx: Tx) -> Done:
         if refusal is not None or suite is None or made is None:
             raise refusal or Refused("Nothing was checked; try again.")
-        fresh = keep(tx, dataset.id, suite, definition, made)
-        counts = {level: sum(f.level == level for f in made.findings) for level in ("error", "warning")}
-        result = {"version": dataset.version, "suite": suite.name, "library": made.library, "errors": counts["error"],
-                  "warnings": counts["warning"], "fresh": fresh}  # fmt: skip
-        return Done(result, after=result, subject=f"dataset {dataset.version}")
+        return _note(tx, dataset, suite, definition, made)
 
     return acts.perform(home, actor, "check_suite", work, permission="upload_data", project=project, key=key, now=now)
+
+
+def judge_version(
+    home: Home, actor: Actor, report: Report, dataset: Dataset, table: Table, prepared: Prepared, definition: Definition, *,
+    run: Run = expectations.run_suite, now: datetime | None = None,
+) -> Report:  # fmt: skip
+    """A version's report with what the suite in force finds in it; what was found for the first time is kept, as an act of ``actor``.
+
+    Neither the bytes of a version nor a suite change, so a check that came to its end is made once, whoever asks for a training and
+    wherever it runs. One that could not be run is not kept.
+    """
+    suite = find_suite(home, dataset.project)
+    known = _find_kept(home, dataset.id, suite, definition) if suite is not None else None
+    if known is not None:
+        return report.add(known.findings)
+    report, made = add_to_report(home, report, suite, table, prepared, definition, run=run)
+    if suite is not None and made is not None:
+
+        def work(tx: Tx) -> Done:
+            return _note(tx, dataset, suite, definition, made)
+
+        acts.perform(home, actor, "check_suite", work, permission="train", project=dataset.project, now=now)
+    return report
+
+
+def _note(tx: Tx, dataset: Dataset, suite: Suite, definition: Definition, made: Check) -> Done:
+    fresh = keep(tx, dataset.id, suite, definition, made)
+    counts = {level: sum(f.level == level for f in made.findings) for level in ("error", "warning")}
+    result = {"version": dataset.version, "suite": suite.name, "library": made.library, "errors": counts["error"],
+              "warnings": counts["warning"], "fresh": fresh}  # fmt: skip
+    return Done(result, after=result, subject=f"dataset {dataset.version}")
 
 
 def check_table(
@@ -159,22 +187,15 @@ def find_findings(home: Home, dataset_id: int, project: str, definition_sha: str
 
 
 def add_to_report(
-    home: Home, report: Report, dataset_id: int | None, project: str, table: Table, prepared: Prepared, definition: Definition
-) -> tuple[Report, Check | None]:
-    """A report with what the suite in force finds, and the check if it came to its end; a suite that cannot be run is an error.
-
-    Parameters
-    ----------
-    dataset_id : None for a table that is no version yet
-    """
-    suite = find_suite(home, project)
+    home: Home, report: Report, suite: Suite | None, table: Table, prepared: Prepared, definition: Definition, *,
+    run: Run = expectations.run_suite,
+) -> tuple[Report, Check | None]:  # fmt: skip
+    """A report with what a suite finds, and the check if it came to its end; a suite that cannot be run is an error."""
     if suite is None:
         return report, None
     scoring = report.purpose == "scoring"
     try:
-        made = None if dataset_id is None else _find_kept(home, dataset_id, suite, definition)
-        if made is None:
-            made = check_table(home, suite, table, prepared, definition, purpose=report.purpose)
+        made = check_table(home, suite, table, prepared, definition, purpose=report.purpose, run=run)
     except Refused as error:
         found = _cannot_run(suite, str(error))
         return report.add(suites.soften([found]) if scoring else [found]), None

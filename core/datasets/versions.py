@@ -164,7 +164,7 @@ def add_dataset(
             "validation": report.to_dict(), "comparison": comparison,
         }
         if suite is not None and (actor.errand or acts.is_allowed(home, actor, "upload_data")):
-            report, check = suite_checks.add_to_report(home, report, None, project, table, prepared, definition)
+            report, check = suite_checks.add_to_report(home, report, suite, table, prepared, definition)
         fit = report.ok
     else:
         fit = _dataset(home, existing).validation["ok"]
@@ -233,8 +233,13 @@ def _content(home: Home, dataset: Dataset) -> bytes:
     return content
 
 
-def check_for_training(home: Home, dataset: Dataset, definition: Definition) -> tuple[Prepared, Report]:
+def check_for_training(
+    home: Home, actor: Actor, dataset: Dataset, definition: Definition, *, now: datetime | None = None
+) -> tuple[Prepared, Report]:
     """Validate once more before training; raise if the data must not be trained on.
+
+    The project's suite is asked last, and only where it has not judged this version before: what it finds is kept, as an act of
+    ``actor``, so that whoever asks next does not wait for it again.
 
     Raises
     ------
@@ -250,7 +255,8 @@ def check_for_training(home: Home, dataset: Dataset, definition: Definition) -> 
         )
     table, prepared = read_version(home, dataset, definition)
     report = validate(prepared, definition, purpose="training", comparison=_columns_of(dataset.comparison))
-    report, _ = suite_checks.add_to_report(home, report, dataset.id, dataset.project, table, prepared, definition)
+    if report.ok:
+        report = suite_checks.judge_version(home, actor, report, dataset, table, prepared, definition, now=now)
     if not report.ok:
         errors = [f for f in report.findings if f.level == "error"]
         more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""

@@ -80,7 +80,7 @@ def evaluate_version(home: Home, project: str, version: str, content: bytes, *, 
     main = "accuracy" if definition.is_classifier else metric
     low, high = (intervals[main].low, intervals[main].high) if main in intervals else (None, None)
     report = validate(prepared, definition, purpose="scoring")
-    report, _ = suite_checks.add_to_report(home, report, None, project, table, prepared, definition)
+    report, _ = suite_checks.add_to_report(home, report, suite_checks.find_suite(home, project), table, prepared, definition)
     return {
         "project": project,
         "version": version,

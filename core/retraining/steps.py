@@ -110,7 +110,7 @@ def export_data(errand: Errand) -> Told:
 def validate_data(errand: Errand) -> Told:
     """Step 2: errors stop, as in every training."""
     dataset = datasets.get_dataset(errand.home, errand.detail("export")["dataset_id"])
-    _, report_ = datasets.check_for_training(errand.home, dataset, errand.definition())
+    _, report_ = datasets.check_for_training(errand.home, errand.actor, dataset, errand.definition())
     warnings = [f.text for f in report_.findings if f.level == "warning"]
     told = f"{len(warnings)} warning{'s' if len(warnings) != 1 else ''}: {warnings[0]}" if warnings else "No warning."
     return Told(f"Dataset version {dataset.version} has no error. {told}", {"warnings": warnings})

@@ -72,7 +72,8 @@ def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
     # Asked again: what was allowed when the job was filed may have been withdrawn while it waited, or it is run again.
     check_allowed(home, job.project, [name for name, _ in params["candidates"]])
     context.progress(0, 0, "validating the data")
-    prepared, report = datasets.check_for_training(home, dataset, definition)
+    worker = actor or Actor(job.created_by, via="job")
+    prepared, report = datasets.check_for_training(home, worker, dataset, definition)
     if prepared.target is None:
         raise NotFound(f"Dataset {dataset.version} of {job.project} has no column {definition.target!r} to learn from.")
     folder = home.runs / f"job_{job.id}"

@@ -110,6 +110,9 @@ def start_training(
     refusal: GreenlightError | None = None
     unfit: GreenlightError | None = None
     try:
+        # before anything that takes time: the act refuses who may not, or gives back what it came to before
+        if not acts.is_allowed(home, actor, "train", project=project, key=key):
+            raise Refused("Whether this may be trained changed in this moment; try again.")
         for name, _ in chosen:
             candidate = get_candidate(name)
             if not candidate.available:
@@ -123,7 +126,7 @@ def start_training(
             for name, budget in search:
                 check_search(name, budget, definition)
         try:
-            datasets.check_for_training(home, dataset, definition)
+            datasets.check_for_training(home, actor, dataset, definition, now=now)
         except GreenlightError as error:
             unfit = error
             raise
