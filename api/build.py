@@ -106,7 +106,9 @@ def make_api(home: Home, settings: Settings, *, clock: Callable[[], datetime] | 
         },
     )  # fmt: skip
     entries = [_add(app, line) for line in LINES]
-    return Door(app, home, entries, frozenset(settings.allowed_hosts), clock or utc_now, settings.named_proxies)
+    return Door(
+        app, home, entries, frozenset(settings.allowed_hosts), clock or utc_now, settings.named_proxies, settings.address_per_minute
+    )
 
 
 def _add(app: FastAPI, line: Line) -> Entry:

@@ -23,6 +23,7 @@ from core.errors import GreenlightError
 from core.home import Home
 from core.limits import Limiter
 from core.monitoring import traffic
+from core.settings import PER_ADDRESS
 
 LOG = logging.getLogger("greenlight.api")
 
@@ -68,15 +69,17 @@ class Door:
         Host names, besides the loopback ones, that this installation answers to.
     proxies : tuple of network
         Reverse proxies whose word on the client's address is taken.
+    per_address : int
+        Requests per minute from one address.
     """
 
     def __init__(
         self, app: ASGIApp, home: Home, entries: list[Entry], hosts: frozenset[str], clock: Callable[[], datetime],
-        proxies: tuple[addresses.Network, ...] = (),
+        proxies: tuple[addresses.Network, ...] = (), per_address: int = PER_ADDRESS,
     ) -> None:  # fmt: skip
         self.app, self.home, self.entries, self.clock, self.proxies = app, home, entries, clock, proxies
         self.hosts = addresses.LOOPBACK_HOSTS | hosts
-        self.limiter = Limiter(home)
+        self.limiter = Limiter(home, per_address=per_address)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -213,8 +216,9 @@ class Door:
         visit.key, visit.caller = key, key.account
         if needed != DOCS and needed not in key.scopes:
             raise Problem(403, f"This key is not good for {needed!r}, only for {', '.join(key.scopes)}; ask an administrator for another.")
-        wait = self.limiter.check_call(key, visit.address, now=visit.at)
-        _slow_down(wait, f"This key is limited to {key.per_minute} requests a minute, and its address too has a limit")
+        held = self.limiter.check_call(key, visit.address, now=visit.at)
+        if held is not None:
+            _slow_down(*held)
         keys.note_use(self.home, key, now=visit.at)
 
     def _nothing_here(self, scope: Scope) -> Problem:

@@ -19,11 +19,11 @@ from sqlite_utils import Database
 from core.accounts import is_loopback
 from core.home import Home
 from core.keys import Key
+from core.settings import PER_ADDRESS
 from core.times import stamp
 from storage import limits as store
 from storage.connection import reading
 
-PER_ADDRESS = 60_000  # requests per minute from one address, whatever its keys allow
 WRONG_KEYS = 30  # wrong keys per minute from one address
 FRESH = 0.25  # seconds for which the other processes' counts are believed
 STAYS = 0.1  # seconds that counts wait at least, so that not each transaction writes them
@@ -115,12 +115,15 @@ class Limiter:
             self._note(self._writer())
         return None
 
-    def check_call(self, key: Key, address: str, *, now: datetime) -> float | None:
-        """A request that came with a good key: within the key's own limit, and within its address's."""
+    def check_call(self, key: Key, address: str, *, now: datetime) -> tuple[float, str] | None:
+        """A request that came with a good key: None within the key's own limit and its address's, else the seconds to wait, and why."""
         wait = self.check(f"key {key.id}", key.per_minute, now=now)
-        if wait is not None or is_loopback(address):
-            return wait
-        return self.check(f"address {_place(address)}", self._per_address, now=now)
+        if wait is not None:
+            return wait, f"This key is limited to {key.per_minute:,} requests a minute"
+        if is_loopback(address):
+            return None
+        wait = self.check(f"address {_place(address)}", self._per_address, now=now)
+        return None if wait is None else (wait, f"All programs at this address together are limited to {self._per_address:,} requests a minute")
 
     def check_wrong_key(self, address: str, *, now: datetime) -> float | None:
         """A request without a good key: None while its address may still be told so, else the seconds to wait."""

@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.addresses import Network, read_proxies
 from core.home import Home, open_home
 
+PER_ADDRESS = 60_000
+
 
 class Settings(BaseSettings):
     """GREENLIGHT_* variables and .env; see .env.example for what each does."""
@@ -22,6 +24,7 @@ class Settings(BaseSettings):
     hosts: str = ""  # extra host names that the console may be reached by, separated by commas
     secure_cookies: bool = False
     proxies: str = ""  # addresses or networks of reverse proxies, separated by commas: what they say of the client is believed
+    address_per_minute: int = Field(PER_ADDRESS, ge=1)  # requests of programs from one address, whatever their keys allow
     workers: int = 0  # worker processes of one training job; 0 = one per core
     dask: str = ""  # tcp://host:8786 or tls://host:8786: the scheduler of a cluster that trains and scores large files
     log_level: str = "info"  # for all loggers, or "info,monitoring=debug"

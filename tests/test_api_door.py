@@ -120,6 +120,14 @@ def test_a_key_is_slowed_down_to_its_limit(demo_home, clock):
     assert client.get(READS).status_code == 200
 
 
+def test_an_address_has_the_limit_that_the_environment_sets_whatever_its_keys_allow(demo_home, clock, monkeypatch):
+    monkeypatch.setenv("GREENLIGHT_ADDRESS_PER_MINUTE", "2")
+    one = make_client(demo_home, make_key(demo_home, "read"), client=ELSEWHERE, clock=clock, settings=Settings.from_environment())
+    assert [one.get(READS).status_code for _ in range(2)] == [200, 200]
+    one.headers["X-API-Key"] = make_key(demo_home, "read", name="another")
+    assert "programs at this address together are limited to 2 requests a minute" in check_problem(one.get(READS), 429)["detail"]
+
+
 def test_guessing_keys_is_slowed_down_by_address(demo_home, clock):
     client = make_client(demo_home, "made up", client=ELSEWHERE, clock=clock)
     seen = [client.get(READS).status_code for _ in range(40)]

@@ -157,7 +157,9 @@ def test_a_key_has_its_own_limit_and_its_address_another(home):
     limiter = Limiter(home, per_address=3, note=lambda apply: None)
     narrow, wide = (keys.Key(i, "partner", ("predict",), ("*",), (), n, "", "admin") for i, n in (("a", 2), ("b", 100)))
     assert [limiter.check_call(narrow, "192.0.2.1", now=NOW) is None for _ in range(3)] == [True, True, False]
+    assert limiter.check_call(narrow, "192.0.2.1", now=NOW)[1] == "This key is limited to 2 requests a minute"
     assert [limiter.check_call(wide, "192.0.2.1", now=NOW) is None for _ in range(3)] == [True, False, False]
+    assert limiter.check_call(wide, "192.0.2.1", now=NOW)[1] == "All programs at this address together are limited to 3 requests a minute"
     assert limiter.check_call(wide, "192.0.2.2", now=NOW) is None
     assert all(limiter.check_call(wide, "127.0.0.1", now=NOW) is None for _ in range(10))  # a proxy stands for everybody
 
