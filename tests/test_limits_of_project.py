@@ -98,7 +98,7 @@ def test_what_was_proposed_against_one_value_is_not_approved_over_another(demo_h
 
     with writing(demo_home.db) as db:
         store.set_setting(db, project=HEART, name="accuracy_floor", value=0.75, at="2026", by="director", request_id=9)
-    with pytest.raises(Refused, match="accuracy_floor has changed since request 1 was filed"):
+    with pytest.raises(Refused, match=r"“Accuracy in use” \(accuracy_floor\) has changed since request 1 was filed"):
         proposals.decide(demo_home, DIRECTOR, asked["id"], "approved", reason="Yes", now=NOW)
     assert limits.get_limits(demo_home, HEART).thresholds.accuracy_floor == 0.75
 
@@ -124,7 +124,7 @@ def test_two_open_requests_never_name_the_same_value(demo_home):
         (HEART, {"retrain_days": 2.5}, r"\(retrain_days\) is a whole number; 2.5 is none"),
         (HEART, {"drift_warning": 0.8}, r"“Drift score: warning” \(drift_warning\), 0.8, must stay below “Drift score: drift” \(drift\)"),
         (HEART, {"latency_critical_ms": 1000}, r"\(latency_warning_ms\), 2000, must stay below"),
-        (HEART, {"register": 0.9}, r"The gate to register \(0.9\) must not be above the one for production \(0.8\)"),
+        (HEART, {"register": 0.9}, r"“To register: mean F1 .*” \(register\), 0\.9, must not be above “For production: mean F1 .*” \(production\), 0\.8;"),
         (HEART, {"zscore": 5.5}, "Over 30 points no value can be further than 5.29 standard deviations off"),
         (RECIPES, {"accuracy_floor": 0.8}, "means nothing for project recipe_ranking, which predicts numbers"),
     ],

@@ -322,14 +322,15 @@ def title_of(name: str, definition: Definition) -> str:
     return get_setting(name).title.replace("mean of the metric", f"mean {metric}")
 
 
-def call_setting(name: str) -> str:
+def call_setting(name: str, definition: Definition | None = None) -> str:
     """What a message calls the setting of that name."""
-    return _call(get_setting(name))
+    return _call(get_setting(name), definition)
 
 
-def _call(setting: Setting) -> str:
-    """What a message calls a setting: the title that the page shows, and the name that the command takes."""
-    return setting.title if setting.group in ("estimators", "plans") else f"“{setting.title}” ({setting.name})"
+def _call(setting: Setting, definition: Definition | None = None) -> str:
+    """What a message calls a setting: the title that the page shows (it names the project's metric), and the name that the command takes."""
+    title = setting.title if definition is None else title_of(setting.name, definition)
+    return title if setting.group in ("estimators", "plans") else f"“{title}” ({setting.name})"
 
 
 def say_value(name: str, value: Any) -> str:
@@ -360,19 +361,20 @@ def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str
         if setting.group == "estimators":
             check_class_path(name[len(ESTIMATOR) :])
         if setting.classes_only and not definition.is_classifier:
-            raise BadInput(f"{_call(setting)} means nothing for project {definition.name}, which predicts numbers; leave it out.")
-        found[name] = check_plan(name, value) if setting.group == "plans" else _check_value(setting, value)
+            raise BadInput(f"{_call(setting, definition)} means nothing for project {definition.name}, which predicts numbers; leave it out.")
+        found[name] = check_plan(name, value) if setting.group == "plans" else _check_value(setting, value, definition)
         if found[name] == value_of(in_force, name):
-            raise BadInput(f"{_call(setting)} is {say_value(name, found[name])} already; leave it out or name another value.")
+            raise BadInput(f"{_call(setting, definition)} is {say_value(name, found[name])} already; leave it out or name another value.")
         if setting.group == "plans" and value_of(in_force, name) is None and read_actions(found[name]) == find_shipped(name):
-            raise BadInput(f"{_call(setting)} is {say_value(name, found[name])} already, as shipped; name other actions or another order.")
+            raise BadInput(f"{_call(setting, definition)} is {say_value(name, found[name])} already, as shipped; name other actions or another order.")
     after = {**{n: value_of(in_force, n) for n in SETTINGS}, **found}
     for low, high in _IN_ORDER:
         if not after[low] < after[high]:
-            lower, upper = (f"{_call(get_setting(n))}, {after[n]:g}," for n in (low, high))
+            lower, upper = (f"{_call(get_setting(n), definition)}, {after[n]:g}," for n in (low, high))
             raise BadInput(f"{lower} must stay below {upper[:-1]}; change both together.")
     if after["register"] is not None and after["production"] is not None and after["register"] > after["production"]:
-        raise BadInput(f"The gate to register ({after['register']:g}) must not be above the one for production ({after['production']:g}).")
+        first, second = (_call(get_setting(n), definition) for n in ("register", "production"))
+        raise BadInput(f"{first}, {after['register']:g}, must not be above {second}, {after['production']:g}; change both together.")
     points = int(after["zscore_points"])
     reach = (points - 1) / math.sqrt(points)
     if after["zscore"] >= reach:
@@ -380,17 +382,17 @@ def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str
     return found
 
 
-def _check_value(setting: Setting, value: Any) -> float | None:
+def _check_value(setting: Setting, value: Any, definition: Definition) -> float | None:
     if value is None:
         if setting.optional:
             return None
-        raise BadInput(f"{_call(setting)} needs a number.")
+        raise BadInput(f"{_call(setting, definition)} needs a number.")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise BadInput(f"{_call(setting)} is a number; {str(value)[:40]!r} is none.")
+        raise BadInput(f"{_call(setting, definition)} is a number; {str(value)[:40]!r} is none.")
     if not setting.low <= value <= setting.high:
-        raise BadInput(f"{_call(setting)} lies between {setting.low:g} and {setting.high:g}; {value:g} does not.")
+        raise BadInput(f"{_call(setting, definition)} lies between {setting.low:g} and {setting.high:g}; {value:g} does not.")
     if setting.integer:
         if value != int(value):
-            raise BadInput(f"{_call(setting)} is a whole number; {value:g} is none.")
+            raise BadInput(f"{_call(setting, definition)} is a whole number; {value:g} is none.")
         return int(value)
     return float(value)

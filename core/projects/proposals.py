@@ -275,11 +275,11 @@ def note_expired(home: Home, *, now: datetime) -> None:
 
 
 def _check_still_so(home: Home, request: SettingRequest) -> None:
-    in_force = get_limits(home, request.project)
+    in_force, definition = get_limits(home, request.project), get_definition(home, request.project)
     for name, change in request.changes.items():
         if value_of(in_force, name) != change["from"]:
-            raise Refused(f"{name} has changed since request {request.id} was filed; reject it and have it proposed again.")
-    check_changes(get_definition(home, request.project), in_force, {n: c["to"] for n, c in request.changes.items()})
+            raise Refused(f"{call_setting(name, definition)} has changed since request {request.id} was filed; reject it and have it proposed again.")
+    check_changes(definition, in_force, {n: c["to"] for n, c in request.changes.items()})
 
 
 def _check_class(home: Home, actor: Actor, path: str) -> None:
