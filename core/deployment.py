@@ -136,7 +136,7 @@ def rollback(
 ) -> dict[str, Any]:  # fmt: skip
     """Switch the pointer back to a version that was live before (the one before, unless named).
 
-    ``warrant`` is the agent's approved request to roll back to ``to``; a person needs the right to roll back instead.
+    ``warrant`` is the agent's approved request to roll back to ``to`` from what is live now; a person needs the right to roll back instead.
     """
     now = now or utc_now()
     permission = "rollback" if warrant is None else warrants.PERMISSION
@@ -158,7 +158,8 @@ def rollback(
             raise checked
         if row["stage"] != "archived" or checked != row["sha256"]:
             raise Refused(f"Version {target} cannot be rolled back to from stage {row['stage']}.")
-        approver = "" if warrant is None else warrants.use(tx, warrant, project, "rollback", {"to": target})
+        asked = {"to": target, "from": live["version"] if live else None}
+        approver = "" if warrant is None else warrants.use(tx, warrant, project, "rollback", asked)
         before = _switch(tx, row, "rollback", None, reason)
         return _done(project, target, before, approver)
 

@@ -58,10 +58,11 @@ def update_incident(db: Database, incident_id: int, **values: Any) -> None:
 
 
 def list_new_alerts(db: Database, limit: int = 1_000) -> list[dict[str, Any]]:
-    """Open alerts that belong to no incident yet, oldest first."""
+    """Open alerts that belong to no incident yet, oldest first; those of archived projects wait, and keep no others waiting."""
     rows = db.conn.execute(
         """SELECT a.* FROM alerts a LEFT JOIN incident_alerts i ON i.alert_id = a.id
-           WHERE a.state <> 'resolved' AND i.alert_id IS NULL ORDER BY a.id LIMIT ?""",
+           WHERE a.state <> 'resolved' AND i.alert_id IS NULL
+           AND a.project NOT IN (SELECT name FROM projects WHERE archived_at IS NOT NULL) ORDER BY a.id LIMIT ?""",
         (limit,),
     )
     return read_rows(rows, _ALERT)
@@ -75,6 +76,24 @@ def list_alerts(db: Database, incident_id: int, *, limit: int = 10_000) -> list[
         (incident_id, limit),
     )
     return sorted(read_rows(rows, _ALERT), key=lambda a: a["id"])
+
+
+def list_incidents_of(db: Database, alert_ids: list[int]) -> dict[int, int]:
+    """Alert -> the incident that it belongs to, of those that belong to one."""
+    rows = db.conn.execute(
+        "SELECT alert_id, incident_id FROM incident_alerts WHERE alert_id IN (SELECT value FROM json_each(?))", (json.dumps(alert_ids),)
+    )
+    return {r["alert_id"]: r["incident_id"] for r in rows}
+
+
+def count_alerts(db: Database, incident_id: int) -> tuple[int, str]:
+    """How many alerts belong to an incident, and when the last of them was resolved ("" if none was)."""
+    row = db.conn.execute(
+        """SELECT count(*) AS n, max(a.resolved_at) AS last FROM alerts a JOIN incident_alerts i ON i.alert_id = a.id
+           WHERE i.incident_id = ?""",
+        (incident_id,),
+    ).fetchone()
+    return int(row["n"]), str(row["last"] or "")
 
 
 def list_accepted_alerts(db: Database) -> list[dict[str, Any]]:
@@ -169,9 +188,10 @@ def list_requests(
     return read_rows(db.conn.execute(sql, (*values, limit)), _REQUEST)
 
 
-def list_unsaid(db: Database) -> list[int]:
-    """Requests whose approval was used without a word of what came of it: a process died in between."""
-    return [int(r["id"]) for r in db.conn.execute("SELECT id FROM agent_requests WHERE state = 'used' AND outcome = ''")]
+def list_unsaid(db: Database, *, before: str) -> list[int]:
+    """Requests whose approval was used before a moment, without a word of what came of it: a process died in between."""
+    rows = db.conn.execute("SELECT id FROM agent_requests WHERE state = 'used' AND outcome = '' AND used_at <= ?", (before,))
+    return [int(r["id"]) for r in rows]
 
 
 def update_request(db: Database, request_id: int, **values: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from core import acts, agent, approvals, audit, deployment, roles
 from core.acts import Actor, Done
-from core.agent import account, agent_requests, control, incidents, warrants
+from core.agent import account, agent_requests, carry_out, control, incidents, warrants
 from core.agent.account import ACTOR
 from core.agent.actions import ACTIONS
 from core.errors import BadInput, NotFound, Refused
@@ -14,10 +14,11 @@ from core.monitoring import alerts
 from core.projects import limits, proposals
 from core.registry import versions
 from core.retraining import retraining
+from core.times import utc_now
 from core.training import runs
 from storage import agent as store
 from storage.connection import writing
-from tests.agent_cases import DEVOPS, DIRECTOR, HEART, NOW, SCIENTIST, alarm, asked_to_retrain, drifted, told
+from tests.agent_cases import DEVOPS, DIRECTOR, HEART, NOW, SCIENTIST, alarm, asked_to_retrain, drifted, predict, told
 
 
 @pytest.fixture
@@ -113,7 +114,9 @@ def test_nobody_answers_for_a_day_and_it_expires_and_escalates(trained_home):
 def test_a_model_that_is_not_itself_asks_for_the_version_before_and_goes_back_on_approval(two_versions):
     incident = failing_model(two_versions)
     request = agent_requests.get_request(two_versions, 1, now=NOW)
-    assert (request.action, request.params, request.risk, request.title) == ("rollback", {"to": "1.0.0"}, "low", "Roll back to version 1.0.0")
+    assert (request.action, request.params, request.risk, request.title) == (
+        "rollback", {"to": "1.0.0", "from": "1.1.0"}, "low", "Roll back to version 1.0.0",
+    )  # fmt: skip
     assert deployment.find_live(two_versions, HEART).version == "1.1.0"
     done = agent_requests.approve(two_versions, DIRECTOR, 1, reason="At once", now=NOW)
     assert done["outcome"] == "Version 1.0.0 is live again; 1.1.0 was before."
@@ -144,7 +147,7 @@ def test_an_approval_is_good_for_exactly_what_it_names_and_once(two_versions):
         deployment.rollback(two_versions, ACTOR, HEART, to="1.0.0", warrant=1, now=NOW + timedelta(days=7))
     deployment.rollback(two_versions, ACTOR, HEART, to="1.0.0", warrant=1, now=NOW)
     with pytest.raises(Refused, match="is used; only an approved one"):
-        _use(two_versions, "rollback", {"to": "1.0.0"})
+        _use(two_versions, "rollback", {"to": "1.0.0", "from": "1.1.0"})
 
 
 def _use(home, action, params):
@@ -190,9 +193,66 @@ def test_what_cannot_be_carried_out_says_so_and_escalates(two_versions):
     incident = failing_model(two_versions)
     deployment.rollback(two_versions, DEVOPS, HEART, to="1.0.0", reason="by hand", now=NOW)
     done = agent_requests.approve(two_versions, DIRECTOR, 1, reason="At once", now=NOW)
-    assert done["outcome"] == "Version 1.0.0 is live already."
-    assert agent_requests.get_request(two_versions, 1).outcome == "failed: Version 1.0.0 is live already."
+    said = "Version 1.1.0 was to be taken back, but version 1.0.0 is live now; nothing was changed."
+    assert done["outcome"] == said
+    assert agent_requests.get_request(two_versions, 1).outcome == f"failed: {said}"
     assert incidents.get_incident(two_versions, incident.id).state == "escalated"
+
+
+def test_an_approved_way_back_is_not_taken_once_something_else_is_live(two_versions):
+    failing_model(two_versions)
+    account.ensure(two_versions, NOW)
+    deployment.undeploy(two_versions, DEVOPS, HEART, reason="Out of service", now=NOW)
+    done = agent_requests.approve(two_versions, DIRECTOR, 1, reason="At once", now=NOW)
+    assert done["outcome"] == "Version 1.1.0 was to be taken back, but nothing is live now; nothing was changed."
+    assert deployment.find_live(two_versions, HEART) is None
+    with writing(two_versions.db) as db:
+        store.update_request(db, 1, state="approved")
+    with pytest.raises(Refused, match="approved for something else"):  # the act itself looks as well
+        deployment.rollback(two_versions, ACTOR, HEART, to="1.0.0", warrant=1, now=NOW)
+
+
+def test_of_two_processes_that_carry_one_request_out_the_loser_says_nothing_untrue(two_versions, monkeypatch):
+    failing_model(two_versions)
+    first = carry_out._DO["rollback"]
+
+    def twice(*arguments):
+        first(*arguments)  # the other process has done it and has not yet said so
+        return first(*arguments)
+
+    monkeypatch.setitem(carry_out._DO, "rollback", twice)
+    agent_requests.approve(two_versions, DIRECTOR, 1, reason="At once", now=NOW)
+    request = agent_requests.get_request(two_versions, 1, now=NOW)
+    assert (request.state, request.outcome) == ("used", "")  # the other one says it
+    agent.turn(two_versions, now=NOW + timedelta(seconds=30))
+    assert agent_requests.get_request(two_versions, 1, now=NOW).outcome == ""
+    agent.turn(two_versions, now=NOW + timedelta(seconds=60))  # it has died
+    said = "done: It was carried out; the process that did it ended before it could say so."
+    assert agent_requests.get_request(two_versions, 1, now=NOW).outcome == said
+    assert incidents.get_incident(two_versions, 1).state == "watching"
+
+
+@pytest.mark.parametrize("over", ["closed", "other diagnosis"])
+def test_what_was_approved_and_waits_is_taken_back_when_its_reason_is_gone(trained_home, tmp_path, over):
+    asked_to_retrain(trained_home)
+    control.set_dry_run(trained_home, DEVOPS, True, reason="Look first", now=NOW)
+    agent_requests.approve(trained_home, DIRECTOR, 1, reason="yes", now=NOW)
+    if over == "closed":
+        alerts.settle(trained_home, HEART, "drift", now=NOW + timedelta(minutes=1))
+    else:
+        now = utc_now()
+        predict(trained_home, "heart_switzerland.csv", tmp_path)
+        drifted(trained_home, 0.95, now=now)
+    agent.turn(trained_home, now=NOW + timedelta(minutes=30) if over == "closed" else utc_now())
+    control.set_dry_run(trained_home, DEVOPS, False, reason="Go", now=NOW)
+    agent.turn(trained_home, now=NOW + timedelta(minutes=31) if over == "closed" else utc_now())
+    assert agent_requests.get_request(trained_home, 1, now=NOW).state == "withdrawn"
+    assert told(trained_home, incidents.get_incident(trained_home, 1), "request")[-1][1] == "withdrawn"
+    assert retraining.list_retrainings(trained_home) == []
+    event = audit.search(trained_home, action="close_incident" if over == "closed" else "diagnose_incident")[0][0]
+    assert event["after"]["withdrawn_requests"] == [1]
+    if over == "closed":
+        assert incidents.get_incident(trained_home, 1).state == "closed"
 
 
 def test_paused_or_in_a_dry_run_an_approval_waits(trained_home):

@@ -15,9 +15,10 @@ from core.jobs import capacity
 from core.monitoring import alerts
 from core.projects import projects
 from core.scoring import scorer
-from core.times import utc_now
+from core.times import stamp, utc_now
 from core.training import runs
 from storage import accounts as accounts_store
+from storage import alerts as alerts_store
 from storage.connection import close_all, writing
 from tests.agent_cases import (
     ADMIN,
@@ -116,14 +117,27 @@ def test_the_alerts_of_an_archived_project_wait_until_it_is_back(trained_home):
 # The switches
 
 
-def test_paused_it_sees_and_does_nothing_and_catches_up_afterwards(trained_home):
+def test_paused_it_sees_and_does_nothing_and_catches_up_afterwards(trained_home, monkeypatch):
     control.pause(trained_home, DIRECTOR, reason="Migration", now=NOW)
     drifted(trained_home)
     assert agent.turn(trained_home, now=NOW) == []
     assert incidents.list_incidents(trained_home) == []
     control.resume(trained_home, DEVOPS, reason="Done", now=NOW)
-    assert [i.state for i in agent.turn(trained_home, now=NOW + timedelta(minutes=1))] == ["waiting"]
-    event = audit.search(trained_home, action="pause_agent")[0][0]
+    collect = safe.RUN["collect_diagnostics"]
+
+    def collect_and_pause(home, incident, now):
+        done = collect(home, incident, now)
+        control.pause(home, DIRECTOR, reason="Stop", now=now)
+        return done
+
+    monkeypatch.setitem(safe.RUN, "collect_diagnostics", collect_and_pause)
+    found = agent.turn(trained_home, now=NOW + timedelta(minutes=1))[0]  # a pause stops what is under way
+    assert steps(found)["collect_diagnostics"] == "done"
+    assert (steps(found)["validate_data"], steps(found)["retrain"], agent_requests.list_requests(trained_home)) == ("pending", "pending", [])
+    monkeypatch.undo()
+    control.resume(trained_home, DEVOPS, reason="Done", now=NOW)
+    assert [i.state for i in agent.turn(trained_home, now=NOW + timedelta(minutes=2))] == ["waiting"]
+    event = audit.search(trained_home, action="pause_agent")[0][-1]
     assert (event["actor"], event["reason"], event["before"]["paused"], event["after"]["paused"]) == ("director", "Migration", False, True)
 
 
@@ -137,8 +151,10 @@ def test_a_dry_run_decides_and_shows_everything_and_does_nothing(trained_home):
     assert not (trained_home.reports / "incident_1").exists()
     agent.turn(trained_home, now=NOW + timedelta(minutes=1))
     assert len(told(trained_home, incident, "action")) == len(steps(incident))  # said once
+    agent.turn(trained_home, now=NOW + timedelta(hours=25))
+    assert only(trained_home).state == "watching"  # nothing was done, so nothing has failed to help
     control.set_dry_run(trained_home, DEVOPS, False, reason="Go", now=NOW)
-    again = agent.turn(trained_home, now=NOW + timedelta(minutes=2))[0]
+    again = agent.turn(trained_home, now=NOW + timedelta(hours=26))[0]
     assert (again.state, steps(again)["log"], steps(again)["retrain"]) == ("waiting", "done", "waiting")
 
 
@@ -346,3 +362,50 @@ def test_a_grave_incident_in_which_nothing_can_be_asked_for_goes_to_people_at_on
     assert last == "Escalated: Severity 0.87, and no action (roll back) has anything to act on; a person must look."
     agent.turn(trained_home, now=NOW + timedelta(minutes=1))
     assert [e.status for e in incidents.list_events(trained_home, incident.id)].count("escalated") == 1
+
+
+def flood(home, project, count):
+    """So many open alerts of other systems, as they stand after a storm."""
+    with writing(home.db) as db:
+        for k in range(count):
+            alerts_store.insert_alert(
+                db,
+                {"project": project, "kind": "external", "subject": f"s{k}", "severity": "warning", "state": "active", "unit": "",
+                 "sentence": "It was sent.", "detail": {}, "since": stamp(NOW), "last_seen_at": stamp(NOW), "times": 1, "correlation_id": "storm"},
+            )  # fmt: skip
+
+
+def test_a_flood_in_an_archived_project_hides_no_alert_of_another(trained_home):
+    flood(trained_home, "future_skills", 1_001)
+    projects.archive_project(trained_home, DEVOPS, "future_skills")
+    drifted(trained_home, 0.6)
+    assert [i.project for i in agent.turn(trained_home, now=NOW)] == [HEART]
+
+
+def test_every_alert_of_a_storm_is_counted_when_it_is_over(trained_home):
+    flood(trained_home, HEART, 250)
+    incident = agent.turn(trained_home, now=NOW)[0]
+    assert incident.diagnosis["sentence"].startswith("At least 200 alerts of other systems")
+    for k in range(250):  # the newest last, so that the oldest ends within the quiet time
+        with writing(trained_home.db) as db:
+            at = NOW + timedelta(minutes=20 if k == 0 else 1)
+            alerts_store.update_alert(db, k + 1, state="resolved", resolved_at=stamp(at), resolved_by="monitor")
+    agent.turn(trained_home, now=NOW + timedelta(minutes=30))
+    assert only(trained_home).closed_at is None
+    agent.turn(trained_home, now=NOW + timedelta(minutes=35))
+    assert only(trained_home).outcome.startswith("All 250 alerts have ended")
+
+
+def test_alerts_that_cannot_be_diagnosed_go_to_people_and_keep_no_others_waiting(trained_home):
+    bad = alarm(trained_home, "drift", 0.9, severity="critical", detail={"columns": 5})
+    alarm(trained_home, "latency", 3000.0)
+    found = {i.cause: i for i in agent.turn(trained_home, now=NOW)}
+    unclear = found["inputs and answers"]
+    assert (unclear.diagnosis["cause"], unclear.kind, unclear.severity) == ("unknown", "system_error", 0.9)
+    assert "could not be found out (TypeError)" in unclear.diagnosis["sentence"]
+    assert steps(unclear) == {"log": "done", "alert": "done", "collect_diagnostics": "done"}
+    assert found["service"].diagnosis["cause"] == "slow"
+    with writing(trained_home.db) as db:
+        alerts_store.update_alert(db, bad.id, detail={"columns": ["age", "chol"]})
+    agent.turn(trained_home, now=NOW + timedelta(minutes=1))
+    assert incidents.get_incident(trained_home, unclear.id).diagnosis["cause"] == "population"  # it is looked at again

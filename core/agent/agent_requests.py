@@ -6,6 +6,7 @@ the act that it allows (core.agent.warrants).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,7 +37,7 @@ class AgentRequest:
     evidence : dict
         The diagnosis that it rests on.
     state : str
-        pending, approved, rejected, withdrawn (over by itself), expired (nobody decided in 24 h), lapsed (approved, unused for 7
+        pending, approved, rejected, withdrawn (over by itself, or no longer right), expired (nobody decided in 24 h), lapsed (approved, unused for 7
         days) or used.
     outcome : str
         What came of it once it was carried out.
@@ -208,6 +209,29 @@ def note_expired(home: Home, *, now: datetime) -> list[int]:
                 link=f"/approvals?agent={row['id']}", correlation_id=story, now=now,
             )  # fmt: skip
     return ended
+
+
+def withdraw(db: Any, incident_id: int, why: str, *, at: str, keep: Collection[str] = ()) -> list[int]:
+    """Take back what an incident asks for, or was allowed and has not been carried out, in the caller's transaction.
+
+    Parameters
+    ----------
+    why : str
+        The sentence before the comma.
+    keep : collection of str
+        Actions that are still asked for.
+
+    Returns
+    -------
+    list of int
+        The requests that were taken back.
+    """
+    gone = [r for r in store.list_requests(db, incident_id=incident_id, states=("pending", "approved")) if r["action"] not in keep]
+    for request in gone:
+        store.update_request(db, request["id"], state="withdrawn")
+        more = "is not asked for any more" if request["state"] == "pending" else "is not carried out, though it was approved"
+        note_event(db, request, "withdrawn", f"{why}, so it {more}.", at=at)
+    return [r["id"] for r in gone]
 
 
 def note_event(db: Any, row: dict[str, Any], status: str, sentence: str, *, at: str, approver: str = "", detail: Any = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from core import acts, deployment, roles
@@ -13,7 +13,7 @@ from core.agent.agent_requests import AgentRequest, get_request
 from core.agent.control import read_control
 from core.agent.incidents import get_incident
 from core.decisions import HOLDS
-from core.errors import GreenlightError
+from core.errors import GreenlightError, Refused
 from core.home import Home
 from core.projects import proposals
 from core.retraining import retraining
@@ -22,6 +22,8 @@ from storage import agent as store
 from storage.connection import reading
 
 log = logging.getLogger("greenlight.mlops")
+
+SAYS_WITHIN = timedelta(minutes=1)  # who carries a request out writes what came of it right after the act
 
 
 def carry_out(home: Home, request_id: int, *, now: datetime) -> str:
@@ -47,10 +49,10 @@ def carry_out(home: Home, request_id: int, *, now: datetime) -> str:
 
 def note_unsaid(home: Home, *, now: datetime) -> None:
     """Approvals that were used while the process died: the act is done, only its end was not told."""
-    for request_id in store.list_unsaid(reading(home.db)):
+    for request_id in store.list_unsaid(reading(home.db), before=stamp(now - SAYS_WITHIN)):
         request = get_request(home, request_id, now=now)
         story = get_incident(home, request.incident_id).correlation_id
-        _note(home, request, "done", "It was carried out; the process ended before it could say so.", {}, story, now)
+        _note(home, request, "done", "It was carried out; the process that did it ended before it could say so.", {}, story, now)
 
 
 def _retrain(home: Home, request: AgentRequest, reason: str, story: str, now: datetime) -> tuple[dict[str, Any], str]:
@@ -61,6 +63,10 @@ def _retrain(home: Home, request: AgentRequest, reason: str, story: str, now: da
 
 
 def _rollback(home: Home, request: AgentRequest, reason: str, story: str, now: datetime) -> tuple[dict[str, Any], str]:
+    live, meant = deployment.find_live(home, request.project), request.params.get("from")
+    if live is None or live.version != meant:
+        here = f"version {live.version} is" if live is not None else "nothing is"
+        raise Refused(f"Version {meant} was to be taken back, but {here} live now; nothing was changed.")
     done = deployment.rollback(
         home, account.ACTOR, request.project, to=request.params["to"], reason=reason, warrant=request.id, correlation_id=story, now=now
     )
@@ -92,12 +98,17 @@ def _note(home: Home, request: AgentRequest, status: str, said: str, detail: dic
         row = store.find_request(db, request.id)
         if row is None or row["outcome"]:
             return str(row["outcome"]) if row else said  # another process was first
+        if status == "failed" and row["state"] != "approved":
+            # the approval was taken, so the act is done: by another process, which says so, or here before something else failed
+            return f"Request {request.id} is {row['state']} already."
         store.update_request(db, request.id, state="used", used_at=stamp(now), outcome=f"{status}: {said}")
         store.insert_event(
             db, incident_id=request.incident_id, at=stamp(now), kind="action", action=request.action, status=status,
             approver=request.decided_by or "", sentence=said, detail={"request": request.id, **detail},
         )  # fmt: skip
-        store.update_incident(db, request.incident_id, state="watching" if status == "done" else "escalated")
+        incident = store.find_incident(db, request.incident_id)
+        if incident is not None and incident["closed_at"] is None:
+            store.update_incident(db, request.incident_id, state="watching" if status == "done" else "escalated")
         note(
             actor=account.NAME, role=roles.AGENT, via="agent", trigger="alert", action=f"agent_{request.action}",
             project=request.project, subject=f"agent request {request.id}", outcome=status, error="" if status == "done" else said,

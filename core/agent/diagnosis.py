@@ -7,6 +7,7 @@ system wrote is shown and nothing else.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -23,6 +24,8 @@ from core.text import one_line
 from core.times import parse
 from storage import versions as versions_store
 from storage.connection import reading
+
+log = logging.getLogger("greenlight.mlops")
 
 ISSUES = ("data_drift", "prediction_drift", "performance", "data_quality", "low_confidence", "system_error")
 # Which alerts speak of one thing: they join one incident while it lasts.
@@ -44,11 +47,13 @@ CAUSES = {
     "failing": "Requests fail",
     "unusual_traffic": "Traffic is out of the ordinary",
     "external": "Another system sent an alert",
+    "unknown": "The cause could not be found",
 }
 _QUALITY = frozenset({"accuracy", "performance", "quality_drift"})
 _SYSTEM = frozenset({"latency", "errors", "slower", "failing", "model"})
 FRESH = timedelta(days=14)  # a version that has been live for longer is not called a bad release
 SEVERAL = 2  # columns
+LOOKED_AT = 200  # alerts of one incident that a diagnosis reads: the newest that are open
 # Alerts that say that rows or answers are other ones, and nothing worse: labels can say that they are answered right all the same.
 UNUSUAL = frozenset({"drift", "prediction_drift", "minority", "unsure", "anomaly"})
 
@@ -143,9 +148,15 @@ def diagnose(home: Home, project: str, family: str, alerts: Sequence[Mapping[str
     """
     limits = get_limits(home, project)
     opened = [a for a in alerts if a["state"] != "resolved"] or list(alerts)
-    said = ask_labels(home, project, opened, limits, now=now) if family == INPUTS else None
-    known = _Known(home, project, limits, opened, severity.worst(opened, limits), now, said)
-    found = _BY_FAMILY[family](known)
+    grave = severity.worst(opened, limits)
+    try:
+        said = ask_labels(home, project, opened, limits, now=now) if family == INPUTS else None
+        known = _Known(home, project, limits, opened, grave, now, said)
+        found = _BY_FAMILY[family](known)
+    except Exception as error:  # the boundary of a diagnosis: what cannot be diagnosed is told to people, and looked at again
+        log.exception("alerts of %s about %s could not be diagnosed", project, family)
+        sentence = f"What is behind it could not be found out ({type(error).__name__}); the log holds the trace. A person must look."
+        return Diagnosis("system_error", "unknown", grave, sentence, evidence=[_cite(a) for a in opened[:20]])
     evidence = [*found.evidence, *(_cite(a) for a in opened[:20])]
     mark_ = sign(opened, limits, said.state if said is not None else "")
     return Diagnosis(**{**found.__dict__, "evidence": evidence, "signature": mark_})
@@ -286,7 +297,8 @@ def _diagnose_requests(known: _Known) -> Diagnosis:
 def _diagnose_external(known: _Known) -> Diagnosis:
     count = len(known.alerts)
     first = one_line(known.alerts[-1]["sentence"])[:200]
-    sentence = f"{'An alert' if count == 1 else f'{count} alerts'} of other systems, of which Greenlight measures nothing itself: “{first}”"
+    many = f"{'At least ' if count >= LOOKED_AT else ''}{count:,} alerts"
+    sentence = f"{'An alert' if count == 1 else many} of other systems, of which Greenlight measures nothing itself: “{first}”"
     return Diagnosis("system_error", "external", known.severity, sentence)
 
 

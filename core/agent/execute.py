@@ -10,8 +10,8 @@ from core import acts, roles
 from core.acts import Done, Tx
 from core.agent import account, safe
 from core.agent.actions import ACTIONS, PERSON, RISKY, SAFE, Action
-from core.agent.agent_requests import say_action
-from core.agent.control import Control
+from core.agent.agent_requests import note_event, say_action
+from core.agent.control import Control, read_control
 from core.agent.follow_up import escalate
 from core.agent.incidents import Incident, get_incident
 from core.agent.opening import DRY, PENDING
@@ -29,10 +29,16 @@ from storage.connection import reading, writing
 log = logging.getLogger("greenlight.mlops")
 
 
-def work_off(home: Home, incident_id: int, control: Control, *, now: datetime) -> None:
-    """Do what the plan of an incident still has to do; what the hourly limit holds back is done at a later turn."""
+def work_off(home: Home, incident_id: int, *, now: datetime) -> None:
+    """Do what the plan of an incident still has to do; what the hourly limit holds back is done at a later turn.
+
+    The switches are read before every step, so that a pause stops what is under way.
+    """
     asked = False
     for place, step in enumerate(get_incident(home, incident_id).diagnosis["plan"]["steps"]):
+        control = read_control(home)
+        if control.paused:
+            return
         waits = step["status"] == PENDING or (step["status"] == DRY and not control.dry_run)
         action = ACTIONS[step["action"]]
         if not waits:
@@ -53,7 +59,7 @@ def work_off(home: Home, incident_id: int, control: Control, *, now: datetime) -
         else:
             asked = _ask(home, incident, place, action, now)
     _settle_state(home, incident_id)
-    if not control.dry_run:
+    if not read_control(home).dry_run:
         _hand_over(home, incident_id, now)
 
 
@@ -148,7 +154,10 @@ def _file(home: Home, incident: Incident, place: int, action: Action, proposal: 
     def work(tx: Tx) -> Done:
         known = store.find_open_request(tx.db, incident.id, action.name)
         _set_step(tx.db, incident.id, place, action, "waiting")
-        if known is not None:
+        if known is not None and known["params"] != proposal.params:
+            store.update_request(tx.db, known["id"], state="withdrawn")
+            note_event(tx.db, known, "withdrawn", "Something else is asked for instead.", at=tx.at)
+        elif known is not None:
             return Done({"id": known["id"]}, subject=f"agent request {known['id']}: {action.name}")
         request_id = store.insert_request(
             tx.db,

@@ -16,10 +16,10 @@ from typing import Any
 from core import acts, roles
 from core.acts import Done, Tx
 from core.agent import account, policy
-from core.agent.agent_requests import note_event
+from core.agent.agent_requests import withdraw
 from core.agent.diagnosis import INPUTS, ask_labels, diagnose, sign
 from core.agent.incidents import Incident, get_incident
-from core.agent.opening import LOOKED_AT, rewrite
+from core.agent.opening import DRY, LOOKED_AT, PENDING, rewrite
 from core.home import Home
 from core.monitoring import checks
 from core.monitoring.findings import Finding
@@ -34,6 +34,7 @@ from storage.connection import reading
 
 QUIET = timedelta(minutes=15)  # longer than the beat of every check that raises alerts
 HELPS_WITHIN = timedelta(hours=24)
+AHEAD = timedelta(hours=1)  # more than clocks of machines differ
 
 
 def follow(home: Home, incident_id: int, *, now: datetime) -> None:
@@ -44,7 +45,7 @@ def follow(home: Home, incident_id: int, *, now: datetime) -> None:
     # also when its alerts have ended: a better version may have gone live before this turn
     _read_retraining(home, incident_id, now)
     if not opened:
-        if _is_quiet(alerts, now) and not _is_retraining(home, incident):
+        if _is_quiet(home, incident, now) and not _is_retraining(home, incident):
             _end(home, incident, alerts, now)
         return
     limits = get_limits(home, incident.project)
@@ -64,20 +65,21 @@ def _end(home: Home, incident: Incident, alerts: Sequence[dict[str, Any]], now: 
     live = versions_store.find_live(reading(home.db), incident.project)
     version = live["version"] if live else ""
     unmeasured = _list_unmeasured(alerts, version, findings)
+    total, last = store.count_alerts(reading(home.db), incident.id)
     if not unmeasured:
-        outcome, measured = describe_end(alerts, findings)
+        outcome, measured = describe_end(alerts, findings, total=total)
         _close(home, incident, outcome, measured, now=now)
         return
     names = ", ".join(kind.replace("_", " ") for kind in unmeasured)
     gone = f"version {_replaced(alerts, version)} is no longer live"
     if not version:
         _close(home, incident, f"Its alerts ended because {gone}; nothing is live now, so nothing is measured.", [], now=now)
-    elif now - max(parse(a["resolved_at"]) for a in alerts) >= HELPS_WITHIN:
+    elif now - parse(last) >= HELPS_WITHIN:
         outcome = (
             f"Its alerts ended because {gone}. Whether version {version} does better is unknown: of it, {names} "
             f"{'has' if len(unmeasured) == 1 else 'have'} not been measured within a day."
         )
-        _close(home, incident, outcome, describe_end(alerts, findings)[1], now=now)
+        _close(home, incident, outcome, describe_end(alerts, findings, total=total)[1], now=now)
     elif not any(
         e["kind"] == "effect" and e["detail"].get("unmeasured") == version for e in store.list_events(reading(home.db), incident.id)
     ):
@@ -142,8 +144,10 @@ def _diagnose_again(home: Home, incident: Incident, alerts: Sequence[dict[str, A
             rewrite(db, note, row, found, plan, now=now)
 
 
-def _is_quiet(alerts: Sequence[dict[str, Any]], now: datetime) -> bool:
-    return all(a["resolved_at"] and now - parse(a["resolved_at"]) >= QUIET for a in alerts)
+def _is_quiet(home: Home, incident: Incident, now: datetime) -> bool:
+    """Whether the last of its alerts ended long enough ago; an end that lies far ahead was written while the clock was ahead."""
+    _, last = store.count_alerts(reading(home.db), incident.id)
+    return not last or not -AHEAD < now - parse(last) < QUIET
 
 
 def _is_retraining(home: Home, incident: Incident) -> bool:
@@ -186,8 +190,12 @@ def _tell_effect(home: Home, incident_id: int, status: str, sentence: str, detai
 
 
 def _judge_effect(home: Home, incident: Incident, opened: Sequence[dict[str, Any]], now: datetime) -> None:
-    """After a day in which nothing was left to do: has it become less bad? If not, people must look."""
-    if incident.state != "watching" or incident.diagnosis["plan"]["band"] == "low":
+    """After a day in which nothing was left to do: has it become less bad? If not, people must look.
+
+    What a dry run only showed is still to be done.
+    """
+    plan = incident.diagnosis["plan"]
+    if incident.state != "watching" or plan["band"] == "low" or any(s["status"] in (PENDING, DRY) for s in plan["steps"]):
         return
     events = store.list_events(reading(home.db), incident.id)
     last = max((e["at"] for e in events if e["kind"] in ("action", "effect", "diagnosis")), default=incident.opened_at)
@@ -224,9 +232,7 @@ def _close(home: Home, incident: Incident, outcome: str, measured: list[dict[str
         row = store.find_incident(tx.db, incident.id)
         if row is None or row["closed_at"] is not None:
             return Done({"closed": False}, subject=f"incident {incident.id}")
-        for request in store.list_requests(tx.db, incident_id=incident.id, states=("pending",)):
-            store.update_request(tx.db, request["id"], state="withdrawn")
-            note_event(tx.db, request, "withdrawn", "The incident is over, so it is not asked for any more.", at=tx.at)
+        taken_back = withdraw(tx.db, incident.id, "The incident is over", at=tx.at)
         store.update_incident(tx.db, incident.id, state="closed", closed_at=tx.at, outcome=outcome)
         store.insert_event(
             tx.db, incident_id=incident.id, at=tx.at, kind="end", action="", status="closed", sentence=outcome, detail={"measured": measured}
@@ -235,7 +241,8 @@ def _close(home: Home, incident: Incident, outcome: str, measured: list[dict[str
             tx.db, "incident_closed", project=incident.project, subject=f"incident {incident.id}", facts={"Outcome": outcome},
             link=f"/agent?incident={incident.id}", correlation_id=incident.correlation_id, now=tx.now,
         )  # fmt: skip
-        return Done({"closed": True}, {"state": row["state"]}, {"state": "closed", "measured": measured}, f"incident {incident.id}")
+        after = {"state": "closed", "measured": measured, **({"withdrawn_requests": taken_back} if taken_back else {})}
+        return Done({"closed": True}, {"state": row["state"]}, after, f"incident {incident.id}")
 
     acts.perform(
         home, account.ACTOR, "close_incident", work, permission="run_safe_action", project=incident.project, reason=outcome,
@@ -243,8 +250,16 @@ def _close(home: Home, incident: Incident, outcome: str, measured: list[dict[str
     )  # fmt: skip
 
 
-def describe_end(alerts: Sequence[dict[str, Any]], findings: dict[tuple[str, str], Finding]) -> tuple[str, list[dict[str, Any]]]:
-    """How an incident ended, in words and numbers: what each alert measured, and what its check finds now."""
+def describe_end(
+    alerts: Sequence[dict[str, Any]], findings: dict[tuple[str, str], Finding], *, total: int
+) -> tuple[str, list[dict[str, Any]]]:  # fmt: skip
+    """How an incident ended, in words and numbers: what each of the newest alerts measured, and what its check finds now.
+
+    Parameters
+    ----------
+    total : int
+        All alerts of the incident, of which ``alerts`` are the newest.
+    """
     measured: list[dict[str, Any]] = []
     words: list[str] = []
     for alert in alerts:
@@ -258,8 +273,8 @@ def describe_end(alerts: Sequence[dict[str, Any]], findings: dict[tuple[str, str
             words.append(f"{name} {alert['value']:.3g} before, {now_:.3g} now")
     by = sorted({str(a["resolved_by"]) for a in alerts if a["resolved_by"] and a["resolved_by"] != "monitor"})
     who = f" ({', '.join(by)} ended some by hand)" if by else ""
-    count = "Its alert has" if len(alerts) == 1 else f"All {len(alerts)} alerts have"
-    they = "it" if len(alerts) == 1 else "they"
+    count = "Its alert has" if total == 1 else f"All {total:,} alerts have"
+    they = "it" if total == 1 else "they"
     tail = f": {'; '.join(words)}." if words else f"; what {they} measured has not been measured again since."
     return f"{count} ended{who}{tail}", measured
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -116,6 +117,16 @@ def list_events(home: Home, incident_id: int) -> list[Event]:
 def list_alerts(home: Home, incident_id: int) -> list[Alert]:
     """The alerts that belong to an incident, oldest first."""
     return [Alert(**r) for r in store.list_alerts(reading(home.db), incident_id)]
+
+
+def count_alerts(home: Home, incident_id: int) -> int:
+    """How many alerts belong to an incident."""
+    return store.count_alerts(reading(home.db), incident_id)[0]
+
+
+def list_incidents_of(home: Home, found: Sequence[Alert]) -> dict[int, int]:
+    """Alert -> the incident that it belongs to; an alert that the agent has not looked at yet is left out."""
+    return store.list_incidents_of(reading(home.db), [a.id for a in found])
 
 
 def list_activity(

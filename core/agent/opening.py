@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from typing import Any
 from core import acts, roles
 from core.agent import account, policy
 from core.agent.actions import ACTIONS
-from core.agent.agent_requests import note_event
-from core.agent.diagnosis import Diagnosis, diagnose, family_of, mark
+from core.agent.agent_requests import withdraw
+from core.agent.diagnosis import LOOKED_AT, Diagnosis, diagnose, family_of, mark
 from core.agent.policy import BANDS, Plan
 from core.home import Home
 from core.projects.limits import get_limits
@@ -22,9 +23,10 @@ from core.times import parse, stamp
 from storage import agent as store
 from storage.connection import reading
 
-LOOKED_AT = 200  # alerts of one incident that a diagnosis reads: the newest that are open
 TOLD = 5  # alerts that get a line each in the timeline; more get one together
 ACCEPTED_FOR = timedelta(days=30)  # as long as labels are counted that said so
+log = logging.getLogger("greenlight.mlops")
+
 PENDING, DRY = "pending", "dry run"
 
 
@@ -53,7 +55,10 @@ def take_alerts(home: Home, *, now: datetime) -> list[int]:
     for (project, family), alerts in by_family.items():
         known = {a["id"] for a in alerts}  # what was accepted by itself counts again beside something new
         with_it = [a for a in accepted if a["id"] not in known and a["project"] == project and family_of(a) == family]
-        groups.append(_read_group(home, project, family, [*alerts, *with_it], now))
+        try:
+            groups.append(_read_group(home, project, family, [*alerts, *with_it], now))
+        except Exception:  # the boundary of one group: what cannot be looked at must not keep the others from the agent
+            log.exception("alerts of %s about %s could not be looked at", project, family)
     changed = []
     with acts.unattended(home, now) as (db, note):
         for group in groups:
@@ -144,19 +149,15 @@ def rewrite(
         db, incident_id=row["id"], at=stamp(now), kind="decision", action="", status=plan.band, sentence=f"{plan.rule} Plan: {titles}.{left}",
         detail={"actions": list(plan.actions), "advise": list(plan.advise), "left_out": list(plan.left_out)},
     )  # fmt: skip
+    # a request that the new diagnosis would not file any more is taken back before somebody approves it, or it is carried out
+    taken_back = withdraw(db, row["id"], "The diagnosis has changed", at=stamp(now), keep=plan.actions)
     note(
         actor=account.NAME, role=roles.AGENT, via="agent", trigger="alert", action="open_incident" if is_new else "diagnose_incident",
         project=row["project"], subject=f"incident {row['id']}: {found.issue}", reason=plan.rule,
         before=None if is_new else {"cause": old.get("cause"), "severity": old.get("severity")},
-        after={"cause": found.cause, "severity": found.severity, "plan": [*plan.actions, *plan.advise]},
+        after={
+            "cause": found.cause, "severity": found.severity, "plan": [*plan.actions, *plan.advise],
+            **({"withdrawn_requests": taken_back} if taken_back else {}),
+        },
         correlation_id=row["correlation_id"],
     )  # fmt: skip
-    _withdraw_unplanned(db, row, plan, now)
-
-
-def _withdraw_unplanned(db: Any, row: dict[str, Any], plan: Plan, now: datetime) -> None:
-    """A request that the new diagnosis would not file any more is taken back before somebody approves it."""
-    for request in store.list_requests(db, incident_id=row["id"], states=("pending",)):
-        if request["action"] not in plan.actions:
-            store.update_request(db, request["id"], state="withdrawn")
-            note_event(db, request, "withdrawn", "The diagnosis has changed, so it is not asked for any more.", at=stamp(now))

@@ -48,14 +48,14 @@ def is_known(name: str) -> bool:
 
 
 def title_plan(name: str) -> str:
-    """What such a setting is called: "Plan of the agent for data drift, any other cause, high". Of a rule that is gone, its name."""
+    """What such a setting is called: "Plan of the agent for data drift, any other cause, high severity". Of a rule that is gone, its name."""
     from core.agent.diagnosis import CAUSES
 
     if not is_known(name):
         return name
     issue, cause, band = read_name(name)
     words = "any other cause" if cause == "any" else f"{CAUSES[cause][0].lower()}{CAUSES[cause][1:]}"
-    return f"Plan of the agent for {issue.replace('_', ' ')}, {words}, {band}"
+    return f"Plan of the agent for {issue.replace('_', ' ')}, {words}, {band} severity"
 
 
 def find_shipped(name: str) -> tuple[str, ...]:
@@ -97,9 +97,15 @@ def say_plan(name: str, value: str | None) -> str:
     """A plan in words: "log; tell people; retrain (asks first)"; the shipped one is called so."""
     if value is None and not is_known(name):
         return "as shipped"
-    actions = find_shipped(name) if value is None else read_actions(value)
-    said = "; ".join(ACTIONS[a].title.lower() + (" (asks first)" if ACTIONS[a].tier == RISKY else "") for a in actions)
+    said = "; ".join(list_actions(name, value))
     return f"as shipped: {said}" if value is None else said
+
+
+def list_actions(name: str, value: str | None) -> list[str]:
+    """The actions of a plan in words; None is the shipped one, of which nothing is known where its rule is gone."""
+    shipped = find_shipped(name) if value is None and is_known(name) else ()
+    actions = shipped if value is None else read_actions(value)
+    return [ACTIONS[a].title.lower() + (" (asks first)" if ACTIONS[a].tier == RISKY else "") for a in actions]
 
 
 def read_actions(value: str) -> tuple[str, ...]:

@@ -29,8 +29,7 @@ def turn(home: Home, *, now: datetime) -> list[Incident]:
     Paused, only requests run out of time. An incident that fails by itself does not keep the others from their turn.
     """
     agent_requests.note_expired(home, now=now)
-    control = read_control(home)
-    if control.paused:
+    if read_control(home).paused:
         return []
     while take_alerts(home, now=now):
         pass
@@ -43,10 +42,12 @@ def turn(home: Home, *, now: datetime) -> list[Incident]:
     for request in agent_requests.list_requests(home, states=("approved",), now=now):
         carry_out(home, request.id, now=now)
     for incident in known:
+        if read_control(home).paused:
+            break
         try:
             follow(home, incident.id, now=now)
             if incidents.get_incident(home, incident.id).closed_at is None:
-                work_off(home, incident.id, control, now=now)
+                work_off(home, incident.id, now=now)
         except Refused:
             raise  # the account is closed: nothing of the agent may go on
         except Exception:  # the boundary of one incident
