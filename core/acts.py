@@ -40,7 +40,9 @@ _ALSO_WHEN_ARCHIVED = frozenset(
 
 # What a retraining does by itself, once somebody who might has started it. It is done in the starter's name, who may be the
 # agent or a program and may do none of this alone.
-_ERRANDS = frozenset({"export_dataset", "add_dataset", "check_suite", "train", "register", "request_release", "archive_version", "finish_retraining"})
+_ERRANDS = frozenset(
+    {"export_dataset", "add_dataset", "check_suite", "train", "register", "request_release", "archive_version", "finish_retraining"}
+)
 
 # Which logger tells of an act; of those that are not named here, app does.
 _TOLD_BY = {

@@ -74,13 +74,16 @@ def _show_current(context: PageContext, definition: Definition) -> None:
     with st.container(horizontal=True):
         if st.button("Import now", type="primary", icon=":material/download:", key="connect-import", help="Makes a dataset version"):
             _import(context, definition)
-        if st.button("Take the join away", icon=":material/link_off:", key="connect-away", help="Nothing is deleted; rows come from uploads again"):
-            with parts.guarded():
-                key = sending.request_key("connect", "away", definition.name, join.id)
-                connect.connect(context.home, context.actor, definition.name, None, key=key)
-                note = f"Before: joined to {parts.plain(value['connection'])}. Now: joined to no database."
-                sending.note_sent("connect", note)
-                st.rerun()
+        with st.popover("Take the join away", icon=":material/link_off:"):
+            will = f"Rows no longer come from {value['connection']} but from uploads. Nothing is deleted; the join stays in the history."
+            reason = parts.confirm("Take the join away", will, key="connect-away")
+    if reason is not None:
+        with parts.guarded():
+            key = sending.request_key("connect", "away", definition.name, join.id)
+            connect.connect(context.home, context.actor, definition.name, None, reason=reason, key=key)
+            note = f"Before: joined to {parts.plain(value['connection'])}. Now: joined to no database."
+            sending.note_sent("connect", note)
+            st.rerun()
 
 
 def _import(context: PageContext, definition: Definition) -> None:

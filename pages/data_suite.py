@@ -121,11 +121,13 @@ def _show_upload(context: PageContext, definition: Definition, suite: Suite | No
 
 
 def _show_removal(context: PageContext, definition: Definition, suite: Suite) -> None:
-    will = f"Tables are no longer held to suite {suite.name}; it stays in the history."
-    if st.button("Take the suite away", icon=":material/remove_circle_outline:", key="suite-remove", help=parts.plain(will)):
+    with st.popover("Take the suite away", icon=":material/remove_circle_outline:"):
+        will = f"Tables are no longer held to suite {suite.name}; it stays in the history."
+        reason = parts.confirm("Take the suite away", will, key="suite-remove")
+    if reason is not None:
         with parts.guarded():
             key = sending.request_key("suite", "set", definition.name, suite.at, None)
-            suite_checks.set_suite(context.home, context.actor, definition.name, None, key=key)
+            suite_checks.set_suite(context.home, context.actor, definition.name, None, reason=reason, key=key)
             sending.note_sent("suite", f"Before: suite {parts.plain(suite.name)} was in force. Now: there is no suite.")
             st.rerun()
 

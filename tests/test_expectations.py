@@ -148,7 +148,7 @@ def test_a_suite_without_the_library_is_an_error_with_its_cure_and_stops_trainin
     assert "pip install great_expectations" in first["text"]
     with pytest.raises(Refused, match=r"cannot be trained on: Suite heart cannot be checked\. Great Expectations is not installed"):
         runs.start_training(home, SCIENTIST, PROJECT)
-    suite_checks.set_suite(home, SCIENTIST, PROJECT, None)
+    suite_checks.set_suite(home, SCIENTIST, PROJECT, None, reason="not needed")
     assert versions.get_version(home, PROJECT).validation["ok"]
     runs.start_training(home, SCIENTIST, PROJECT)
 
@@ -400,6 +400,10 @@ def test_the_page_says_that_a_suite_cannot_be_checked_here(demo_home, open_page)
     assert "until then no data of this project can be trained on" in test.warning[0].value
     assert "pip install great_expectations -c requirements.txt" in [c.value for c in test.code]
     button(test, "Take the suite away").click().run()
+    assert "Write a reason" in test.error[0].value
+    test.text_area(key="suite-remove-reason").set_value("nobody keeps it up")
+    button(test, "Take the suite away").click().run()
+    assert audit.search(demo_home, action="join")[0][0]["reason"] == "nobody keeps it up"
     assert test.success[0].value.endswith("Now: there is no suite.")
     assert test.dataframe[0].value["Verdict"].iloc[0] == "✓ Trusted"
 
@@ -440,7 +444,9 @@ def test_the_command_gives_shows_exports_and_removes_a_suite(demo_home, tmp_path
     assert json.loads(out.read_text())["name"] == "heart"
     assert main(["project", "suite", PROJECT, "--out", str(out)]) == 0
     assert json.loads(out.read_text()) == suites.export_suite(get_definition(demo_home, PROJECT))
-    assert main(["project", "suite", PROJECT, "--remove", "--as", "scientist"]) == 0
+    assert main(["project", "suite", PROJECT, "--remove", "--as", "scientist"]) == 1
+    assert "why the suite is taken away" in capsys.readouterr().err
+    assert main(["project", "suite", PROJECT, "--remove", "--reason", "not needed", "--as", "scientist"]) == 0
     assert suite_checks.find_suite(demo_home, PROJECT) is None
     assert main(["project", "suite", PROJECT, "--remove", "--check"]) == 2
     assert main(["project", "suite", PROJECT, "--out", str(out), "--given"]) == 1

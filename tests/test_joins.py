@@ -24,9 +24,14 @@ def test_the_newest_value_is_in_force_and_the_earlier_ones_are_kept(demo_home):
 def test_a_join_that_was_taken_away_is_none_and_its_history_stays(demo_home):
     home = demo_home
     joins.set_join(home, SCIENTIST, PROJECT, "database", {"connection": "hr"}, check=dict)
-    joins.set_join(home, SCIENTIST, PROJECT, "database", None, check=dict)
+    with pytest.raises(BadInput, match="A reason is needed: write in a sentence why the project leaves its database"):
+        joins.set_join(home, SCIENTIST, PROJECT, "database", None, check=dict, reason=" ")
+    assert joins.find_join(home, PROJECT, "database").value == {"connection": "hr"}
+    joins.set_join(home, SCIENTIST, PROJECT, "database", None, check=dict, reason="the server is switched off")
     assert joins.find_join(home, PROJECT, "database") is None
     assert [j.value for j in joins.list_joins(home, PROJECT, "database")] == [None, {"connection": "hr"}]
+    events, _ = audit.search(home, action="join")
+    assert [(e["outcome"], e["reason"]) for e in events[:2]] == [("done", "the server is switched off"), ("refused", " ")]
 
 
 def test_a_value_that_cannot_be_used_is_refused_and_the_attempt_is_audited(demo_home):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from core import audit
 from core.acts import Actor
 from core.datasets import guess, versions
 from core.datasets.read import read_table
@@ -264,3 +265,16 @@ def test_the_way_to_a_joined_database_is_called_by_its_name(demo_home, open_page
     joins.set_join(demo_home, Actor("scientist"), "heart_disease", "database", value, check=dict)
     assert open_page(demo_home, "data").button(key="data-connect").label == "Import from database hr"
     assert not open_page(demo_home, "data", "director").exception
+
+
+def test_a_join_is_taken_away_for_a_reason_that_the_audit_keeps(demo_home, open_page):
+    value = {"connection": "hr", "shape": "table", "table": "patients"}
+    joins.set_join(demo_home, Actor("scientist"), "heart_disease", "database", value, check=dict)
+    page = open_page(demo_home, "data", connect="1")
+    button = next(b for b in page.button if b.label == "Take the join away")
+    button.click().run()
+    assert "Write a reason" in page.error[0].value
+    page.text_area(key="connect-away-reason").set_value("the server is switched off")
+    next(b for b in page.button if b.label == "Take the join away").click().run()
+    assert joins.find_join(demo_home, "heart_disease", "database") is None
+    assert audit.search(demo_home, action="join")[0][0]["reason"] == "the server is switched off"

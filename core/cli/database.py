@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from core.cli import console
-from core.cli.console import As, Json, Project
+from core.cli.console import As, Json, Project, Reason
 from core.errors import BadInput, Refused
 
 commands = typer.Typer()
@@ -33,7 +33,8 @@ def connect(
     table: Annotated[
         str, typer.Option("--table", metavar="TABLE", help="One table or view instead of an HR system's tables.", show_default=False)
     ] = "",
-    none: Annotated[bool, typer.Option("--none", help="Take the join away.")] = False,
+    none: Annotated[bool, typer.Option("--none", help="Take the join away; with --reason.")] = False,
+    reason: Reason = "",
     as_name: As = "",
     as_json: Json = False,
 ) -> None:
@@ -45,12 +46,12 @@ def connect(
     who = console.actor(home, as_name)
     definition = get_definition(home, name)
     if none:
-        done = connecting.connect(home, who, name, None)
+        done = connecting.connect(home, who, name, None, reason=reason)
         console.answer(done, as_json, f"Project {name} is joined to no database.")
         return
     value = _read_mapping(mapping) if mapping else {}
     value |= {k: v for k, v in (("connection", connection), ("table", table)) if v}
-    done = connecting.connect(home, who, name, value)
+    done = connecting.connect(home, who, name, value, reason=reason)
     kept = connecting.find_mapping(home, name)
     assert kept is not None
     found = connecting.preview(kept, definition)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from core.cli import console
-from core.cli.console import As, Json, Project, Provenance
+from core.cli.console import As, Json, Project, Provenance, Reason
 
 commands = typer.Typer(help="List dataset versions, push them to a DVC remote and pull them from it.", no_args_is_help=True)
 
@@ -30,7 +30,8 @@ def suite(
     given: Annotated[bool, typer.Option("--given", help="With --out: the project's suite as it was given instead.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check a dataset version by the suite.")] = False,
     version: Annotated[int | None, typer.Option("--version", min=1, help="With --check: the newest unless named.", show_default=False)] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the suite away.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the suite away; with --reason.")] = False,
+    reason: Reason = "",
     as_name: As = "",
     as_json: Json = False,
 ) -> None:
@@ -44,7 +45,7 @@ def suite(
     home = console.open_home()
     if file is not None:
         who = console.actor(home, as_name)
-        done: dict[str, Any] = suite_checks.set_suite(home, who, name, console.read_file(file))
+        done: dict[str, Any] = suite_checks.set_suite(home, who, name, console.read_file(file), reason=reason)
         kept = suite_checks.find_suite(home, name)
         assert kept is not None
         lines = [f"Tables of {name} are held to suite {kept.name} from now on: {_count(len(kept.expectations))}."]
@@ -70,7 +71,7 @@ def suite(
         checked = suite_checks.check_version(home, console.actor(home, as_name), name, version)
         console.answer(checked, as_json, _told(home, name, checked))
     elif remove:
-        done = suite_checks.set_suite(home, console.actor(home, as_name), name, None)
+        done = suite_checks.set_suite(home, console.actor(home, as_name), name, None, reason=reason)
         console.answer(done, as_json, f"Project {name} has no expectation suite; its definition's own rules are checked as ever.")
     else:
         console.check_reader(home, as_name)

@@ -116,9 +116,9 @@ def check_mapping(value: Any, definition: Definition) -> dict[str, Any]:
 
 
 def connect(
-    home: Home, actor: Actor, project: str, value: Any, *, key: str | None = None, now: datetime | None = None
+    home: Home, actor: Actor, project: str, value: Any, *, reason: str = "", key: str | None = None, now: datetime | None = None
 ) -> dict[str, Any]:
-    """Join a project to a database; None takes the join away. What cannot be read now is refused.
+    """Join a project to a database; None takes the join away, for a reason. What cannot be read now is refused.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def connect(
             raise Refused(found.problem)
         return kept
 
-    return joins.set_join(home, actor, project, "database", value, check=check, key=key, now=now)
+    return joins.set_join(home, actor, project, "database", value, check=check, reason=reason, key=key, now=now)
 
 
 def find_mapping(home: Home, project: str) -> dict[str, Any] | None:

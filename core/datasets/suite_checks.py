@@ -69,9 +69,9 @@ def find_suite(home: Home, project: str) -> Suite | None:
 
 
 def set_suite(
-    home: Home, actor: Actor, project: str, content: bytes | None, *, key: str | None = None, now: datetime | None = None
+    home: Home, actor: Actor, project: str, content: bytes | None, *, reason: str = "", key: str | None = None, now: datetime | None = None
 ) -> dict[str, Any]:
-    """Make a JSON file the project's suite; None takes the suite away. Returns {"id", "project", "kind"}.
+    """Make a JSON file the project's suite; None takes the suite away, for a reason. Returns {"id", "project", "kind"}.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def set_suite(
         See core.datasets.suites.read_suite.
     """
     return joins.set_join(
-        home, actor, project, KIND, content, key=key, now=now,
+        home, actor, project, KIND, content, reason=reason, key=key, now=now,
         check=lambda given: suites.read_suite(given, get_definition(home, project), _list_headers(home, project)),
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from storage import joins as store
 from storage.connection import reading
 
 KINDS = ("database", "expectations")
+_TAKEN_AWAY = {"database": "the project leaves its database", "expectations": "the suite is taken away"}
 Check = Callable[[Any], dict[str, Any]]
 
 
@@ -53,8 +54,9 @@ def find_join_at(home: Home, project: str, kind: str, moment: str) -> Join | Non
 
 
 def set_join(
-    home: Home, actor: Actor, project: str, kind: str, value: Any, *, check: Check, key: str | None = None, now: datetime | None = None
-) -> dict[str, Any]:
+    home: Home, actor: Actor, project: str, kind: str, value: Any, *, check: Check, reason: str = "", key: str | None = None,
+    now: datetime | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Join a project to something; ``value`` None takes the join away. Returns {"id", "project", "kind"}.
 
     Parameters
@@ -62,6 +64,8 @@ def set_join(
     kind : one of KINDS
     check : callable(value) -> dict
         Returns the value as it is kept; raises BadInput for what cannot be used. Never holds a password.
+    reason : str
+        Needed where a join is taken away: what rows come from, or must meet, changes for everybody.
     """
     if kind not in KINDS:
         raise BadInput(f"A project is joined to a {' or an '.join(KINDS)}, not to {str(kind)[:40]!r}.")
@@ -69,7 +73,10 @@ def set_join(
     refusal: GreenlightError | None = None
     kept: dict[str, Any] | None = None
     try:
-        kept = None if value is None else check(value)
+        if value is None:
+            reason = acts.need_reason(reason, _TAKEN_AWAY[kind])
+        else:
+            kept = check(value)
     except GreenlightError as error:
         refusal = error  # raised inside the act, so that the attempt is audited
 
@@ -81,4 +88,4 @@ def set_join(
         was = before["value"] if before else None
         return Done({"id": join_id, "project": project, "kind": kind}, {kind: was}, {kind: kept}, f"{kind} of {project}")
 
-    return acts.perform(home, actor, "join", work, permission="upload_data", project=project, key=key, now=now)
+    return acts.perform(home, actor, "join", work, permission="upload_data", project=project, reason=reason, key=key, now=now)
