@@ -9,7 +9,17 @@ from core.approvals import Request
 from core.projects.projects import get_definition, list_projects
 from core.registry import wording
 from core.scoring import log
-from pages import act, approvals_agent, approvals_list, approvals_settings, charts, charts_registry, parts, registry_card
+from pages import (
+    act,
+    approvals_agent,
+    approvals_consequences,
+    approvals_list,
+    approvals_settings,
+    charts,
+    charts_registry,
+    parts,
+    registry_card,
+)
 from pages.session import PageContext
 
 _LOOKS = {"pending": "waiting", "approved": "approved", "used": "done", "rejected": "refused"}
@@ -84,6 +94,8 @@ def _show_card(context: PageContext, request: Request) -> None:
         words, picture = st.columns([3, 2], gap="large")
         with words:
             for line in lines:
+                if line.topic == "silence" and request.state == "pending":
+                    continue  # it stands beside the other two answers, above the buttons
                 st.markdown(f":gray[{parts.plain(line.question)}]  \n{parts.plain(line.answer)}")
         with picture:
             _show_picture(request)
@@ -93,6 +105,12 @@ def _show_card(context: PageContext, request: Request) -> None:
             _show_evidence(request)
         if request.decided_by:
             _show_decision(request)
+        if request.state == "pending":
+            approvals_consequences.show(
+                "DevOps may deploy exactly this version within 7 days; what is live does not change before.",
+                "the version is archived with your reason; what is live stays.",
+                "it expires; nothing changes then, and it can be asked for again.", expires_at=request.expires_at,
+            )  # fmt: skip
         _show_decide(context, request)
 
 

@@ -10,7 +10,7 @@ from core.agent import agent_requests
 from core.agent.actions import ACTIONS
 from core.agent.agent_requests import AgentRequest
 from core.projects import projects
-from pages import act, parts
+from pages import act, approvals_consequences, parts
 from pages.session import PageContext
 
 LOOKS = {"pending": "waiting", "approved": "approved", "used": "done", "rejected": "refused"}
@@ -50,6 +50,12 @@ def show_card(context: PageContext, request: AgentRequest) -> None:
             parts.show_decision(f"**{parts.plain(request.decided_by)}** {verb} it", request.decided_at, request.decision_reason)
         if request.outcome:
             st.markdown(f"What came of it: {parts.plain(request.outcome)}")
+        if request.state == "pending":
+            approvals_consequences.show(
+                "the agent does it at once, this one time.",
+                "nothing is done; the incident is escalated, which means that people look after it.",
+                request.if_nobody, expires_at=request.expires_at,
+            )  # fmt: skip
         _show_decide(context, request)
 
 
@@ -60,8 +66,6 @@ def _list_answers(request: AgentRequest) -> list[tuple[str, str]]:
         ("How risky is it?", f"{request.risk.capitalize()} risk."),
         ("What is expected of it?", request.impact),
     ]
-    if request.state == "pending":
-        answers.append(("What if nobody answers?", f"{request.if_nobody} It expires {parts.local_time(request.expires_at)}."))
     return answers
 
 

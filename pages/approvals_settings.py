@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import deployment
+from core import deployment, measured
 from core.adapters.databases import PREDICTION_TABLE
+from core.agent.plans import PLAN, list_actions
 from core.datasets import connect
 from core.projects import limits, projects, proposals
 from core.projects.definition import Definition
 from core.projects.limits import ESTIMATOR, get_setting
 from core.projects.proposals import SettingRequest
-from pages import act, parts
+from core.scoring import source as scoring
+from pages import act, approvals_consequences, parts
 from pages.session import PageContext
 
 _LOOKS = {"pending": "waiting", "approved": "approved", "rejected": "refused"}
@@ -27,6 +29,14 @@ _MEANING = {
     "of Greenlight itself, on the project's data. Where it is no longer allowed, no training uses it and no version of it newly goes "
     "live; one that is live goes on.",
 }
+
+_NOW = "the new value holds at once, for this project alone; what is live goes on answering."
+_AFTERWARDS = {
+    "gates": _NOW, "thresholds": _NOW, "watching": _NOW, "agent": _NOW,
+    "sharing": "from the next scoring of the source on, predictions are written there.",
+    "plans": "incidents that are found from then on are dealt with so.",
+    "estimators": "the class may be chosen as a candidate from the next training on; nothing goes live by that.",
+}  # fmt: skip
 
 
 def list_here(context: PageContext) -> list[SettingRequest]:
@@ -65,40 +75,71 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
         # A table that wraps: on a telephone, and with a whole plan in it, nothing of what is decided on may be out of sight.
         st.table([{name: parts.plain(text) for name, text in row.items()} for row in rows], hide_index=True)
         for group in sorted({get_setting(name).group for name in request.changes}):
-            st.markdown(parts.plain(_MEANING[group] + _say_fact(context, definition, request, group)))
+            st.markdown(parts.plain(_MEANING[group] + _say_fact(context, request, group)))
         if request.state == "pending":
-            until = parts.plain(parts.local_time(request.expires_at))
-            st.caption(
-                f"If nobody decides until {until}, it expires and nothing changes.",
-                help=f"Until {parts.plain(parts.utc_time(request.expires_at))}",
-            )
+            _show_measured(context, request, definition)
+            yes, no = _say_consequences(request)
+            approvals_consequences.show(yes, no, "it expires, and everything stays as it is.", expires_at=request.expires_at)
         if request.decided_by and request.decided_at:
             verb = "approved" if request.state == "approved" else "rejected"
             parts.show_decision(f"**{parts.plain(request.decided_by)}** {verb} it", request.decided_at, request.decision_reason)
         _show_decide(context, request)
 
 
-def _say_fact(context: PageContext, definition: Definition, request: SettingRequest, group: str) -> str:
-    if group == "gates":
-        return _say_live(context, definition)
+def _show_measured(context: PageContext, request: SettingRequest, definition: Definition) -> None:
+    """What the limits were last measured against, so that nobody decides on a number alone."""
+    said = measured.say_measured(context.home, request.project, request.changes, now=context.now)
+    if said:
+        st.markdown(":gray[Measured last]")
+        st.markdown("\n".join(f"- **{parts.plain(limits.title_of(name, definition))}**: {parts.plain(text)}" for name, text in said.items()))
+
+
+def _say_consequences(request: SettingRequest) -> tuple[str, str]:
+    """What an approval does, and what a rejection does."""
+    told = f"everything stays as it is, and {request.requested_by} is told with your reason."
+    said = {get_setting(name).group: _AFTERWARDS[get_setting(name).group] for name in request.changes}
+    if request.changes.get("write_back", {}).get("to") == 0:
+        said["sharing"] = "nothing more is written back; what was written stays there."
+    if any(name.startswith(ESTIMATOR) and change["to"] is None for name, change in request.changes.items()):
+        said["estimators"] = "the class is no longer a candidate, and no version of it newly goes live."
+    return " ".join(f"{text[0].upper()}{text[1:]}" if n else text for n, text in enumerate(dict.fromkeys(said.values()))), told
+
+
+def _say_fact(context: PageContext, request: SettingRequest, group: str) -> str:
     if group == "estimators":
         return _say_packages(request)
-    return _say_place(context, definition) if group == "sharing" else ""
+    if group == "plans":
+        return _say_actions(request)
+    return _say_place(context, request) if group == "sharing" and request.state == "pending" else ""
 
 
-def _say_place(context: PageContext, definition: Definition) -> str:
-    """Where predictions would be written to, as the project's join to a database has it."""
-    write = (connect.find_mapping(context.home, definition.name) or {}).get("write")
+def _say_place(context: PageContext, request: SettingRequest) -> str:
+    """Where predictions would be written to, how many rows at a time, and by which version."""
+    write = (connect.find_mapping(context.home, request.project) or {}).get("write")
     if not write:
         return " The project names no table to write to yet; until it does, nothing is written."
-    return f" They go to table {write.get('table', PREDICTION_TABLE)} of the database that this installation calls {write['connection']}."
+    table, live = write.get("table", PREDICTION_TABLE), deployment.find_live(context.home, request.project)
+    last = next(iter(scoring.list_scorings(context.home, request.project, limit=1)), None)
+    rows = "Nothing was scored from the project's source yet, so how many rows it would be is not known."
+    if last is not None:
+        rows = f"The last one, of {parts.local_time(last.at)}, gave {last.rows:,} predictions of version {last.version}."
+    by = f"version {live.version} is live now" if live else "none is live now"
+    return (
+        f" They go to table {table} of the database that this installation calls {write['connection']}: for each prediction one row with "
+        f"its level, score, confidence, reason in words and model version. Each scoring of the project's source adds its rows. {rows} "
+        f"The version that is live then answers; {by}."
+    )
 
 
-def _say_live(context: PageContext, definition: Definition) -> str:
-    """Where the live version stands, so that a gate can be pictured; empty where nothing is live."""
-    live = deployment.find_live(context.home, definition.name)
-    mean = (live.summary.get("cv", {}).get(definition.metric) or {}).get("mean") if live else None
-    return f" The live version {live.version} reached {mean:.3f} in cross-validation." if live and mean is not None else ""
+def _say_actions(request: SettingRequest) -> str:
+    """What falls away from a plan and what is new in it: two lists of actions are hard to compare by eye."""
+    said = ""
+    for name, change in request.changes.items():
+        if name.startswith(PLAN):
+            before, after = (list_actions(name, change[side]) for side in ("from", "to"))
+            gone, new = ([a for a in one if a not in other] for one, other in ((before, after), (after, before)))
+            said += f" No longer in it: {'; '.join(gone) or 'nothing'}. New in it: {'; '.join(new) or 'nothing'}."
+    return said
 
 
 def _say_packages(request: SettingRequest) -> str:

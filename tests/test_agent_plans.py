@@ -49,7 +49,7 @@ def test_the_request_shows_before_and_after_and_nothing_holds_before_it_is_appro
     asked = proposals.propose(trained_home, DEVOPS, HEART, {HIGH: "log,alert"}, reason="Quieter", now=NOW)["id"]
     request = proposals.get_request(trained_home, asked, now=NOW)
     assert request.lines == [
-        "Plan of the agent for data drift, any other cause, high: as shipped: log; tell people; collect diagnostics; validate data; "
+        "Plan of the agent for data drift, any other cause, high severity: as shipped: log; tell people; collect diagnostics; validate data; "
         "make a report; retrain (asks first) now, log; tell people afterwards."
     ]
     assert get_limits(trained_home, HEART).plans == ()

@@ -1,12 +1,17 @@
 """Gates and thresholds on Settings and Approvals through the real frame: proposed, decided, in force, and shown with their source."""
 
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
 
 from core.acts import Actor
+from core.measured import say_measured
+from core.monitoring.findings import Finding
 from core.projects import joins, limits, proposals
-from core.times import utc_now
+from core.times import stamp, utc_now
+from storage.alerts import insert_watch
+from storage.connection import writing
 
 HEART = "heart_disease"
 SCIENTIST = Actor("scientist")
@@ -86,7 +91,19 @@ def test_who_decides_on_writing_back_reads_where_to(demo_home, open_page):
     write = {"connection": "hr_write", "table": "t2"}
     joins.set_join(demo_home, SCIENTIST, HEART, "database", {"connection": "hr", "shape": "table", "table": "t", "write": write}, check=dict)
     said = texts(open_page(demo_home, "approvals", "director")).replace("\\", "")
-    assert "They go to table t2 of the database that this installation calls hr_write." in said
+    assert "They go to table t2 of the database that this installation calls hr_write: for each prediction one row" in said
+    assert "Nothing was scored from the project's source yet" in said
+    assert "If it is approved: from the next scoring of the source on, predictions are written there." in said.replace("**", "")
+    assert "If it is rejected: everything stays as it is, and scientist is told with your reason." in said.replace("**", "")
+
+
+def test_who_decides_on_a_plan_reads_what_falls_away_and_how_often_it_would_count(demo_home, open_page):
+    name = "plan:data_drift/any/high"
+    proposals.propose(demo_home, SCIENTIST, HEART, {name: "log, scale"}, reason="We look ourselves", now=utc_now())
+    said = texts(open_page(demo_home, "approvals", "director")).replace("\\", "")
+    gone = "tell people; collect diagnostics; validate data; make a report; retrain (asks first)"
+    assert f"No longer in it: {gone}. New in it: raise the workers' limit." in said
+    assert "0 such incidents in the last 30 days." in said
 
 
 def test_an_impossible_value_is_refused_in_a_sentence_and_nothing_is_asked(demo_home, open_page):
@@ -154,5 +171,28 @@ def test_who_decides_a_gate_reads_where_the_live_version_stands(trained_home, op
 
     mean = deployment.find_live(trained_home, HEART).summary["cv"]["f1"]["mean"]
     test = open_page(trained_home, "approvals", "director")
-    assert f"The live version 1.0.0 reached {mean:.3f} in cross-validation." in texts(test).replace("\\", "")
+    said = f"The live version 1.0.0 reached {mean:.3f} in cross-validation. That breaks the limit only after the change."
+    assert said in texts(test).replace("\\", "")
     assert changes(test) == [{"What": "For production: mean F1 in cross-validation", "Before": "at least 0.8", "After": "at least 0.9"}]
+
+
+def test_who_decides_a_threshold_reads_what_was_measured_last_and_on_which_side_it_is(demo_home):
+    findings = [
+        Finding("drift", "Drift", "warning", "Column age has drifted (0.60).", value=0.6),
+        Finding("accuracy", "Accuracy in use", "ok", "95% were right.", value=0.95),
+        Finding("latency", "Time to answer", "unknown", "3 requests in 60 minutes; 20 are needed to say."),
+    ]
+    now = utc_now()
+    answer = {"findings": [asdict(f) for f in findings]}
+    with writing(demo_home.db) as db:
+        insert_watch(db, project=HEART, kind="drift", at=stamp(now), next_at=stamp(now), answer=answer)
+    changes = {
+        "drift": {"from": 0.7, "to": 0.5}, "drift_warning": {"from": 0.5, "to": 0.65}, "accuracy_floor": {"from": 0.7, "to": 0.8},
+        "latency_warning_ms": {"from": 2000, "to": 1000}, "zscore": {"from": 3, "to": 4},
+    }  # fmt: skip
+    assert say_measured(demo_home, HEART, changes, now=now) == {
+        "drift": "Column age has drifted (0.60). That breaks the limit only after the change.",
+        "drift_warning": "Column age has drifted (0.60). That breaks the limit only before the change.",
+        "accuracy_floor": "95% were right. That keeps the limit before and after the change.",
+        "latency_warning_ms": "3 requests in 60 minutes; 20 are needed to say.",
+    }
