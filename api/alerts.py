@@ -14,8 +14,10 @@ from api.answers import answer_json
 from api.body import adapter_of, parse
 from api.problems import Problem
 from api.visit import visit_of
-from core.agent import rounds
-from core.monitoring import alerts, webhooks
+from core.agent import incidents, rounds
+from core.monitoring import alerts, checks, webhooks
+from core.monitoring.alerts import Alert
+from core.monitoring.checks import Unmeasured
 from core.monitoring.webhooks import Incoming
 
 STATES = ("active", "acknowledged", "resolved")
@@ -28,6 +30,11 @@ _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class AlertOut(TypedDict):
+    """``incident`` is what the agent made of it, null before it looked; the link leads on from the console's own address.
+
+    ``unmeasured`` says why an open alert is not measured any more, such as that no requests come; null where it is.
+    """
+
     id: int
     project: str
     kind: str
@@ -47,10 +54,16 @@ class AlertOut(TypedDict):
     resolved_at: str | None
     resolved_by: str | None
     correlation_id: str
+    incident: int | None
+    incident_link: str | None
+    unmeasured: str | None
 
 
 class AlertsOut(TypedDict):
     alerts: list[AlertOut]
+
+
+_OF_ALERT = tuple(name for name in AlertOut.__annotations__ if name not in ("incident", "incident_link", "unmeasured"))
 
 
 def list_alerts(
@@ -69,7 +82,17 @@ def list_alerts(
     else:
         name = visit.enter(project).name if project is not None else None
         found = alerts.list_alerts(visit.home, name, states=states, limit=limit)
-    return answer_json({"alerts": [{name: getattr(a, name) for name in AlertOut.__annotations__} for a in found]})
+    of = incidents.list_incidents_of(visit.home, found)
+    silent: dict[int, Unmeasured] = {}
+    for one in sorted({a.project for a in found if a.open}):
+        silent.update(checks.find_unmeasured(visit.home, one, [a for a in found if a.project == one]))
+    return answer_json({"alerts": [_show(a, of.get(a.id), silent.get(a.id)) for a in found]})
+
+
+def _show(alert: Alert, incident: int | None, silent: Unmeasured | None) -> dict[str, Any]:
+    why = None if silent is None else f"No requests since {silent.since}." if silent.since else silent.reason
+    link = None if incident is None else f"/agent?incident={incident}"
+    return {**{name: getattr(alert, name) for name in _OF_ALERT}, "incident": incident, "incident_link": link, "unmeasured": why}
 
 
 @with_config(ConfigDict(extra="forbid"))

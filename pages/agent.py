@@ -30,6 +30,7 @@ ICONS = {
 }  # fmt: skip
 PERIODS = {"24 hours": timedelta(hours=24), "7 days": timedelta(days=7), "30 days": timedelta(days=30), "All": None}
 CLOSED = 20  # ended incidents that are listed
+LINKED = 6  # alerts of an incident that are linked one by one
 ROWS = 200
 
 
@@ -125,7 +126,8 @@ def _show_incident(context: PageContext, incident: Incident) -> None:
     high, medium = agency.agent_high, agency.agent_medium
     band = "high" if incident.severity >= high else "medium" if incident.severity >= medium else "low"
     first.metric("Severity", f"{incident.severity:.2f}, {band}", help=f"From 0 to 1: from {medium:g} medium, from {high:g} high")
-    second.metric("Alerts", len(incidents.list_alerts(context.home, incident.id)))
+    found = incidents.list_alerts(context.home, incident.id)
+    second.metric("Alerts", len(found))
     helps = {True: "helps", False: "does not help"}.get(incident.diagnosis["retraining_helps"], "not concerned")
     third.metric("Retraining", helps)
     fourth.metric("Open since", parts.short_time(incident.opened_at), help=parts.plain(parts.utc_time(incident.opened_at)))
@@ -143,6 +145,10 @@ def _show_incident(context: PageContext, incident: Incident) -> None:
             for is_routine, some in groupby(events, key=_is_routine):
                 _show_events(list(some), folded=is_routine)
     st.caption(f"Started from {incident.cause}; correlation {incident.correlation_id}.")
+    with st.container(horizontal=True):
+        for alert in sorted(found, key=lambda a: (not a.open, -a.id))[:LINKED]:
+            over = "" if alert.open else ", resolved"
+            parts.show_link("monitoring", parts.plain(f"Alert {alert.id}: {alert.title}{over}"), project=incident.project, alert=str(alert.id))
     with st.container(horizontal=True):
         if context.account.may("view_audit"):
             parts.show_link("audit", "The same in the audit", project=incident.project, correlation=incident.correlation_id)

@@ -22,7 +22,7 @@ from core.projects import proposals
 from core.projects.limits import Limits, Watching, get_limits
 from core.projects.projects import get_definition
 from core.scoring import files, labels, predict
-from core.times import utc_now
+from core.times import stamp, utc_now
 from core.training import runs
 
 HEART = "heart_disease"
@@ -447,6 +447,20 @@ def test_slow_requests_raise_a_critical_alert_by_the_clock_and_a_changed_limit_h
     proposals.decide(trained_home, DIRECTOR, asked["id"], "approved", reason="Agreed", now=now)
     clock.turn(trained_home, now=now + timedelta(minutes=2))
     assert not any(a.kind == "latency" for a in alerts.list_open(trained_home))
+
+
+def test_an_alert_that_nothing_measures_any_more_stays_open_and_says_since_when_nobody_asked(trained_home):
+    now = utc_now()
+    for n in range(30):
+        traffic.record(trained_home, Request(f"r{n}", now, HEART, "predict", "api", 200, 1, "1.0.0", "app", 6000.0))
+    traffic.flush(trained_home)
+    checks.watch(trained_home, HEART, now=now + timedelta(seconds=1))
+    (slow,) = (a for a in alerts.list_open(trained_home) if a.kind == "latency")
+    assert checks.find_unmeasured(trained_home, HEART, [slow]) == {}
+    checks.watch(trained_home, HEART, now=now + timedelta(hours=3))
+    assert alerts.get_alert(trained_home, slow.id) == slow
+    silent = checks.find_unmeasured(trained_home, HEART, [slow])
+    assert silent == {slow.id: checks.Unmeasured("0 requests in 60 minutes; 20 are needed to say.", stamp(now))}
 
 
 def test_a_turn_of_the_clock_notes_its_tick_and_a_broken_step_stops_no_other(trained_home, monkeypatch):

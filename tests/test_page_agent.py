@@ -47,6 +47,7 @@ def test_an_incident_is_a_card_with_its_steps_and_opens_as_a_timeline(home, open
     order = [timeline.index(word) for word in ("**Alert**", "**Diagnosis**", "**Decision**", "**Log**", "**Tell people**", "**Retrain**")]
     assert order == sorted(order)
     assert "request 1 waits for a person" in timeline
+    assert "Alert 1: Drift" in [e.proto.label.replace("\\", "") for e in one.get("page_link")]
 
 
 def test_one_incident_says_how_bad_and_since_when_in_words_with_one_time_for_what_was_done_at_once(home, open_page):

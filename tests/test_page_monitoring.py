@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import sync_playwright
 
-from core import audit
+from core import agent, audit
 from core.acts import Actor
 from core.monitoring import alerts, checks, observations, quality, stats, traffic
 from core.monitoring.traffic import Request
@@ -165,6 +165,30 @@ def test_resolving_asks_for_a_reason_and_moves_the_alert_to_those_that_are_over(
     assert alerts.get_alert(trained_home, alert.id).state == "resolved"
     assert "No alert is open" in texts(test)
     assert list(next(d.value for d in test.dataframe if "Resolved" in d.value.columns)["By"]) == ["scientist"]
+
+
+def test_an_alert_leads_to_its_incident_and_one_that_a_link_asks_for_is_shown_though_it_is_over(trained_home, open_page):
+    drifted(trained_home, now=utc_now())
+    agent.turn(trained_home, now=utc_now())
+    test = open_page(trained_home, "monitoring", "scientist")
+    assert "Incident 1" in [e.proto.label for e in test.get("page_link")]
+    alerts.resolve(trained_home, SCIENTIST, 1, reason="seen to")
+    assert "resolved by scientist" not in texts(open_page(trained_home, "monitoring", "scientist"))
+    again = open_page(trained_home, "monitoring", "scientist", alert="1")
+    assert "resolved by scientist" in texts(again)
+    assert not {"Acknowledge", "Resolve"} & {b.label for b in again.button}
+    assert [int(n) for n in next(d.value for d in again.dataframe if "Resolved" in d.value.columns)["Incident"]] == [1]
+    other = open_page(trained_home, "monitoring", "scientist", project="future_skills", alert="1")
+    assert "Alert 1 is one of project heart_disease" in texts(other)
+
+
+def test_an_alert_that_is_not_measured_any_more_says_since_when(trained_home, open_page):
+    record(trained_home, *[ask(6000.0, minutes_ago=200) for _ in range(30)])
+    checks.watch(trained_home, HEART, now=utc_now() - timedelta(minutes=199))
+    checks.watch(trained_home, HEART, now=utc_now())
+    shown = texts(open_page(trained_home, "monitoring", "devops"))
+    assert "Not measured now. No requests since " in shown
+    assert "stays open until a check finds it well or a person resolves it" in shown
 
 
 def test_who_may_not_acknowledge_sees_the_alert_and_who_may(trained_home, open_page):

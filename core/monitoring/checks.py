@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 from core import logs
 from core.drift import checks as drift_checks
 from core.home import Home
-from core.monitoring import alerts, answer_checks, data_checks, quality_checks, traffic_checks
+from core.monitoring import alerts, answer_checks, data_checks, quality_checks, traffic, traffic_checks
+from core.monitoring.alerts import Alert
 from core.monitoring.findings import Finding
 from core.projects.limits import get_limits
 from core.projects.projects import get_definition
@@ -30,6 +31,7 @@ log = logging.getLogger("greenlight.monitoring")
 
 MINUTE, TEN_MINUTES, SIX_HOURS = timedelta(seconds=55), timedelta(minutes=10), timedelta(hours=6)
 _DAY = timedelta(days=1)
+_OF_REQUESTS = frozenset({"latency", "errors", "slower", "failing"})  # nothing asked, nothing measured
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,38 @@ def find_last(home: Home, project: str) -> list[Watched]:
     return found
 
 
+@dataclass(frozen=True)
+class Unmeasured:
+    """Why an open alert is neither confirmed nor over: what it is about cannot be measured any more.
+
+    Attributes
+    ----------
+    reason : str
+        A sentence.
+    since : str
+        When the last request came, where it is requests that are missing; "" otherwise.
+    """
+
+    reason: str
+    since: str = ""
+
+
+def find_unmeasured(home: Home, project: str, found: Sequence[Alert]) -> dict[int, Unmeasured]:
+    """Open alerts of one project whose check last answered "unknown", by their number.
+
+    They rightly stay open (see :func:`note_findings`); without a word on it they would seem to be measured still.
+    """
+    known = {(f.kind, f.subject): f for group in find_last(home, project) for f in group.findings}
+    unmeasured = {}
+    for alert in found:
+        finding = known.get((alert.kind, alert.subject)) or known.get((alert.kind, ""))
+        if not alert.open or finding is None or finding.state != "unknown":
+            continue
+        last = traffic.find_last_request(home, project) if alert.kind in _OF_REQUESTS and not finding.rows else ""
+        unmeasured[alert.id] = Unmeasured(finding.sentence, last)
+    return unmeasured
+
+
 def note_findings(home: Home, project: str, findings: list[Finding], *, now: datetime) -> None:
     """Open or join an alert for each finding that is ill, settle those whose subject is well again.
 
@@ -123,24 +157,28 @@ def note_findings(home: Home, project: str, findings: list[Finding], *, now: dat
                 home, project, f.kind, f.subject, severity=f.state, sentence=f.sentence, value=f.value,
                 threshold=f.threshold, unit=f.unit, version=f.version, now=now, detail={**f.detail, "rows": f.rows},
             )  # fmt: skip
-    kinds = {f.kind for f in findings}
-    for alert in alerts.list_alerts(home, project, states=alerts.OPEN):
+    for alert in _list_open(home, project, {f.kind for f in findings}):
         finding = by_subject.get((alert.kind, alert.subject)) or by_subject.get((alert.kind, ""))
-        if alert.kind in kinds and finding is not None and finding.state == "ok":
+        if finding is not None and finding.state == "ok":
             alerts.settle(home, project, alert.kind, alert.subject, reason=finding.sentence, now=now)
+
+
+def _list_open(home: Home, project: str, kinds: Collection[str]) -> list[Alert]:
+    """The open alerts of some kinds: asked for kind by kind, so that a storm of others hides none."""
+    return [a for kind in sorted(kinds) for a in alerts.list_alerts(home, project, states=alerts.OPEN, kind=kind, limit=10_000)]
 
 
 def _settle_replaced(home: Home, project: str, *, now: datetime) -> None:
     """What was found about a version is over once it is no longer live; the next one is measured by itself."""
     live = versions_store.find_live(reading(home.db), project)
-    for alert in alerts.list_alerts(home, project, states=alerts.OPEN):
-        if alert.kind in OF_A_VERSION and alert.version is not None and (live is None or live["version"] != alert.version):
+    for alert in _list_open(home, project, OF_A_VERSION):
+        if alert.version is not None and (live is None or live["version"] != alert.version):
             alerts.settle(home, project, alert.kind, alert.subject, reason=f"Version {alert.version} is no longer live.", now=now)
 
 
 def _is_due(home: Home, project: str, group: Group, last: dict[str, Any], now: datetime) -> bool:
-    if parse(last["next_at"]) <= now:
-        return True
+    if parse(last["next_at"]) <= now or parse(last["at"]) > now + group.every:
+        return True  # one from a time that is still to come was written while the clock was ahead
     if "sha256" not in last["answer"]:
         return False
     # an answer about a version speaks of nothing once another one is live

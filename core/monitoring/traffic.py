@@ -81,6 +81,12 @@ def record(home: Home, request: Request) -> None:
     _recorder_of(home).add(request)
 
 
+def find_last_request(home: Home, project: str) -> str:
+    """When the newest request of a project that is kept came; "" without one."""
+    rows = store.list_requests(reading(home.predictions_db), project, since="", until="9999", failed=False, limit=1)
+    return rows[0]["at"] if rows else ""
+
+
 def recorded(route: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
     """Record each call of a function ``f(home, actor, project, ...)`` that answers predictions to a person.
 
