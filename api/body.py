@@ -73,7 +73,7 @@ def _too_large() -> Problem:
     )
 
 
-def parse(body: bytes, adapter: TypeAdapter[Any], keys: Any = None) -> Any:
+def parse(body: bytes, adapter: TypeAdapter[Any], keys: Any = None, *, gaps: bool = False) -> Any:
     """The body as ``adapter`` describes it.
 
     Parameters
@@ -81,6 +81,8 @@ def parse(body: bytes, adapter: TypeAdapter[Any], keys: Any = None) -> Any:
     keys : callable, optional
         Counts the names in a parsed value. A body with more colons than names may have one name twice in one object,
         which JSON allows and which hides a value: then it is read again, slowly, to find out.
+    gaps : bool
+        Whether null stands for a missing value, as in the rows of a table; then the cure of a wrong one says so.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def parse(body: bytes, adapter: TypeAdapter[Any], keys: Any = None) -> Any:
     try:
         value = adapter.validate_json(body)
     except ValidationError as error:
-        raise describe(error) from error
+        raise describe(error, gaps=gaps) from error
     if keys is None or body.count(b":") > keys(value):
         _refuse_repeats(body)
     return value
@@ -112,12 +114,12 @@ def adapter_of(model: Any) -> TypeAdapter[Any]:
     return TypeAdapter(model)
 
 
-def describe(error: ValidationError) -> Problem:
+def describe(error: ValidationError, *, gaps: bool = False) -> Problem:
     """Row, column, what is wrong and how to cure it."""
     found = error.errors(include_url=False, include_context=True, include_input=True)
     if found[0]["type"] == "json_invalid":
-        return Problem(400, f"The body is not JSON: {found[0]['ctx']['error']}.")
-    troubles = [_trouble(e) for e in found[:MOST_ERRORS]]
+        return Problem(400, f"The body is not JSON: {found[0]['ctx']['error']}. Send one JSON object.")
+    troubles = [_trouble(e, gaps) for e in found[:MOST_ERRORS]]
     first, more = troubles[0], f" ({len(found) - 1} more)" if len(found) > 1 else ""
     if "row" in first:
         where = f"Row {first['row']}, column {first['column']!r}" if "column" in first else f"Row {first['row']}"
@@ -126,11 +128,13 @@ def describe(error: ValidationError) -> Problem:
     return Problem(422, f"{where} {first['message']}{more}. {first.get('cure', '')}".strip(), troubles)
 
 
-def _trouble(error: Any) -> Trouble:
+def _trouble(error: Any, gaps: bool) -> Trouble:
     kind, place, context = error["type"], list(error["loc"]), error.get("ctx", {})
+    kind = "datetime_type" if kind.startswith(("datetime_", "timezone_")) else kind
     if kind in _WORDS:
-        words, cure = _WORDS[kind]
-        message = words.format(**context)
+        words, cure = (text.format(**context) for text in _WORDS[kind])
+        in_row = len(place) > 2 and isinstance(place[1], int)
+        message, cure = words, f"{cure[:-1]}{_GAPS[kind]}" if gaps and in_row and kind in _GAPS else cure
     else:
         message, cure = f"is not possible: {error['msg'][:1].lower()}{error['msg'][1:200]}", ""
     given = error.get("input")
@@ -147,20 +151,34 @@ def _trouble(error: Any) -> Trouble:
     return trouble
 
 
-_NUMBER = "Send a number, or null where it is missing."
+_GAPS = {
+    "missing": "; null where the value is unknown.", "float_type": ", or null where it is missing.",
+    "finite_number": ", or null where it is missing.", "cell_type": ", or null where it is missing.",
+}  # fmt: skip
 _WORDS = {
-    "missing": ("is absent", "Send it; null where the value is unknown."),
+    "missing": ("is absent", "Send it."),
     "extra_forbidden": ("is not known", "Leave it out, or use a name that the description of this route has."),
-    "float_type": ("is not a number", _NUMBER),
-    "finite_number": ("is not a finite number", _NUMBER),
-    "cell_type": ("is neither text nor a finite number", "Send text, a number, true, false or null."),
+    "float_type": ("is not a number", "Send a number."),
+    "finite_number": ("is not a finite number", "Send a number."),
+    "int_type": ("is not a whole number", "Send a whole number."),
+    "int_from_float": ("is not a whole number", "Send a whole number."),
+    "bool_type": ("is neither true nor false", "Send true or false, without quotes."),
+    "greater_than_equal": ("is too small", "Send at least {ge:g}."),
+    "less_than_equal": ("is too large", "Send at most {le:g}."),
+    "literal_error": ("is none of {expected}", "Send one of them."),
+    "datetime_type": ("is not a time with its zone", "Write it like 2026-11-21T12:00:00Z."),
+    "cell_type": ("is neither text nor a finite number", "Send text, a number, true or false."),
     "string_type": ("is not text", "Send text."),
     "list_type": ("is not a list", "Send a list."),
     "dict_type": ("is not an object", "Send an object with names and values."),
-    "string_pattern_mismatch": ("does not look like {pattern}", "Write it so."),
-    "string_too_short": ("is too short", "Send more letters."),
-    "string_too_long": ("is too long", "Send fewer letters."),
+    # only names of posted values have a pattern
+    "string_pattern_mismatch": ("is no such name", "Begin with a small letter, then small letters, digits and _, 60 in all at most."),
+    "string_too_short": ("is empty", "Send some text."),
+    "string_too_long": ("is too long", "Send at most {max_length} letters."),
     "too_short": ("has {actual_length} entries, at least {min_length} needed", "Send more."),
     "too_long": ("has {actual_length} entries, at most {max_length} are possible", "Send them in several requests."),
 }
-_SHOWN = {"float_type", "finite_number", "cell_type", "string_type", "dict_type", "list_type"}
+_SHOWN = {
+    "float_type", "finite_number", "cell_type", "string_type", "dict_type", "list_type", "int_type", "int_from_float", "bool_type",
+    "greater_than_equal", "less_than_equal", "literal_error", "datetime_type", "string_pattern_mismatch",
+}  # fmt: skip

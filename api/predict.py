@@ -83,7 +83,7 @@ async def predict(request: Request) -> Response:
     project = request.path_params["project"]
     scorer = await get_scorer(visit, project)
     began = time.perf_counter()
-    body = parse(visit.body, schemas.rows_adapter(scorer.definition, scorer.sha256), schemas.count_names)
+    body = parse(visit.body, schemas.rows_adapter(scorer.definition, scorer.sha256), schemas.count_names, gaps=True)
     read = time.perf_counter()
     explained = bool(body.get("explain"))
     if explained:

@@ -53,7 +53,7 @@ async def recommend(request: Request) -> Response:
     if project.task != "ranking":
         raise Problem(409, f"Project {project.name} is {project.task}; only a ranking project recommends. Use predict.")
     scorer = await get_scorer(visit, project.name)
-    body = parse(visit.body, schemas.recommend_adapter(scorer.definition, scorer.sha256))
+    body = parse(visit.body, schemas.recommend_adapter(scorer.definition, scorer.sha256), gaps=True)
     if ("query" in body) == ("items" in body):
         raise Problem(422, "Send either a query or items, not both and not neither.")
     wanted = body.get("k", 10)

@@ -12,7 +12,7 @@ from api.answers import answer_json
 from api.visit import visit_of
 from core.deployment import find_live
 from core.home import Home
-from core.projects.definition import Definition
+from core.projects.definition import Column, Definition
 from core.projects.example import make_example_row
 from core.projects.projects import Project, get_definition
 from core.registry.versions import get_version
@@ -34,7 +34,10 @@ class ColumnOut(TypedDict):
 
 
 class SchemaOut(TypedDict):
-    """Columns in order; ``required`` ones stand in every row, null where they are missing."""
+    """Columns in order; ``required`` ones stand in every row, null where they are missing.
+
+    ``group`` names the column whose rows are ranked together; null but in ranking.
+    """
 
     project: str
     title: str
@@ -43,6 +46,7 @@ class SchemaOut(TypedDict):
     classes: list[str]
     positive: str
     key: str | None
+    group: str | None
     model_version: str | None
     definition_sha256: str
     columns: list[ColumnOut]
@@ -58,13 +62,21 @@ def schema(request: Request) -> Response:
             "name": c.name, "kind": c.kind, "role": c.role, "required": c.role == "feature", "low": c.low, "high": c.high,
             "integer": c.integer, "allowed": c.allowed, "aliases": c.aliases, "unit": c.unit, "help": c.help,
         }
-        for c in definition.columns
+        for c in [*definition.columns, *_group_of(definition)]
     ]  # fmt: skip
     return answer_json({
         "project": project.name, "title": definition.title, "task": definition.task, "target": definition.target,
-        "classes": definition.classes, "positive": definition.positive, "key": definition.key or None, "model_version": version,
+        "classes": definition.classes, "positive": definition.positive, "key": definition.key or None, "group": definition.group or None,
+        "model_version": version,
         "definition_sha256": definition.sha256, "columns": columns, "example": make_example_row(definition),
     })  # fmt: skip
+
+
+def _group_of(definition: Definition) -> list[Column]:
+    """The column that says which rows are ranked together; the definition does not list it among its columns."""
+    if not definition.group or definition.group in {c.name for c in definition.columns}:
+        return []
+    return [Column(definition.group, kind="category", role="group", help="The query that the row belongs to; rows of one query are ranked together.")]
 
 
 def template(request: Request) -> Response:

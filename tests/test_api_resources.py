@@ -1,15 +1,16 @@
 """The API's other routes: labels, schema, models, retraining, metrics, observations, alerts, and their description."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
 
-from core import deployment
+from core import agent, deployment
 from core.acts import Actor
 from core.audit import search
 from core.errors import Refused
-from core.monitoring import alerts, traffic, webhooks
+from core.monitoring import alerts, checks, traffic, webhooks
 from core.projects.projects import get_definition
 from core.retraining import retraining, triggers
 from core.scoring import labels
@@ -80,7 +81,11 @@ def test_the_schema_and_the_template_have_the_real_columns(client):
     table = client.get(HEART + "/template.csv")
     assert table.headers["content-type"].startswith("text/csv")
     assert table.text.splitlines()[0].split(",") == [c["name"] for c in found["columns"]]
+    assert found["group"] is None
     assert client.get("/api/v1/projects/future_skills/schema").json()["model_version"] is None
+    ranking = client.get("/api/v1/projects/recipe_ranking/schema").json()
+    assert ranking["group"] == "query_id"
+    assert [(c["role"], c["kind"], c["required"]) for c in ranking["columns"] if c["name"] == "query_id"] == [("group", "category", False)]
 
 
 def test_models_are_listed_by_project_and_stage(client, trained_home):
@@ -176,7 +181,9 @@ def test_posted_observations_stand_beside_the_metrics_and_are_scraped(client, cl
 )  # fmt: skip
 def test_an_observation_that_cannot_be_is_refused(client, change):
     one = {"name": "num_recipes", "value": 3, **change}
-    check_problem(client.post("/api/v1/observations", json={"project": "heart_disease", "observations": [one]}), 422)
+    said = check_problem(client.post("/api/v1/observations", json={"project": "heart_disease", "observations": [one]}), 422)["detail"]
+    assert re.search(r"\. (Send|Begin|Write|Leave)|; check the sender's clock", said), said
+    assert "null" not in said  # nothing here may be missing
 
 
 # Alerts
@@ -242,6 +249,12 @@ def test_alerts_are_listed_by_project_and_state(client, trained_home, clock):
     raised = alerts.raise_alert(trained_home, "heart_disease", "latency", severity="warning", sentence="Slow.", value=2500.0, now=clock.now)
     (found,) = client.get(ALERTS).json()["alerts"]
     assert (found["id"], found["kind"], found["value"], found["state"]) == (raised.id, "latency", 2500.0, "active")
+    assert (found["incident"], found["incident_link"], found["unmeasured"]) == (None, None, None)
+    agent.turn(trained_home, now=clock.now)
+    (found,) = client.get(ALERTS).json()["alerts"]
+    assert (found["incident"], found["incident_link"]) == (1, "/agent?incident=1")
+    checks.watch(trained_home, "heart_disease", now=clock.now + timedelta(hours=1))
+    assert "0 requests in 60 minutes" in client.get(ALERTS).json()["alerts"][0]["unmeasured"]
     assert client.get(ALERTS + "?state=resolved").json() == {"alerts": []}
     assert client.get(ALERTS + "?project=future_skills").json() == {"alerts": []}
     narrow = make_client(trained_home, make_key(trained_home, projects=("future_skills",)))

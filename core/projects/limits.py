@@ -366,7 +366,7 @@ def check_changes(definition: Definition, in_force: Limits, changes: Mapping[str
         if found[name] == value_of(in_force, name):
             raise BadInput(f"{_call(setting, definition)} is {say_value(name, found[name])} already; leave it out or name another value.")
         if setting.group == "plans" and value_of(in_force, name) is None and read_actions(found[name]) == find_shipped(name):
-            raise BadInput(f"{_call(setting, definition)} is {say_value(name, found[name])} already, as shipped; name other actions or another order.")
+            raise BadInput(f"{_call(setting)} is {say_value(name, found[name])} already, as shipped; name other actions or another order.")
     after = {**{n: value_of(in_force, n) for n in SETTINGS}, **found}
     for low, high in _IN_ORDER:
         if not after[low] < after[high]:
