@@ -63,10 +63,15 @@ def list_deliveries(
     return read_rows(db.conn.execute(sql, (*values, limit)), _JSON)
 
 
-def list_due(db: Database, at: str, *, limit: int) -> list[int]:
-    """Ids of the messages whose time has come, oldest first; a sender that died has left its own to be taken again."""
+def list_due(db: Database, at: str, *, beyond: str, limit: int) -> list[int]:
+    """Ids of the messages whose time has come, oldest first; a sender that died has left its own to be taken again.
+
+    ``beyond`` is later than any message is ever made to wait: what has such a time was written while the clock was ahead.
+    """
     rows = db.conn.execute(
-        "SELECT id FROM deliveries WHERE state IN ('queued','sending') AND next_at <= ? ORDER BY next_at, id LIMIT ?", (at, limit)
+        """SELECT id FROM deliveries WHERE state IN ('queued','sending') AND (next_at <= ? OR next_at > ?)
+           ORDER BY next_at, id LIMIT ?""",
+        (at, beyond, limit),
     )
     return [r["id"] for r in rows]
 

@@ -12,7 +12,8 @@ from core import accounts, agent, audit
 from core.agent import agent_requests, control, incidents, safe
 from core.errors import BadInput, Refused
 from core.jobs import capacity
-from core.monitoring import alerts
+from core.monitoring import alerts, checks
+from core.monitoring.findings import Finding
 from core.projects import projects
 from core.scoring import scorer
 from core.times import stamp, utc_now
@@ -380,6 +381,13 @@ def test_a_flood_in_an_archived_project_hides_no_alert_of_another(trained_home):
     projects.archive_project(trained_home, DEVOPS, "future_skills")
     drifted(trained_home, 0.6)
     assert [i.project for i in agent.turn(trained_home, now=NOW)] == [HEART]
+
+
+def test_a_storm_of_other_alerts_does_not_keep_one_from_ending(trained_home):
+    drifted(trained_home, 0.6)
+    flood(trained_home, HEART, 201)
+    checks.note_findings(trained_home, HEART, [Finding("drift", "Drift", "ok", "The rows are as in training.")], now=NOW)
+    assert alerts.list_alerts(trained_home, HEART, states=alerts.OPEN, kind="drift") == []
 
 
 def test_every_alert_of_a_storm_is_counted_when_it_is_over(trained_home):

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from core import clock, deployment
+from core.monitoring import checks
 from core.registry import versions
-from core.times import parse
+from core.times import parse, stamp, utc_now
 
 
 def test_an_answer_from_before_the_newest_version_is_not_kept_for_its_hour(trained_home):
@@ -14,3 +15,12 @@ def test_an_answer_from_before_the_newest_version_is_not_kept_for_its_hour(train
     again = clock.tick(trained_home, now=live_from + timedelta(minutes=1))
     assert [c.project for c in again] == ["heart_disease"]
     assert clock.tick(trained_home, now=live_from + timedelta(minutes=2)) == []
+
+
+def test_a_clock_that_was_ahead_for_one_turn_does_not_stop_the_watching(trained_home):
+    now = utc_now()
+    for at in (now + timedelta(days=300), now):
+        assert clock.turn(trained_home, now=at, steps=(clock.tick, clock.watch_all)) == []
+    assert {w.at for w in checks.find_last(trained_home, "heart_disease")} == {stamp(now)}
+    assert clock.tick(trained_home, now=now + timedelta(minutes=59)) == []
+    assert len(clock.tick(trained_home, now=now + timedelta(minutes=60))) == 3

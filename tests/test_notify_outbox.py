@@ -202,6 +202,15 @@ def test_a_sender_that_was_killed_leaves_its_message_to_be_sent(demo_home):
     assert (found.state, found.attempts, len(web.posts)) == ("sent", 2, 1)
 
 
+def test_what_was_queued_while_the_clock_was_ahead_is_sent_when_it_is_right_again(demo_home):
+    only(demo_home, "webhook")
+    events.tell(demo_home, "deployed", project="heart_disease", subject="version 1.1.0", now=after(days=300))
+    tell(demo_home)
+    with web_server() as web:
+        sent = outbox.send_due(demo_home, now=NOW, connections=connected(web=web))
+    assert [d.state for d in sent] == ["sent", "sent"]
+
+
 def test_a_flood_is_held_back_but_never_a_request(demo_home):
     only(demo_home, "webhook")
     for number in range(25):
@@ -326,7 +335,8 @@ def test_old_messages_go_and_those_that_wait_stay(demo_home):
 
 def test_the_outbox_is_searched_by_an_index(demo_home):
     plan = reading(demo_home.db).execute(
-        "EXPLAIN QUERY PLAN SELECT id FROM deliveries WHERE state IN ('queued','sending') AND next_at <= 'x' ORDER BY next_at, id"
+        "EXPLAIN QUERY PLAN SELECT id FROM deliveries WHERE state IN ('queued','sending') AND (next_at <= 'x' OR next_at > 'y') "
+        "ORDER BY next_at, id"
     ).fetchall()
     assert "deliveries_by_state" in str([tuple(r) for r in plan])
 

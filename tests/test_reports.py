@@ -24,7 +24,7 @@ from core.home import Home
 from core.projects import projects
 from core.reports import charts, render, weekly
 from core.reports.document import Chart, Document, Entry, Facts, Section, Table, Text, Timeline, say, say_time
-from core.reports.make import make_report, make_unattended, send_report, write_due
+from core.reports.make import A_TURN, make_report, make_unattended, send_report, write_due
 from core.reports.render import Standing, render_html, render_pdf
 from core.reports.reports import count_reports, folder_of, get_report, list_reports, read_report
 from core.reports.words import shown
@@ -288,9 +288,11 @@ def test_a_disk_that_is_full_leaves_no_report_and_no_file(trained_home, monkeypa
 
 
 def test_a_report_that_cannot_be_made_does_not_keep_the_others(trained_home, caplog):
-    broken = make_incident(trained_home, 1, closed_at=stamp(utc_now() - timedelta(days=2)))
+    many = [make_incident(trained_home, 1, closed_at=stamp(utc_now() - timedelta(days=2))) for _ in range(A_TURN + 1)]
+    broken = many[0]
     with writing(trained_home.db) as db:
-        agent_store.update_incident(db, broken, diagnosis={"measured": 5})
+        for incident in many:
+            agent_store.update_incident(db, incident, diagnosis={"measured": 5})
     made = write_due(trained_home, now=utc_now())
     assert [get_report(trained_home, i).kind for i in made] == ["deployment"]
     assert f"the incident report about {broken} of project {PROJECT} could not be made" in caplog.text
@@ -500,6 +502,7 @@ def test_charts_of_nothing_are_drawn_without_a_fault():
 
 def test_numbers_are_said_as_people_read_them():
     assert [say(None), say(""), say(12345), say(0.5), say(True)] == ["unknown", "unknown", "12\u202f345", "0.500", "yes"]
+    assert say(float("nan")) == "unknown"
     assert say_time("2026-11-21T16:05:59.000Z") == "21\u00a0Nov\u00a02026, 16:05\u00a0UTC"
     assert say_time(None) == "unknown"
 

@@ -96,6 +96,7 @@ def test_cron_rules_mean_what_they_mean_elsewhere(cron, expected):
         ({"cron": "60 0 * * *"}, "not within 0-59"),
         ({"cron": "9-5 * * * *"}, "cannot be read"),
         ({"cron": "*/0 * * * *"}, "cannot be read"),
+        ({"cron": f"*/{'1' * 5000} * * * *"}, "at most 400 characters"),
         ({"cron": "0 0 31 2 *"}, "never comes"),
         ({"cron": "0 0 * * *", "at": "06:00"}, "leave at away"),
     ],
@@ -141,6 +142,17 @@ def test_a_pause_is_no_downtime_and_resuming_begins_with_the_next_slot(demo_home
     schedules.resume(demo_home, DEVOPS, 1, now=NOON + timedelta(days=10))
     assert schedules.get_schedule(demo_home, 1).next_at == "2026-04-08T00:30:00.000Z"
     assert schedules.list_slots(demo_home, 1) == []
+
+
+def test_slots_that_came_before_a_change_and_were_not_run_stay_visible(demo_home):
+    schedules.set_schedule(demo_home, DEVOPS, HEART, "drift_check", DAILY, now=NOON)
+    schedules.pause(demo_home, DEVOPS, 1, now=NOON + timedelta(days=2))  # the console was down since NOON
+    assert schedules.count_slots(demo_home, 1) == {"missed": 2}
+    schedules.resume(demo_home, DEVOPS, 1, now=NOON + timedelta(days=4))
+    schedules.set_schedule(demo_home, DEVOPS, HEART, "drift_check", DAILY, now=NOON + timedelta(days=5))
+    schedules.remove(demo_home, DEVOPS, 1, now=NOON + timedelta(days=6))
+    assert schedules.count_slots(demo_home, 1) == {"missed": 4}
+    assert [s.slot_at[:10] for s in schedules.list_slots(demo_home, 1)] == ["2026-04-03", "2026-04-02", "2026-03-30", "2026-03-29"]
 
 
 def test_resuming_what_is_not_paused_moves_no_slot(demo_home):

@@ -312,6 +312,18 @@ def test_a_slot_of_another_machine_is_dead_when_its_heart_stopped(demo_home):
     assert [s.state for s in slots.note_dead(demo_home, now=NOON + timedelta(seconds=61))] == ["failed"]
 
 
+def test_a_slot_that_waited_for_the_one_before_is_not_as_old_as_that(demo_home, ran, monkeypatch):
+    def slow(home, schedule, now):
+        time.sleep(0.2)
+        return {"sentence": "Looked."}
+
+    monkeypatch.setitem(runners.RUNNERS, "quality_check", slow)
+    schedule(demo_home, kind="quality_check")
+    schedule(demo_home)
+    first, second = slots.run_due(demo_home, now=NOON + timedelta(hours=1))
+    assert parse(second.started_at) - parse(first.started_at) >= timedelta(seconds=0.2)  # its first heartbeat is no older
+
+
 def test_500_slots_over_kills_clock_steps_and_two_processes_each_once(demo_home, tmp_path, ran):
     schedule(demo_home)
     effects, began, speed = tmp_path / "effects", time.time() + 1, 90.0

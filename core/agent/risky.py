@@ -72,7 +72,8 @@ def propose_rollback(home: Home, incident: Incident, now: datetime) -> Proposal 
         if quality is not None and "accuracy" in quality:
             seen.append(f"{version} was right in {quality['accuracy']:.0%} of {quality['rows']:,} labelled answers")
     known = f" Of the last 30 days: {'; '.join(seen)}." if seen else " How right each was in use is not known."
-    return Proposal({"to": target, "from": here.version}, f"Version {target} answers again from the next prediction on instead of {here.version}.{known}")
+    impact = f"Version {target} answers again from the next prediction on instead of {here.version}.{known}"
+    return Proposal({"to": target, "from": here.version}, impact)
 
 
 def propose_deploy(home: Home, incident: Incident, now: datetime) -> Proposal | str:

@@ -33,6 +33,7 @@ from storage.connection import reading, writing
 log = logging.getLogger("greenlight.app")
 
 WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2))  # before the next tries
+BEYOND = WAITS[-1] + timedelta(hours=1)  # no message waits longer; one that should was queued while the clock was ahead
 LEASE = timedelta(minutes=2)  # a sender that was not heard of for so long is dead
 AT_A_TURN = 200
 SECONDS_A_TURN = 20.0  # the clock has other things to do
@@ -115,7 +116,7 @@ def send_due(
     done = []
     with ExitStack() as stack:
         senders = _Senders(home, connections, stack.enter_context(mail.Mailer(connections)))
-        for delivery_id in store.list_due(reading(home.db), stamp(now), limit=AT_A_TURN):
+        for delivery_id in store.list_due(reading(home.db), stamp(now), beyond=stamp(now + BEYOND), limit=AT_A_TURN):
             if stopwatch() >= end:
                 break
             delivery = _deliver(home, delivery_id, senders, out, now)
@@ -221,7 +222,7 @@ def _deliver(home: Home, delivery_id: int, senders: _Senders, out: dict[str, Fai
 def _claim(home: Home, delivery_id: int, now: datetime) -> dict[str, Any] | None:
     with writing(home.db) as db:
         row = store.find_delivery(db, delivery_id)
-        if row is None or row["state"] not in ("queued", "sending") or row["next_at"] > stamp(now):
+        if row is None or row["state"] not in ("queued", "sending") or stamp(now) < row["next_at"] <= stamp(now + BEYOND):
             return None
         store.update_delivery(db, delivery_id, state="sending", attempts=row["attempts"] + 1, next_at=stamp(now + LEASE))
     return {**row, "attempts": row["attempts"] + 1}

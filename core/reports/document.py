@@ -143,7 +143,7 @@ def say_day(moment: str | datetime) -> str:
 
 def say(value: Any, digits: int = 3) -> str:
     """A number with ``digits`` after the point, text as it is, nothing as "unknown"."""
-    if value is None or value == "":
+    if value is None or value == "" or value != value:  # the last is what no number is: not equal to itself
         return UNKNOWN
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -67,6 +67,7 @@ def describe(home: Home, project: str, subject: str) -> Document:
         raise NotFound(f"Project {project} has no incident {subject[:20]!r}.")
     events = incidents.list_events(home, incident.id)
     found = incidents.list_alerts(home, incident.id)
+    total = incidents.count_alerts(home, incident.id)
     until = incident.closed_at
     length = f"; it took {_say_length(incident.opened_at, until)}" if until else ""
     return Document(
@@ -80,11 +81,11 @@ def describe(home: Home, project: str, subject: str) -> Document:
             ("Opened", say_time(incident.opened_at)),
             ("Last seen", say_time(incident.last_seen_at)),
             ("Closed", say_time(until) if until else "not closed when this was made"),
-            ("Alerts and events", f"{count_of(len(found), 'alert')}, {count_of(len(events), 'event')}"),
+            ("Alerts and events", f"{count_of(total, 'alert')}, {count_of(len(events), 'event')}"),
         )),
         sections_of(
             _say_diagnosis(incident), _list_requests(home, incident), _list_actions(events), _draw_timeline(incident, events),
-            _list_alerts(found), _list_audit(home, incident),
+            _list_alerts(found, total), _list_audit(home, incident),
         ),
         incident.correlation_id,
     )  # fmt: skip
@@ -177,7 +178,7 @@ def _draw_counts(incident: Incident, events: Sequence[Event]) -> Chart:
     return Chart(columns(steps, unit=unit), f"{len(events)} events from {say_time(incident.opened_at)} to {say_time(stamp(last))}")
 
 
-def _list_alerts(found: Sequence[Alert]) -> Section:
+def _list_alerts(found: Sequence[Alert], total: int) -> Section:
     if not found:
         return Section("Alerts", (Text("It has no alert."),))
     worst = sorted(found, key=lambda a: (a.severity != "critical", a.id))[:_MOST_ALERTS]
@@ -188,7 +189,8 @@ def _list_alerts(found: Sequence[Alert]) -> Section:
     if len(found) > len(worst):
         kinds = Counter((_words(a.kind), a.severity) for a in found)
         counted = ", ".join(f"{say(n)} {kind.lower()} ({severity})" for (kind, severity), n in kinds.most_common(12))
-        note = f"The {len(worst)} worst of {say(len(found))} are shown. In all: {counted}."
+        of = "In all" if total == len(found) else f"Of the newest {say(len(found))}"
+        note = f"The {len(worst)} worst of {say(total)} are shown. {of}: {counted}."
     headers = ("Alert", "Severity", "State", "Since", "Value", "Limit", "Said")
     return Section("Alerts", (Table(headers, rows, numbers=frozenset({4, 5}), wide=frozenset({6}), note=note),))
 

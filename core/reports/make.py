@@ -40,6 +40,7 @@ __all__ = ["Report", "get_report", "list_reports", "make_report", "make_unattend
 LOG = logging.getLogger("greenlight.reports")
 REACH = timedelta(days=7)  # what happened longer ago gets no report by itself
 A_TURN = 10  # reports that one turn of the clock makes at most
+LOOKED_AT = 500  # of what waits for a report: those that cannot be made must not stand before all others
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def send_report(
 
 def write_due(home: Home, *, now: datetime) -> list[int]:
     """Make the reports that are made by themselves; called by the clock. Returns the ids of the new ones."""
-    due = store.list_unreported(reading(home.db), since=stamp(now - REACH), until=stamp(now), by=BY_ITSELF, limit=A_TURN)
+    due = store.list_unreported(reading(home.db), since=stamp(now - REACH), until=stamp(now), by=BY_ITSELF, limit=LOOKED_AT)
     triggers = {"deployment": "person", "incident": "alert", "retraining": "schedule"}
     found = []
     for kind, project, subject in due:
@@ -153,6 +154,8 @@ def write_due(home: Home, *, now: datetime) -> list[int]:
             continue
         if made["new"]:
             found.append(made["id"])
+            if len(found) == A_TURN:
+                break
     return found
 
 

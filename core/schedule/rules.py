@@ -22,6 +22,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 MOST_DAYS = 366
+MOST_CRON = 400  # every value of every field as a list is less
 LOOK_AHEAD = 9 * 366  # days; 29 February may be eight years away
 
 _AT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
@@ -178,9 +179,9 @@ def _read_field(text: str, name: str, low: int, high: int) -> frozenset[int]:
         end = high if span == "*" or (step and not dash) else _read_number(last, name, low, high) if dash else begin
         if name == "day of the week" and (span == "*" or (step and not dash)):
             end = 6  # 7 is Sunday a second time
-        if end < begin or (step and (not step.isdecimal() or int(step) < 1)) or ("/" in part and not step):
+        if end < begin or (step and (not (step.isascii() and step.isdecimal()) or int(step[:4]) < 1)) or ("/" in part and not step):
             raise BadInput(f"The {name} {part[:20]!r} of the cron rule cannot be read; write {low}-{high}, a list, a range or */N.")
-        found.update(range(begin, end + 1, int(step or 1)))
+        found.update(range(begin, end + 1, int(step[:4] or 1)))
     return frozenset(found)
 
 
@@ -196,6 +197,8 @@ def _read_number(text: str, name: str, low: int, high: int) -> int:
 def _check_form(form: str, value: Any) -> Any:
     if form == "cron":
         text = " ".join(str(value).split()).lower()
+        if len(text) > MOST_CRON:
+            raise BadInput(f"A cron rule has at most {MOST_CRON} characters; ranges and */N are shorter than lists.")
         _read_cron(text)
         return text
     if form == "weekly":

@@ -182,6 +182,7 @@ def set_schedule(
             schedule_id = store.insert_schedule(tx.db, {**made, **values})
         else:
             schedule_id = row["id"]
+            _note_passed(tx, row)
             store.update_schedule(tx.db, schedule_id, **values)
         before = {k: row[k] for k in ("rule", "params", "paused", "next_at")} if row else None
         after = {"rule": checked, "params": kept, "paused": 0, "next_at": next_at}
@@ -233,6 +234,7 @@ def _change(
             raise NotFound(f"Schedule {schedule_id} was removed; set it again.")
         changed = values(make_schedule(row), now)
         if changed:
+            _note_passed(tx, row)
             store.update_schedule(tx.db, schedule_id, **changed, changed_at=tx.at, changed_by=actor.name)
         shown = ("paused", "next_at", "removed_at")
         before, after = {k: row[k] for k in shown}, {k: {**row, **changed}[k] for k in shown}
@@ -242,6 +244,13 @@ def _change(
         home, actor, action, work, permission=permission_of(known.kind), project=known.project, subject=known.subject,
         reason=reason, key=key, now=now,
     )  # fmt: skip
+
+
+def _note_passed(tx: Tx, row: dict[str, Any]) -> None:
+    """Slots that came before the change and were not run stay visible."""
+    from core.schedule.slots import note_passed
+
+    note_passed(tx.db, make_schedule(row), now=tx.now, correlation_id=tx.correlation_id)
 
 
 def _check_kind(project: str, kind: str) -> None:

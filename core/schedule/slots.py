@@ -48,12 +48,14 @@ def run_due(home: Home, *, now: datetime) -> list[Slot]:
     """Claim and run each slot that has come; returns those that ran here, as they ended."""
     note_dead(home, now=now)
     _put_clock_right(home, now)
-    ran = []
+    ran, began = [], time.monotonic()
     for row in store.list_due(reading(home.db), stamp(now)):
         schedule = make_schedule(row)
-        slot = _claim(home, schedule, now)
+        # the one before may have taken long; a heartbeat that began then would look dead to another machine
+        at = now + timedelta(seconds=time.monotonic() - began)
+        slot = _claim(home, schedule, at)
         if slot is not None:
-            ran.append(_run(home, schedule, slot, now))
+            ran.append(_run(home, schedule, slot, at))
     return ran
 
 
@@ -125,6 +127,15 @@ def note_dead(home: Home, *, now: datetime) -> list[Slot]:
         if _finish(home, schedule, Slot(**row), "failed", outcome, now):
             dead.append(get_slot(home, row["schedule_id"], row["slot_at"]))
     return dead
+
+
+def note_passed(db: Any, schedule: Schedule, *, now: datetime, correlation_id: str) -> int:
+    """Write slots down as missed that had come and were not run when somebody changed the schedule; how many. In the caller's act."""
+    if schedule.paused or not schedule.next_at or parse(schedule.next_at) > now:
+        return 0
+    missed, newest, older = _list_come(schedule, now)
+    told = [(stamp(m), _say_missed(older if i == 0 else 0)) for i, m in enumerate([*missed, newest])]
+    return store.insert_missed(db, schedule.id, told, at=stamp(now), correlation_id=correlation_id)
 
 
 def _claim(home: Home, schedule: Schedule, now: datetime) -> Slot | None:
