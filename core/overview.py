@@ -22,8 +22,8 @@ from core.monitoring.alerts import Alert
 from core.monitoring.findings import Finding
 from core.projects import proposals
 from core.projects.definition import Definition, Thresholds
-from core.projects.limits import Limits, get_limits
-from core.projects.projects import Project, get_definition, get_project
+from core.projects.limits import Limits, get_limits, title_of
+from core.projects.projects import Project, get_definition, get_project, list_projects
 from core.projects.proposals import SettingRequest
 from core.retraining import triggers
 from core.retraining.triggers import RetrainCheck
@@ -233,8 +233,9 @@ def list_waiting(home: Home, account: Account, now: datetime, project: str | Non
     """
     mine: list[Waiting] = []
     todo: list[Waiting] = []
+    titles = {p.name: p.title for p in list_projects(home, archived=True)}
     for request in approvals.list_requests(home, project=project, states=("pending", "approved"), now=now):
-        version = f"version {request.version} of {request.project}"
+        version = f"version {request.version} of {titles[request.project]}"
         if request.state == "pending" and not approvals.why_not_decide(request, account):
             todo.append(Waiting("decide", request, f"{request.requested_by} asks to release {version}."))
         elif request.state == "approved" and account.may("deploy"):
@@ -244,19 +245,21 @@ def list_waiting(home: Home, account: Account, now: datetime, project: str | Non
             stands = "waits for a decision" if request.state == "pending" else approved
             mine.append(Waiting("mine", request, f"Your request for {version} {stands}."))
     for change in proposals.list_requests(home, project=project, states=("pending",), now=now):
-        what = f"{_count_values(change)} of {change.project}"
+        what = _say_change(home, change, titles[change.project])
         if not proposals.why_not_decide(change, account):
             todo.append(Waiting("decide", change, f"{change.requested_by} asks to change {what}."))
         elif change.requested_by == account.name:
             mine.append(Waiting("mine", change, f"Your request to change {what} waits for a decision."))
     for asked in agent_requests.list_requests(home, project=project, states=("pending",), now=now):
         if not agent_requests.why_not_decide(asked, account):
-            todo.append(Waiting("decide", asked, f"The agent asks in {asked.project}: {asked.title} ({asked.risk} risk)."))
+            todo.append(Waiting("decide", asked, f"The agent asks in {titles[asked.project]}: {asked.title} ({asked.risk} risk)."))
     return (*todo, *mine)
 
 
-def _count_values(change: SettingRequest) -> str:
-    return "a gate or threshold" if len(change.changes) == 1 else f"{len(change.changes)} gates and thresholds"
+def _say_change(home: Home, change: SettingRequest, title: str) -> str:
+    if len(change.changes) > 1:
+        return f"{len(change.changes)} values of {title}"
+    return f"a value of {title}, “{title_of(next(iter(change.changes)), get_definition(home, change.project))}”"
 
 
 def _find_check(home: Home, project: str, live: LiveVersion | None) -> Check | None:

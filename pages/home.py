@@ -49,15 +49,18 @@ def _show_verdicts(context: PageContext, views: dict[str, Overview]) -> None:
             said, link = st.columns(BESIDE, vertical_alignment="center")
             sign = parts.find_status(LEVELS[view.verdict.level]).markdown
             said.markdown(f"{sign} **{parts.plain(view.project.title)}**: {parts.plain(view.verdict.reason)}")
-            if _may_open(context, view.verdict):
+            page = _find_page(context, view.verdict)
+            if page:
                 with link:
-                    parts.show_link(view.verdict.page, "Look into it", project=name)
+                    parts.show_link(page, "Look into it", project=name)
 
 
-def _may_open(context: PageContext, verdict: Verdict) -> bool:
-    """Only a page that there is and that this role may open; nobody is sent to a closed door."""
-    page = next((p for p in contents.PAGES if p.url == verdict.page), None)
-    return page is not None and verdict.level != "ok" and (not page.action or context.account.may(page.action))
+def _find_page(context: PageContext, verdict: Verdict) -> str:
+    """Where the reason can be looked into: a page that there is and that this role may open, else Monitoring; nobody meets a closed door."""
+    if verdict.level == "ok" or not verdict.page:
+        return ""
+    pages = {p.url: not p.action or context.account.may(p.action) for p in contents.PAGES}
+    return next((url for url in (verdict.page, "monitoring") if pages.get(url)), "")
 
 
 def _show_cards(view: Overview) -> None:

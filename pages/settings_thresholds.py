@@ -29,46 +29,68 @@ def show(context: PageContext) -> None:
     changes = projects.list_definitions(context.home, name)
     newest = changes[0]
     source = "the shipped sample's definition" if context.project.demo else "the project's definition, made in the wizard"
+    found = limits.sources(context.home, name)
+    count = sum(s.request_id is not None for s in found)
+    many = "one value was" if count == 1 else f"{count} values were"
+    over = f"{many} changed by approved requests." if count else "nothing was changed by a request."
     st.markdown(
-        f"In force for **{parts.plain(context.project.title)}** since {parts.plain(parts.local_time(newest.at))}, from {source}, "
+        f"The definition of **{parts.plain(context.project.title)}** is {source}, of {parts.plain(parts.local_time(newest.at))}, "
         f"by {parts.plain(newest.by)}; "
         + ("never changed since." if len(changes) == 1 else f"{len(changes) - 1} earlier ones are kept.")
-        + " Values with a source of their own were changed by an approved request."
+        + f" Over it, {over}",
+        help=f"Definition {newest.sha256[:16]}",
     )
-    found = limits.sources(context.home, name)
     _show_open(context, name)
     proposable = [s for s in found if s.setting.group != "plans"]
     asked = st.query_params.get("propose", "")
     if asked:  # a link from where the setting is missed: the form first, with that setting chosen
         _show_propose(context, name, proposable, asked)
-    for group, title in GROUPS.items():
-        rows = [_row(s, definition) for s in found if s.setting.group == group]
-        if group in ("estimators", "plans") and not rows:
-            continue
-        if group == "gates":
-            rows.append(_fixed("Known cases that must be right", len(definition.known_cases)))
-        st.subheader(title, anchor=False)
-        _show_table(rows, f"thresholds-{group}")
-    for title, rows in _list_fixed(definition).items():
-        st.subheader(title, anchor=False)
-        _show_table(rows, f"thresholds-{title}")
-    st.caption(f"Definition {newest.sha256[:16]}")
+    _show_values(found, definition)
     if not asked:
         _show_propose(context, name, proposable)
     settings_plans.show_propose(context, name)
 
 
-def _show_table(rows: list[dict[str, str]], key: str) -> None:
-    st.dataframe(rows, hide_index=True, key=key, height=38 + 35 * len(rows), column_config={"Changed": parts.time_column()})
+def _show_values(found: list[Source], definition: Definition) -> None:
+    """What differs from the definition and the defaults in full view, everything else in groups that fold; or what a search finds."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for group, title in GROUPS.items():
+        groups[title] = [_row(s, definition) for s in found if s.setting.group == group]
+        if group == "gates":
+            groups[title].append(_fixed("Known cases that must be right", len(definition.known_cases)))
+    groups |= _list_fixed(definition)
+    words = st.text_input("Find a value", key="thresholds-words", placeholder="drift, retraining, recall, agent ...", icon=":material/search:")
+    if wanted := words.casefold().split():
+        rows = [{"Group": title, **row} for title, those in groups.items() for row in those]
+        rows = [row for row in rows if all(word in " ".join(row.values()).casefold() for word in wanted)]
+        if rows:
+            _show_table(rows)
+        else:
+            st.markdown(f":gray[:material/info:] No value has “{parts.plain(words)}” in its name, value or source.")
+        return
+    changed = [_row(s, definition) for s in found if s.request_id is not None]
+    if changed:
+        st.subheader("Changed by approved requests", anchor=False)
+        _show_table(changed)
+        st.subheader("Every value", anchor=False)
+    for title, rows in groups.items():
+        if rows:
+            with st.expander(f"{title}: {len(rows)} value{'s' * (len(rows) != 1)}", icon=":material/tune:"):
+                _show_table(rows)
+
+
+def _show_table(rows: list[dict[str, str]]) -> None:
+    """A table that wraps, so that a long value or plan is read whole on a telephone too."""
+    st.table([{name: parts.plain(text) for name, text in row.items()} for row in rows], hide_index=True)
 
 
 def _row(source: Source, definition: Definition) -> dict[str, str]:
     setting = source.setting
-    changed = parts.local_time(source.at) if source.at else ""
-    origin = {"definition": "definition", "default": "default"}.get(source.origin) or f"request {source.request_id}, approved by {source.by}"
-    was = f"{origin}; before: {limits.say_value(setting.name, source.own)}" if source.request_id else origin
-    what = limits.title_of(setting.name, definition)
-    return {"What": what, "Value": limits.say_value(setting.name, source.value), "Source": was, "Changed": changed}
+    origin = {"definition": "definition", "default": "default of Greenlight"}.get(source.origin, "")
+    if source.request_id:
+        before = limits.say_value(setting.name, source.own)
+        origin = f"request {source.request_id}, approved by {source.by} on {parts.local_time(source.at)}; without it: {before}"
+    return {"What": limits.title_of(setting.name, definition), "Value": limits.say_value(setting.name, source.value), "Source": origin}
 
 
 def _list_fixed(d: Definition) -> dict[str, list[dict[str, str]]]:
@@ -94,7 +116,7 @@ def _list_fixed(d: Definition) -> dict[str, list[dict[str, str]]]:
 
 def _fixed(what: str, value: Any, sign: str = "", unit: str = "") -> dict[str, str]:
     shown = "not asked" if value is None else " ".join(t for t in (sign, f"{value:g}", unit) if t)
-    return {"What": what, "Value": shown, "Source": "definition", "Changed": ""}
+    return {"What": what, "Value": shown, "Source": "definition"}
 
 
 def _show_open(context: PageContext, project: str) -> None:

@@ -136,10 +136,10 @@ def test_what_waits_depends_on_who_looks(trained_home):
     versions.register(trained_home, SCIENTIST, forest.id)
     approvals.request_release(trained_home, SCIENTIST, HEART, "1.1.0", reason="A forest")
     assert [(w.what, w.sentence) for w in look(trained_home, "director").waiting] == [
-        ("decide", "scientist asks to release version 1.1.0 of heart_disease.")
+        ("decide", "scientist asks to release version 1.1.0 of Heart disease.")
     ]
     assert [(w.what, w.sentence) for w in look(trained_home).waiting] == [
-        ("mine", "Your request for version 1.1.0 of heart_disease waits for a decision.")
+        ("mine", "Your request for version 1.1.0 of Heart disease waits for a decision.")
     ]
     assert look(trained_home, "devops").waiting == ()
     approvals.approve(trained_home, Actor("director"), 2, reason="Worth a trial", despite_gates=True)
@@ -273,6 +273,6 @@ def test_drift_that_the_clock_measured_counts_as_measured(trained_home):
 def test_a_request_to_change_limits_waits_for_the_one_who_decides(trained_home):
     asked = proposals.propose(trained_home, SCIENTIST, HEART, {"drift": 0.8, "retrain_days": 14}, reason="Less noise")
     waiting = [(w.what, w.sentence, w.request.id) for w in look(trained_home, "director").waiting]
-    assert waiting == [("decide", "scientist asks to change 2 gates and thresholds of heart_disease.", asked["id"])]
+    assert waiting == [("decide", "scientist asks to change 2 values of Heart disease.", asked["id"])]
     assert [w.what for w in look(trained_home).waiting] == ["mine"]
     assert look(trained_home, "devops").waiting == ()

@@ -76,7 +76,7 @@ def test_a_request_waits_for_the_director_and_not_for_the_developer(trained_home
     assert "Nothing waits for you." in developer
     assert "asks to release" not in developer
     mine = texts(open_page(trained_home, "home", "scientist"))
-    assert "Your request for version 1\\.1\\.0 of heart\\_disease waits for a decision" in mine
+    assert "Your request for version 1\\.1\\.0 of Heart disease waits for a decision" in mine
 
 
 def test_a_role_is_not_sent_to_a_page_that_is_closed_to_it(trained_home, open_page):
@@ -88,6 +88,19 @@ def test_a_role_is_not_sent_to_a_page_that_is_closed_to_it(trained_home, open_pa
 
     assert "Open the check" in links("scientist")
     assert "Open the check" not in links("director")
+
+
+def test_every_verdict_that_is_not_well_leads_to_a_page_that_the_role_may_open(trained_home, open_page):
+    predict_hungary(trained_home, 40)
+
+    def pages(name):
+        found = open_page(trained_home, "home", name).get("page_link")
+        return [e.proto.page for e in found if e.proto.label == "Look into it"]
+
+    scientist, director = pages("scientist"), pages("director")
+    assert len(scientist) == len(director) == 3
+    assert [a for a, b in zip(scientist, director, strict=True) if a != b] == ["drift"]
+    assert director[scientist.index("drift")] == "monitoring"
 
 
 def test_accuracy_by_day_keeps_gaps_and_names_its_lines():

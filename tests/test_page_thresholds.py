@@ -1,5 +1,6 @@
 """Gates and thresholds on Settings and Approvals through the real frame: proposed, decided, in force, and shown with their source."""
 
+import re
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -31,7 +32,8 @@ def changes(test):
 
 
 def values(test):
-    return {r["What"]: r for d in test.dataframe if "Source" in d.value.columns for r in d.value.to_dict("records")}
+    rows = [r for t in test.table if "Source" in t.value.columns for r in t.value.to_dict("records")]
+    return {r["What"].replace("\\", ""): {name: text.replace("\\", "") for name, text in r.items()} for r in rows}
 
 
 def propose(test, reason="We learned more", **wanted):
@@ -57,9 +59,28 @@ def test_a_change_is_proposed_decided_and_shown_with_its_source(demo_home, open_
     button(page, "Approve").click().run()
     assert "Settings request 1: **pending** before, **approved** now. The new values hold from now on." in texts(page)
     assert limits.get_limits(demo_home, HEART).thresholds.accuracy_floor == 0.8
-    row = values(open_page(demo_home, "settings", "developer", tab="thresholds"))[FLOOR]
-    assert (row["Value"], row["Source"]) == ("at least 0.8", "request 1, approved by director; before: at least 0.7")
-    assert row["Changed"]
+    after = open_page(demo_home, "settings", "developer", tab="thresholds")
+    row = values(after)[FLOOR]
+    assert row["Value"] == "at least 0.8"
+    assert re.fullmatch(r"request 1, approved by director on .* UTC; without it: at least 0.7", row["Source"])
+    # what differs stands in full view and comes first; the rest is folded away
+    assert after.subheader[0].value == "Changed by approved requests"
+    assert [r.replace("\\", "") for r in after.table[0].value["What"]] == [FLOOR]
+    assert "one value was changed by approved requests" in texts(after)
+
+
+def test_a_search_finds_values_of_every_group_or_says_that_there_is_none(demo_home, open_page):
+    test = open_page(demo_home, "settings", "developer", tab="thresholds")
+    assert "Over it, nothing was changed by a request" in texts(test)
+    folded = [e.label for e in test.expander]
+    assert "Drift, accuracy, retraining: 6 values" in folded
+    assert "Costs of a mistake: 2 values" in folded
+    next(t for t in test.text_input if t.label == "Find a value").set_value("RETRAINING due").run()
+    assert test.table[0].value["Group"].tolist() == ["Drift, accuracy, retraining"] * 2
+    assert list(values(test)) == ["A retraining is due after"]
+    next(t for t in test.text_input if t.label == "Find a value").set_value("nothing of *that* name").run()
+    assert not test.table
+    assert "No value has “nothing of *that* name”" in texts(test).replace("\\", "")
 
 
 def test_several_values_and_a_gate_that_asks_for_nothing_are_one_request(demo_home, open_page):
@@ -81,7 +102,7 @@ def test_a_link_for_one_setting_puts_its_form_first(demo_home, open_page):
     assert next(s for s in test.selectbox if s.label == limits.SETTINGS["write_back"].title).value == 1
     plain = open_page(demo_home, "settings", "scientist", tab="thresholds")
     assert plain.multiselect[0].value == []
-    assert plain.subheader[0].value == "Gates"
+    assert plain.subheader[-1].value == "Propose a change"
     assert not open_page(demo_home, "settings", "scientist", tab="thresholds", propose="no_such").exception
 
 
@@ -122,10 +143,10 @@ def test_who_may_not_propose_reads_who_may(demo_home, open_page, name):
 def test_a_waiting_request_is_on_home_and_in_the_badge_of_who_decides(demo_home, open_page):
     ask(demo_home, accuracy_floor=0.8)
     home = texts(open_page(demo_home, "home", "director")).replace("\\", "")
-    assert "scientist asks to change a gate or threshold of heart_disease." in home
+    assert "scientist asks to change a value of Heart disease, “Accuracy in use”." in home
     assert "Nothing waits for you" not in home
     mine = texts(open_page(demo_home, "home", "scientist")).replace("\\", "")
-    assert "Your request to change a gate or threshold of heart_disease waits for a decision." in mine
+    assert "Your request to change a value of Heart disease, “Accuracy in use” waits for a decision." in mine
 
 
 def test_a_link_opens_one_request_whatever_its_state(demo_home, open_page):
