@@ -122,7 +122,7 @@ def test_a_column_that_breaks_evidently_is_found_and_left_out(tmp_path, monkeypa
     reference, _ = hospital("cleveland")
     verdict = A.full_report(reference, reference, definition=HEART, html_path=tmp_path / "r.html")
     columns = {c.name: c for c in verdict.columns}
-    assert columns["age"].reason == "Evidently cannot measure age: odd values"
+    assert columns["age"].reason == "Evidently cannot measure age: odd values second line"
     assert [c.status for c in verdict.columns if c.name != "age"] == ["ok"] * 12
     assert (tmp_path / "r.html").exists()
 

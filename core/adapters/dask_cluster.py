@@ -25,7 +25,8 @@ from typing import Any
 from core.adapters.dask_worker import Returned, carry_out, describe_here, find_difference, hold
 from core.adapters.optional import need
 from core.errors import BadInput, GreenlightError, Refused
-from core.training.executor import CancelCheck, Outcome, Work, WorkerLost, check_cancelled, one_line
+from core.text import tell_error
+from core.training.executor import CancelCheck, Outcome, Work, WorkerLost, check_cancelled
 
 RETRIES = 3
 CONNECT_SECONDS = 10.0
@@ -277,7 +278,7 @@ class DaskExecutor:
         try:
             yield
         except (OSError, TimeoutError, CancelledError) as error:
-            log.warning("the cluster %s %s: %s", self.address, what, one_line(error))
+            log.warning("the cluster %s %s: %s", self.address, what, tell_error(error))
             self.close()
             raise self.lost(what) from None
 
@@ -328,7 +329,7 @@ def _receive(future: Any, folder: Path | None) -> Outcome | None:
             )
         if isinstance(error, GreenlightError):
             raise error
-        raise ClusterLost(f"A worker of the cluster could not take its task: {one_line(error)}")
+        raise ClusterLost(f"A worker of the cluster could not take its task: {tell_error(error)}")
     try:
         returned: Returned = future.result()
     except CancelledError:

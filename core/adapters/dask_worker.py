@@ -19,7 +19,8 @@ from typing import Any
 
 from core.errors import Refused
 from core.libraries import find_versions
-from core.training.executor import PRELOAD, Outcome, Work, attempt, one_line
+from core.text import tell_error
+from core.training.executor import PRELOAD, Outcome, Work, attempt
 
 KEPT = 2  # shared values that a worker keeps unpacked
 LIBRARIES = (
@@ -100,7 +101,7 @@ def find_difference(worker: str, here: dict[str, str], there: Any) -> str:
     """Why a worker may not work for us, or ""; a library that only the worker has does not matter."""
     if not isinstance(there, dict):
         return (
-            f"Worker {worker} cannot run Greenlight ({one_line(there)}); start it with Greenlight's folder on its PYTHONPATH and "
+            f"Worker {worker} cannot run Greenlight ({tell_error(there)}); start it with Greenlight's folder on its PYTHONPATH and "
             "the same libraries installed."
         )
     for name, version in here.items():

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from core.adapters.optional import is_installed, need
 from core.datasets.suites import Result
 from core.errors import Refused
+from core.text import shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,7 @@ def run_suite(frame: pd.DataFrame, suite: Mapping[str, Any], folder: Path, *, se
         answer = place / "results.json"
         if done.returncode or not answer.exists():
             last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-            raise Refused(f"Suite {suite['name']} could not be checked: Great Expectations ended with {last[0][:200]!r}.")
+            raise Refused(f"Suite {suite['name']} could not be checked: Great Expectations ended with {shorten(last[0])!r}.")
         read = json.loads(answer.read_text(encoding="utf-8"))
     return Outcome(read["library"], tuple(Result(**{**r, "rows": tuple(r["rows"])}) for r in read["results"]))
 
@@ -107,13 +108,13 @@ def _check(gx: Any, batch: Any, expectation: dict[str, Any]) -> Result:
         suite = gx.ExpectationSuite(name="one", expectations=[expectation])
         checked = batch.validate(suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": _FIRST_ROWS})
     except Exception as error:  # the boundary of one expectation: the library raises whatever pandas and Python raise
-        return Result(False, error=_first_line(str(error)))
+        return Result(False, error=_say(str(error)))
     found = checked.to_json_dict()["results"][0]
     if found["success"]:
         return Result(True)
     failure = _find_failure(found["exception_info"])
     if failure:
-        return Result(False, error=_first_line(failure))
+        return Result(False, error=_say(failure))
     measured = found["result"]
     rows = [r for r in measured.get("partial_unexpected_index_list") or [] if isinstance(r, int)]
     observed = measured.get("observed_value")
@@ -131,9 +132,8 @@ def _find_failure(info: dict[str, Any]) -> str:
     return ""
 
 
-def _first_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return ": ".join(lines[:3])[:200].rstrip(".") or "an unknown failure"
+def _say(text: str) -> str:
+    return shorten(text).rstrip(".") or "an unknown failure"
 
 
 if __name__ == "__main__":

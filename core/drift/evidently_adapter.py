@@ -19,6 +19,7 @@ import pandas as pd
 
 from core.errors import BadInput
 from core.projects.definition import Definition
+from core.text import shorten
 
 FORMAT = 1
 PREDICTION = "prediction"
@@ -232,9 +233,9 @@ def _drift(
             try:
                 _run_drift(reference, current, [name], numbers, features, None)
             except Exception as error:
-                broken[name] = ColumnVerdict(name, "unknown", f"Evidently cannot measure {name}: {_first_line(error)}")
+                broken[name] = ColumnVerdict(name, "unknown", f"Evidently cannot measure {name}: {shorten(str(error) or type(error).__name__)}")
         if not broken:
-            raise BadInput(f"Evidently cannot draw its report: {_first_line(whole)}") from whole
+            raise BadInput(f"Evidently cannot draw its report: {shorten(str(whole) or type(whole).__name__)}") from whole
     return broken | _drift(reference, current, [n for n in names if n not in broken], numbers, features, html_path)
 
 
@@ -298,7 +299,7 @@ def _quality(reference: pd.DataFrame, current: pd.DataFrame, definition: Definit
         _save(snapshot, html_path)
         return found
     except Exception as error:  # a boundary, as above
-        return {"quality_reason": f"Evidently cannot measure the quality: {_first_line(error)}"}
+        return {"quality_reason": f"Evidently cannot measure the quality: {shorten(str(error) or type(error).__name__)}"}
 
 
 def _unjudgeable(pairs: pd.DataFrame, definition: Definition) -> str:
@@ -350,8 +351,3 @@ def _save(snapshot: Any, html_path: Path) -> None:
     unfinished = html_path.with_name(f".{html_path.name}.{os.getpid()}")
     snapshot.save_html(str(unfinished))
     os.replace(unfinished, html_path)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from core.errors import Cancelled, GreenlightError
+from core.text import tell_error
 
 Work = Callable[[Any, Any], Any]
 CancelCheck = Callable[[], bool]
@@ -264,14 +265,7 @@ def attempt(work: Work, shared: Any, index: int, task: Any) -> Outcome:
     try:
         return Outcome(index, value=work(shared, task))
     except Exception as error:
-        return Outcome(index, error=one_line(error))
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error as one line of at most 300 characters: what a person is told of a fit that failed."""
-    text = " ".join(str(error).split())
-    said = text if isinstance(error, GreenlightError) else f"{type(error).__name__}: {text}"
-    return said if len(said) <= 300 else said[:299] + "…"
+        return Outcome(index, error=tell_error(error))
 
 
 def check_cancelled(cancelled: CancelCheck | None) -> None:

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from core.errors import BadInput
+from core.text import shorten
 from core.training.named import check_class_path
 
 CERTAIN = "it gives no probabilities, so each answer counts as certain (probability 1)"
@@ -39,7 +40,7 @@ def load_class(path: str) -> type:
     try:
         found = getattr(import_module(module_name), name, None)
     except ImportError as error:
-        raise BadInput(f"{path} cannot be imported here: {' '.join(str(error).split())[:200]}.") from error
+        raise BadInput(f"{path} cannot be imported here: {shorten(error, 200)}.") from error
     if not inspect.isclass(found):
         raise BadInput(f"{path} is no class{'' if found is None else f' but a {type(found).__name__}'}; name one with fit and predict.")
     # A package's module holds what it imported itself, too: pandas.io.common.subprocess is no class of pandas.
@@ -99,7 +100,7 @@ class _Imported(BaseEstimator):
         try:
             made = found(**given)
         except TypeError as error:
-            raise BadInput(f"{self.path} cannot be made with these hyperparameters: {' '.join(str(error).split())[:200]}.") from error
+            raise BadInput(f"{self.path} cannot be made with these hyperparameters: {shorten(error, 200)}.") from error
         if "random_state" not in given and "random_state" in getattr(made, "get_params", dict)():  # behind **kwargs, as in XGBoost
             made.set_params(random_state=self.seed)
         return made
