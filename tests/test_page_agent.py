@@ -138,7 +138,7 @@ def test_a_decided_request_is_listed_with_its_reason(home, open_page):
 def test_what_waits_stands_on_home_and_leads_to_the_card(home, open_page):
     page = open_page(home, "home", "director")
     assert not page.exception
-    assert "The agent asks in heart_disease: Retrain (medium risk)." in text(page).replace("\\", "")
+    assert "The agent asks in Heart disease: Retrain (medium risk)." in text(page).replace("\\", "")
 
 
 def test_hostile_names_are_shown_as_text(trained_home, open_page):
