@@ -565,6 +565,24 @@ def test_one_thing_that_is_refused_does_not_keep_the_others(trained_home, server
 
 
 @pytest.mark.extra
+def test_what_was_lost_on_the_server_is_said_with_the_cure_which_gives_it_once_more(trained_home, server, monkeypatch):
+    give(trained_home, server)
+    keep(trained_home, ask(LAST_HOURS[0]))
+    give(trained_home, server)
+    client(server).delete_run(find_runs(trained_home, server, monitoring="1.0.0")[0].info.run_id)
+    client(server).delete_model_version(PROJECT, find_versions(trained_home, server)["1.0.0"].version)
+    deployment.undeploy(trained_home, DEVOPS, PROJECT, reason="lost")
+    keep(trained_home, ask(LAST_HOURS[1]))
+    done = worker.work(trained_home, read_address(server.uri), at_once=True)
+    lost = {item.kind: said for item, said in done.refused.items()}
+    assert {"version", "traffic"} <= set(lost)
+    assert all(s.startswith("MLflow does not have any more what") and s.endswith("python -m core mirror run --again.") for s in lost.values())
+    assert mirror.run_now(trained_home, settings(monkeypatch, server.uri), now=utc_now(), again=True).waiting == 0
+    assert find_versions(trained_home, server)["1.0.0"].tags["greenlight.stage"] == "archived"
+    assert len(find_runs(trained_home, server, monitoring="1.0.0")) == 1
+
+
+@pytest.mark.extra
 def test_the_commands_give_the_rest_and_say_how_the_mirror_stands(trained_home, server, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     monkeypatch.setenv("GREENLIGHT_HOME", str(trained_home.root))
@@ -590,7 +608,7 @@ class Foreign(http.server.BaseHTTPRequestHandler):
     """Something else that listens there."""
 
     def do_GET(self):
-        self.send_response({"/missing": 404, "/moved": 302}.get(self.path[: self.path.index("/api")], 200))
+        self.send_response({"/missing": 404, "/moved": 302, "/broken": 500}.get(self.path[: self.path.index("/api")], 200))
         self.end_headers()
         self.wfile.write(b"<html>Welcome</html>")
 
@@ -601,14 +619,15 @@ class Foreign(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.extra
-@pytest.mark.parametrize("path", ["", "/missing", "/moved"])
-def test_what_is_no_mlflow_server_is_named_as_such(trained_home, path):
+@pytest.mark.parametrize("path", ["", "/missing", "/moved", "/broken"])
+def test_what_is_no_mlflow_server_and_one_that_is_out_of_order_are_named_as_such(trained_home, path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Foreign) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         uri = f"http://127.0.0.1:{listening.server_port}{path}"
         done = worker.work(trained_home, read_address(uri), at_once=True)
         listening.shutdown()
-    assert done.error == f"What answers at {uri} is no MLflow server; check MLFLOW_TRACKING_URI."
+    broken = f"MLflow at {uri} is out of order (it answers 500); it is tried again later."
+    assert done.error == (broken if path == "/broken" else f"What answers at {uri} is no MLflow server; check MLFLOW_TRACKING_URI.")
 
 
 class Refusing(http.server.BaseHTTPRequestHandler):

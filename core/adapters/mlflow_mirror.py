@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +21,11 @@ from core.adapters.optional import need
 from core.mirror.address import Address
 from core.mirror.failures import Away, NotTaken
 from core.mirror.records import DataInput, Measure, RunRecord, VersionRecord
+from core.text import shorten
 
 MOST_MEASURES, MOST_TEXTS = 900, 90  # MLflow takes 1,000 measures and 100 parameters or tags at a time
 DIGEST = 36  # as long as MLflow lets a digest be; the whole sha256 stands in the source and in a tag
+_ERROR_RESPONSES = re.compile(r"too many (\d{3}) error responses")
 
 # Set before MLflow is imported, where the environment does not say otherwise: a server that is away is noticed soon, nothing is
 # reported to anybody, and nothing is printed.
@@ -180,18 +183,27 @@ class Tracking:
             yield
         except MlflowException as error:
             status = error.get_http_status_code()
-            said = self.address.redact(_first_line(str(error)))
-            if status in (401, 403):
-                raise Away(f"MLflow at {self.address.shown} does not let us in ({status}); check the user and the password.") from None
+            said = shorten(self.address.redact(str(error)))  # before it is cut: half a password would not be found
+            if status == 401:
+                raise Away(f"MLflow at {self.address.shown} does not let us in (401); check the user and the password.") from None
+            if status == 403:
+                raise Away(f"MLflow at {self.address.shown} does not let the account do that (403); have it allowed there.") from None
             if error.error_code == "ENDPOINT_NOT_FOUND" or "valid JSON format" in said or "error code 30" in said:
                 raise Away(f"What answers at {self.address.shown} is no MLflow server; check MLFLOW_TRACKING_URI.") from None
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "must be in the 'active' state" in said:
+                raise NotTaken(
+                    f"MLflow does not have any more what it was given ({said}); restore it there, or give everything once more: "
+                    "python -m core mirror run --again."
+                ) from None
             if 400 <= status < 500 and status != 429:
                 raise NotTaken(f"MLflow refused it: {said}") from None
+            if out_of_order := _ERROR_RESPONSES.search(str(error)):
+                raise Away(f"MLflow at {self.address.shown} is out of order (it answers {out_of_order[1]}); it is tried again later.") from None
             if "Connection refused" in said or "Max retries" in said or "timed out" in said.lower():
                 raise Away(f"MLflow at {self.address.shown} does not answer; it is tried again later.") from None
             raise Away(f"MLflow at {self.address.shown} failed: {said}") from None
         except (RequestException, OSError) as error:
-            said = self.address.redact(_first_line(str(error)))
+            said = shorten(self.address.redact(str(error)))
             raise Away(f"MLflow at {self.address.shown} could not be given a file ({type(error).__name__}: {said}).") from None
 
 
@@ -204,7 +216,3 @@ def _filter(values: dict[str, str], kind: str = "tags.") -> str:
 def _parts(values: list[Any], size: int) -> Iterator[list[Any]]:
     for start in range(0, len(values), size):
         yield values[start : start + size]
-
-
-def _first_line(text: str) -> str:
-    return " ".join(text.split())[:300]
