@@ -28,11 +28,11 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     if accounts.needs_first_start(home):
         code = accounts.first_start_code(home)
         print(f"\n  First start: open the console and make the first account with the code  {code}\n", flush=True)
-    supervisor, clock = Supervisor(home), Clock(home)
+    supervisor, clock = Supervisor(home, spare=settings.spare_worker), Clock(home)
     supervisor.start()
     clock.start()
     closing = threading.Event()
-    threading.Thread(target=warmup.warm_up, args=[closing], name="warm-up", daemon=True).start()
+    threading.Thread(target=warmup.warm_up, args=[closing], kwargs={"then": supervisor.keep_spare}, name="warm-up", daemon=True).start()
     try:
         yield {"home": home}
     finally:

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     proxies: str = ""  # addresses or networks of reverse proxies, separated by commas: what they say of the client is believed
     address_per_minute: int = Field(PER_ADDRESS, ge=1)  # requests of programs from one address, whatever their keys allow
     workers: int = 0  # worker processes of one training job; 0 = one per core
+    spare_worker: bool = True  # the console keeps one worker process that has its libraries loaded before a job asks for it
     dask: str = ""  # tcp://host:8786 or tls://host:8786: the scheduler of a cluster that trains and scores large files
     log_level: str = "info"  # for all loggers, or "info,monitoring=debug"
     url: str = ""  # where people open the console, for the links in messages

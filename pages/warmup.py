@@ -6,6 +6,7 @@ import gc
 import importlib
 import logging
 import threading
+from collections.abc import Callable
 
 from pages import contents
 
@@ -19,13 +20,15 @@ LATER = (
 LATER_SECONDS = 15.0
 
 
-def warm_up(stop: threading.Event, later: float = LATER_SECONDS) -> None:
+def warm_up(stop: threading.Event, later: float = LATER_SECONDS, then: Callable[[], None] | None = None) -> None:
     """Import everything that pages import; returns early when ``stop`` is set.
 
     Parameters
     ----------
     later : float
         Seconds between the two parts.
+    then : callable, optional
+        Called after the second part: the machine has time now.
     """
     _import_all(AT_ONCE, stop)
     _draw_once()
@@ -33,6 +36,8 @@ def warm_up(stop: threading.Event, later: float = LATER_SECONDS) -> None:
     if not stop.wait(later):
         _import_all(LATER, stop)
         _keep_for_good()
+        if then is not None and not stop.is_set():
+            then()
 
 
 def _import_all(names: tuple[str, ...], stop: threading.Event) -> None:

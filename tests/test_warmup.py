@@ -26,8 +26,10 @@ def test_a_module_that_cannot_be_imported_is_logged_and_the_rest_goes_on(monkeyp
     monkeypatch.setattr(warmup, "AT_ONCE", ("no_such_module", "colorsys"))
     monkeypatch.setattr(warmup, "LATER", ("sndhdr_of_nothing",))
     sys.modules.pop("colorsys", None)
-    warmup.warm_up(threading.Event(), later=0)
+    then = []
+    warmup.warm_up(threading.Event(), later=0, then=lambda: then.append("now"))
     assert "colorsys" in sys.modules
+    assert then == ["now"]
     assert [r.getMessage() for r in caplog.records] == [
         "no_such_module could not be imported ahead",
         "sndhdr_of_nothing could not be imported ahead",
@@ -39,7 +41,7 @@ def test_nothing_is_imported_once_the_console_is_closing(monkeypatch):
     sys.modules.pop("colorsys", None)
     closing = threading.Event()
     closing.set()
-    warmup.warm_up(closing, later=60)
+    warmup.warm_up(closing, later=60, then=lambda: pytest.fail("there is no time left"))
     assert "colorsys" not in sys.modules
 
 

@@ -8,9 +8,10 @@ import threading
 
 from core.home import Home
 from core.jobs import capacity, jobs, worker
+from core.jobs.spare import Spare
 from core.times import stamp, utc_now
 from storage import jobs as store
-from storage.connection import reading, writing
+from storage.connection import read_marker, reading, writing
 
 log = logging.getLogger("greenlight.supervisor")
 
@@ -18,13 +19,22 @@ AT_ONCE = capacity.LEAST  # jobs at the same time; each training job itself uses
 
 
 class Supervisor:
-    """A thread of the console. Several processes may each have one: a job is claimed in a write transaction."""
+    """A thread of the console. Several processes may each have one: a job is claimed in a write transaction.
 
-    def __init__(self, home: Home, *, at_once: int | None = None, poll: float = 0.3) -> None:
+    Parameters
+    ----------
+    spare : bool
+        Whether one worker is kept that has its libraries loaded already; it is started once :meth:`keep_spare` was called.
+    """
+
+    def __init__(self, home: Home, *, at_once: int | None = None, poll: float = 0.1, spare: bool = False) -> None:
         self.home = home
         self.at_once = at_once
         self.poll = poll
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._looked_at: tuple[int, int] | None = None  # the database when nothing waited in it
+        self._spare = Spare(home) if spare else None
+        self._spare_wanted = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -33,11 +43,17 @@ class Supervisor:
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._thread.start()
 
+    def keep_spare(self) -> None:
+        """From now on there is time to start a spare worker whenever no job runs."""
+        self._spare_wanted.set()
+
     def stop(self) -> None:
         """Stop the workers too: a console that was closed leaves nothing running behind."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=10)
+        if self._spare is not None:
+            self._spare.end()
         for job_id, process in self._processes.items():
             jobs.stop_worker(process.pid)
             process.wait(timeout=10)
@@ -60,16 +76,32 @@ class Supervisor:
                 log.exception("a turn of the supervisor failed")
 
     def turn(self) -> None:
-        """Reap what ended, stop what was cancelled long ago, start what waits."""
+        """Reap what ended, start what waits."""
         for job_id, process in list(self._processes.items()):
             code = process.poll()
             if code is not None:
                 del self._processes[job_id]
                 jobs.note_exit(self.home, job_id, code)  # changes nothing if the worker ended its row itself
+        db = reading(self.home.db)
+        marker = read_marker(db)
+        if marker != self._looked_at:  # nothing can wait that did not wait before, unless somebody has written
+            self._looked_at = None if self._start_next() else marker
+        if self._spare is not None and self._spare_wanted.is_set() and self._spare.is_missing():
+            busy = store.list_jobs(db, states=("running",), limit=1)  # a training takes every core
+            if not busy:
+                self._spare.start()
+
+    def _start_next(self) -> bool:
+        """Start the oldest job that waits; False where none does."""
+        if not store.list_jobs(reading(self.home.db), states=("queued",), limit=1):
+            return False
         at_once = capacity.read_limit(self.home) if self.at_once is None else self.at_once
-        if len(self._processes) >= at_once or not store.list_jobs(reading(self.home.db), states=("queued",), limit=1):
-            return
+        if len(self._processes) >= at_once:
+            return True  # it is looked at again once one has ended
         with writing(self.home.db) as db:
             row = store.claim_next(db, at=stamp(utc_now()))
-        if row is not None:
-            self._processes[row["id"]] = worker.start_process(self.home, row["id"])
+        if row is None:
+            return False  # what waits is run by the command line itself
+        ready = self._spare.take(row["id"]) if self._spare is not None else None
+        self._processes[row["id"]] = ready or worker.start_process(self.home, row["id"])
+        return True

@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from core import logs
 from core.errors import Cancelled, GreenlightError
@@ -34,6 +34,8 @@ HANDLERS = {
     "retrain": "core.retraining.job",
 }
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
+
+ROOT = Path(__file__).resolve().parents[2]
 
 log = logging.getLogger("greenlight.worker")
 
@@ -67,15 +69,23 @@ def _who_cancelled(home: Home, job_id: int) -> str:
     return (row["cancel_by"] if row else None) or "the console"
 
 
-def start_process(home: Home, job_id: int) -> subprocess.Popen[bytes]:
-    """Start the worker of a job; its own output goes to logs/job_<id>.log."""
+def environment() -> dict[str, str]:
+    """What a worker finds in its environment: ours, and one thread for each library."""
+    return {**os.environ, **ONE_THREAD, "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def open_output(home: Home, job_id: int) -> BinaryIO:
+    """The file that a worker's own output goes to: logs/job_<id>.log, written on where it exists."""
     home.logs.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, **ONE_THREAD, "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
-    root = Path(__file__).resolve().parents[2]
-    with (home.logs / f"job_{job_id}.log").open("ab") as output:
+    return (home.logs / f"job_{job_id}.log").open("ab")
+
+
+def start_process(home: Home, job_id: int) -> subprocess.Popen[bytes]:
+    """Start the worker of a job."""
+    with open_output(home, job_id) as output:
         return subprocess.Popen(  # noqa: S603 - our own module, numbers and paths
             [sys.executable, "-m", "core.jobs.worker", str(home.root), str(home.models), str(job_id)],
-            cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )
 
 
