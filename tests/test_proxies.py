@@ -35,6 +35,9 @@ def read(*hops, peer="10.0.0.2", proxies="10.0.0.0/24"):
         (("::ffff:10.0.0.9",), "unknown"),  # a named proxy in its other spelling, and nobody before it
         (("localhost",), "unknown"),
         (("127.0.0.1, made up",), "unknown"),
+        (("127.0.0.1",), "unknown"),  # somebody on the proxy's machine, or a header that the proxy only hands on
+        (("::ffff:127.0.0.1",), "unknown"),
+        (("[::1]:80",), "unknown"),
         ((), "unknown"),  # a proxy that says nothing: not this machine, not on any list
     ],
 )
@@ -62,7 +65,7 @@ def test_what_the_server_believed_by_itself_is_looked_up_again(proxies, client):
 def test_what_was_believed_is_taken_out_of_the_request():
     seen = addresses.from_proxy(scope(PROXY, "192.0.2.7", x_forwarded_proto="https", x_real_ip="1.1.1.1"), addresses.read_proxies("10.0.0.2"))
     assert (seen["client"], seen["scheme"], seen["headers"]) == (("192.0.2.7", 0), "https", [(b"host", b"localhost")])
-    socket = scope(PROXY, "192.0.2.7", scheme="ws", x_forwarded_proto="https")
+    socket = scope(PROXY, "192.0.2.7", scheme="ws", x_forwarded_proto="http, https")  # two proxies wrote; the nearest wrote last
     assert addresses.from_proxy(socket, addresses.read_proxies("10.0.0.2"))["scheme"] == "wss"
 
 
@@ -86,6 +89,8 @@ def test_what_comes_through_a_proxy_on_this_machine_is_not_from_this_machine(dem
     client = make_client(demo_home, client=HERE, settings=settings)
     check_problem(client.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"}), 401)
     check_problem(client.get("/metrics"), 401)
+    elsewhere = make_client(demo_home, client=PROXY, settings=Settings(proxies="10.0.0.2"))
+    check_problem(elsewhere.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"}), 401)
     assert make_client(demo_home, make_key(demo_home, "read"), client=HERE, settings=settings).get("/metrics").status_code == 200
 
 
