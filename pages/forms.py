@@ -100,7 +100,9 @@ class Forms:
             return RedirectResponse("/first-start", 303)
         failed = "failed" in request.query_params and self.single.is_on
         error = "The sign-in at your organisation did not succeed, so nobody was let in. Try again." if failed else None
-        return await self._sign_in_page(401 if failed else 200, next=safe_next(request.query_params.get("next")), error=error)
+        notice = "You are signed out." if "out" in request.query_params and COOKIE not in request.cookies else None
+        wanted = safe_next(request.query_params.get("next"))
+        return await self._sign_in_page(401 if failed else 200, next=wanted, error=error, notice=notice)
 
     async def sign_in(self, request: Request) -> Response:
         form = await _read_form(request)
@@ -158,7 +160,7 @@ class Forms:
         await self._forget(request)
         away = self.single.is_on and single_sign_on.has_identity(request.cookies)
         # a page in between: browsers let no answer to a form lead to another site
-        answer = show("signed_out.html", 200, end=single_sign_on.END) if away else RedirectResponse("/sign-in", 303)
+        answer = show("signed_out.html", 200, end=single_sign_on.END) if away else RedirectResponse(single_sign_on.SIGNED_OUT, 303)
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
         return answer
 

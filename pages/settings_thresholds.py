@@ -75,7 +75,7 @@ def _show_values(found: list[Source], definition: Definition) -> None:
         st.subheader("Every value", anchor=False)
     for title, rows in groups.items():
         if rows:
-            with st.expander(f"{title}: {len(rows)} value{'s' * (len(rows) != 1)}", icon=":material/tune:"):
+            with st.expander(f"{title}: {len(rows)} value{'s' * (len(rows) != 1)}"):
                 _show_table(rows)
 
 
@@ -121,10 +121,10 @@ def _fixed(what: str, value: Any, sign: str = "", unit: str = "") -> dict[str, s
 
 def _show_open(context: PageContext, project: str) -> None:
     for request in proposals.list_requests(context.home, project=project, states=("pending",), now=context.now):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            sign = parts.find_status("waiting").markdown
-            st.markdown(f"{sign} {parts.plain(request.requested_by)} asks: {parts.plain(' '.join(request.lines))}", width="content")
-            parts.show_link("approvals", "Open the request", settings=str(request.id))
+        said, link = st.columns((6, 1), vertical_alignment="center")
+        said.markdown(f"{parts.find_status('waiting').markdown} {parts.plain(request.requested_by)} asks: {parts.plain(' '.join(request.lines))}")
+        with link:
+            parts.show_link("approvals", "Open", settings=str(request.id))
 
 
 # Propose a change

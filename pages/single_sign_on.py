@@ -21,7 +21,7 @@ from core.adapters.optional import LIBRARIES, is_installed
 from core.errors import BadInput
 
 BEGIN, EXCHANGE, END = "/sign-in/single", "/sign-in/identity", "/auth/logout"
-FAILED = "/sign-in?failed=1"
+FAILED, SIGNED_OUT = "/sign-in?failed=1", "/sign-in?out=1"
 CALLBACK = "/oauth2callback"
 OPEN_PATHS = frozenset({"/auth/login", END, CALLBACK})  # Streamlit's, and only while single sign-on is set up
 SHORTEST_SECRET = 32  # characters; it signs who somebody is
@@ -137,8 +137,8 @@ def _next_step(scope: Scope, cookies: list[str]) -> str:
     if scope["path"] == CALLBACK:
         if any(c.startswith("_streamlit_user=") and not c.startswith(('_streamlit_user="";', "_streamlit_user=;")) for c in cookies):
             return EXCHANGE
-        return FAILED if b"state=" in scope.get("query_string", b"") else "/sign-in"
-    return "/sign-in" if scope["path"] == END else FAILED
+        return FAILED if b"state=" in scope.get("query_string", b"") else SIGNED_OUT
+    return SIGNED_OUT if scope["path"] == END else FAILED
 
 
 def _read_section() -> Mapping[str, Any] | None:

@@ -141,7 +141,11 @@ def test_a_cookie_that_somebody_planted_never_becomes_a_session(client):
 def test_signing_out_kills_the_cookie(client):
     sign_in(client)
     kept = client.cookies[forms.COOKIE]
-    assert client.post("/sign-out").headers["location"] == "/sign-in"
+    assert "You are signed out." not in client.get("/sign-in?out=1").text  # somebody is signed in, whatever a link says
+    where = client.post("/sign-out").headers["location"]
+    assert where == "/sign-in?out=1"
+    assert "You are signed out." in client.get(where).text
+    assert "You are signed out." not in client.get("/sign-in").text
     client.cookies.clear()
     assert client.get("/", headers={"Cookie": f"{forms.COOKIE}={kept}"}).status_code == 303
 

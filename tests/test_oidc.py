@@ -288,8 +288,8 @@ CLEARED = '_streamlit_user=""; Max-Age=0; Path=/; SameSite=lax'
         ("/oauth2callback?state=a&code=b", [IDENTITY], "/sign-in/identity"),
         ("/oauth2callback?state=a&code=b", [CLEARED], "/sign-in?failed=1"),
         ("/oauth2callback?state=a&error=access_denied", [], "/sign-in?failed=1"),
-        ("/oauth2callback", [], "/sign-in"),  # back from the provider's own sign-out
-        ("/auth/logout", [CLEARED], "/sign-in"),
+        ("/oauth2callback", [], "/sign-in?out=1"),  # back from the provider's own sign-out
+        ("/auth/logout", [CLEARED], "/sign-in?out=1"),
         ("/auth/login?provider=forged", [], "/sign-in?failed=1"),
     ],
 )
