@@ -34,20 +34,31 @@ def tick(home: Home, *, now: datetime) -> list[triggers.RetrainCheck]:
     note_expired(home, now=now)
     done = []
     for project in list_projects(home):
-        last = store.find_last_clock_check(reading(home.db), project.name)
-        # an answer from a time that is still to come was written while the clock was ahead
-        if last is not None and parse(last["at"]) <= now < parse(last["next_at"]) and not _has_changed(home, project.name, last["at"]):
+        try:
+            check = _check_due(home, project.name, now)
+        except Exception:  # the boundary of a project: one that cannot be checked must not keep the others from it
+            log.exception("whether a retraining of %s is due could not be found out", project.name)
             continue
-        check = triggers.check(home, project.name, now=now)
-        with writing(home.db) as db:
-            newest = store.find_last_clock_check(db, project.name)
-            if newest is not None and (last is None or newest["at"] != last["at"]):
-                continue  # another process was first
-            store.insert_clock_check(db, project=project.name, at=check.at, next_at=check.next_at, due=check.due, answer=triggers.plain(check))
-        with logs.bound(project=project.name):
-            teller.info("%s", check.sentence)
-        done.append(check)
+        if check is not None:
+            done.append(check)
     return done
+
+
+def _check_due(home: Home, project: str, now: datetime) -> triggers.RetrainCheck | None:
+    """Whether a retraining is due, if that is to be asked now and nobody else was first."""
+    last = store.find_last_clock_check(reading(home.db), project)
+    # an answer from a time that is still to come was written while the clock was ahead
+    if last is not None and parse(last["at"]) <= now < parse(last["next_at"]) and not _has_changed(home, project, last["at"]):
+        return None
+    check = triggers.check(home, project, now=now)
+    with writing(home.db) as db:
+        newest = store.find_last_clock_check(db, project)
+        if newest is not None and (last is None or newest["at"] != last["at"]):
+            return None  # another process was first
+        store.insert_clock_check(db, project=project, at=check.at, next_at=check.next_at, due=check.due, answer=triggers.plain(check))
+    with logs.bound(project=project):
+        teller.info("%s", check.sentence)
+    return check
 
 
 def _has_changed(home: Home, project: str, since: str) -> bool:
@@ -69,7 +80,10 @@ def note_requests_expired(home: Home, *, now: datetime) -> None:
 def watch_all(home: Home, *, now: datetime) -> None:
     """The checks of every project that is not archived."""
     for project in list_projects(home):
-        checks.watch(home, project.name, now=now)
+        try:
+            checks.watch(home, project.name, now=now)
+        except Exception:  # the boundary of a project
+            log.exception("%s could not be watched", project.name)
 
 
 def pack_log(home: Home, *, now: datetime) -> None:

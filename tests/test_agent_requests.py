@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from core import acts, agent, approvals, audit, deployment, roles
+from core import accounts, acts, agent, approvals, audit, deployment, roles
 from core.acts import Actor, Done
 from core.agent import account, agent_requests, carry_out, control, incidents, warrants
 from core.agent.account import ACTOR
@@ -169,6 +169,9 @@ def test_an_approved_version_that_waits_is_asked_for_before_a_retraining(trained
     assert [(r.action, r.params, r.risk) for r in asked] == [("deploy", {"version": "1.1.0"}, "high")]
     with pytest.raises(Refused):
         agent_requests.approve(trained_home, DEVOPS, 1, reason="go", now=NOW)
+    accounts.change_role(trained_home, Actor("admin"), "scientist", "drh_manager", reason="Another post", now=NOW)
+    with pytest.raises(Refused, match="Whoever trained a version does not decide its release"):
+        agent_requests.approve(trained_home, SCIENTIST, 1, reason="go", now=NOW)
     done = agent_requests.approve(trained_home, DIRECTOR, 1, reason="go", now=NOW)
     assert done["outcome"] == "Version 1.1.0 is live; 1.0.0 was before."
     assert deployment.find_live(trained_home, HEART).version == "1.1.0"

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from core import accounts, agent, audit
-from core.agent import agent_requests, control, incidents, safe
+from core.agent import agent_requests, control, incidents, rounds, safe
 from core.errors import BadInput, Refused
 from core.jobs import capacity
 from core.monitoring import alerts, checks
@@ -190,6 +190,7 @@ def test_an_agent_whose_account_was_closed_does_nothing(trained_home):
     alarm(trained_home, "latency", 9000.0, threshold=5000.0, severity="critical")
     with pytest.raises(Refused, match="is closed"):
         agent.turn(trained_home, now=NOW + timedelta(minutes=1))
+    assert rounds.hear(trained_home, [HEART], now=NOW + timedelta(minutes=1)) == []  # whoever sent an alert is not told so
 
 
 # Actions, each with before and after

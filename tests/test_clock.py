@@ -6,6 +6,7 @@ from core import clock, deployment
 from core.monitoring import checks
 from core.registry import versions
 from core.times import parse, stamp, utc_now
+from storage.connection import writing
 
 
 def test_an_answer_from_before_the_newest_version_is_not_kept_for_its_hour(trained_home):
@@ -24,3 +25,10 @@ def test_a_clock_that_was_ahead_for_one_turn_does_not_stop_the_watching(trained_
     assert {w.at for w in checks.find_last(trained_home, "heart_disease")} == {stamp(now)}
     assert clock.tick(trained_home, now=now + timedelta(minutes=59)) == []
     assert len(clock.tick(trained_home, now=now + timedelta(minutes=60))) == 3
+
+
+def test_a_project_that_cannot_be_read_keeps_no_other_from_being_looked_at(trained_home, caplog):
+    with writing(trained_home.db) as db:
+        db.execute("UPDATE definitions SET body = '{broken' WHERE project = 'future_skills'")
+    assert [c.project for c in clock.tick(trained_home, now=utc_now())] == ["heart_disease", "recipe_ranking"]
+    assert "whether a retraining of future_skills is due could not be found out" in caplog.text

@@ -182,7 +182,7 @@ def test_a_period_is_a_week_or_two_days(text, since, days):
 
 
 @pytest.mark.parametrize("text", ["", "2026-W54", "2026-W00", "2026-11-21", "2026-11-21/2026-11-14", "2026-11-14/2026-11-14", "2024-01-01/2026-01-01",
-                                  "a/b/c", "../../etc", "9999-12-31/9999-12-31"])  # fmt: skip
+                                  "a/b/c", "../../etc", "9999-12-31/9999-12-31", "9999-W52", "0001-W01", "2026-W٠١"])  # fmt: skip
 def test_what_is_no_period_is_refused_in_a_sentence(text):
     with pytest.raises(BadInput, match="period"):
         weekly.read_period(text)
@@ -232,6 +232,7 @@ def test_who_may_not_make_reports_is_refused_and_leaves_nothing(trained_home):
         ("monthly", PROJECT, "", "no report 'monthly'"), ("deployment", "nothing", "", "nothing"), ("deployment", PROJECT, "7", "no deployment '7'"),
         ("drift", PROJECT, "", "no drift check yet"), ("drift", PROJECT, "../1", "no drift check"), ("incident", PROJECT, "", "no incident"),
         ("retraining", PROJECT, "", "never retrained"), ("incident", PROJECT, "1" * 30, "no incident"),
+        ("incident", PROJECT, "²", "no incident"),
         ("deployment", "future_skills", "1", "no deployment"),
     ],
 )  # fmt: skip

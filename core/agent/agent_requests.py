@@ -20,6 +20,7 @@ from core.home import Home
 from core.notify.events import tell
 from core.times import stamp, utc_now
 from storage import agent as store
+from storage import versions as versions_store
 from storage.connection import reading
 
 
@@ -41,6 +42,8 @@ class AgentRequest:
         days) or used.
     outcome : str
         What came of it once it was carried out.
+    trained_by : str
+        Of a deployment, who trained the version: that account does not decide it.
     """
 
     id: int
@@ -62,6 +65,7 @@ class AgentRequest:
     decision_reason: str | None
     used_at: str | None
     outcome: str
+    trained_by: str = ""
 
     @property
     def title(self) -> str:
@@ -95,7 +99,7 @@ def get_request(home: Home, request_id: int, *, now: datetime | None = None) -> 
     row = store.find_request(reading(home.db), request_id)
     if row is None:
         raise NotFound(f"There is no request {request_id} of the agent.")
-    return _request(row, now or utc_now())
+    return _request(reading(home.db), row, now or utc_now())
 
 
 def list_requests(
@@ -103,13 +107,15 @@ def list_requests(
 ) -> list[AgentRequest]:
     """Newest first; states as they are now."""
     rows = store.list_requests(reading(home.db), project=project, states=decisions.stored_as(states), incident_id=incident_id)
-    found = [_request(r, now or utc_now()) for r in rows]
+    found = [_request(reading(home.db), r, now or utc_now()) for r in rows]
     return [r for r in found if not states or r.state in states]
 
 
 def why_not_decide(request: AgentRequest, account: Account) -> str:
     """Empty if ``account`` may decide this request; else the sentence that says why not."""
-    return decisions.why_not_decide(account, request.permission, requested_by=request.requested_by, state=request.state)
+    return decisions.why_not_decide(
+        account, request.permission, requested_by=request.requested_by, state=request.state, trained_by=request.trained_by
+    )
 
 
 def count_waiting_for(home: Home, account: Account, *, now: datetime | None = None) -> int:
@@ -154,7 +160,7 @@ def _decide(
         row = store.find_request(tx.db, request_id)
         if row is None:
             raise NotFound(f"There is no request {request_id} of the agent.")
-        request = _request(row, tx.now)
+        request = _request(tx.db, row, tx.now)
         why_not = why_not_decide(request, Account(actor.name, tx.role))
         if why_not:
             by = f" {request.decided_by} decided it at {request.decided_at}." if request.decided_by else ""
@@ -257,8 +263,9 @@ def _escalate(db: Any, row: dict[str, Any], why: str, story: str, now: datetime)
     )  # fmt: skip
 
 
-def _request(row: dict[str, Any], now: datetime) -> AgentRequest:
-    return AgentRequest(**{**row, "state": decisions.state_at(row, now)})
+def _request(db: Any, row: dict[str, Any], now: datetime) -> AgentRequest:
+    version = versions_store.find_version(db, row["project"], row["params"]["version"]) if row["action"] == "deploy" else None
+    return AgentRequest(**{**row, "state": decisions.state_at(row, now)}, trained_by=version["trained_by"] if version is not None else "")
 
 
 def _subject(row: dict[str, Any]) -> str:

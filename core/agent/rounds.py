@@ -14,7 +14,7 @@ from core.agent.execute import work_off
 from core.agent.follow_up import follow
 from core.agent.incidents import Incident
 from core.agent.opening import take_alerts
-from core.errors import Refused
+from core.errors import GreenlightError, Refused
 from core.home import Home
 from core.projects.projects import list_projects
 from storage import agent as store
@@ -59,8 +59,15 @@ def hear(home: Home, projects: Iterable[str], *, now: datetime) -> list[int]:
     """Diagnose and decide at once what another system has just sent about these projects, and leave the doing to the next round.
 
     What joins an incident that is open already waits for that round too, which takes all of it together: a storm of alerts costs
-    the listener no more than writing them down. Returns the incidents that were opened.
+    the listener no more than writing them down. What fails here fails without the sender, whose alerts are written already; the next
+    round looks at them. Returns the incidents that were opened.
     """
-    if read_control(home).paused or all(store.find_open(reading(home.db), p, EXTERNAL) for p in set(projects)):
-        return []
-    return take_alerts(home, now=now)
+    try:
+        if read_control(home).paused or all(store.find_open(reading(home.db), p, EXTERNAL) for p in set(projects)):
+            return []
+        return take_alerts(home, now=now)
+    except GreenlightError as error:
+        log.warning("what another system sent waits for the agent's next round: %s", error)
+    except Exception:  # the boundary of the listener
+        log.exception("what another system sent waits for the agent's next round")
+    return []

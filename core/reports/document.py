@@ -128,6 +128,11 @@ class Document:
     until: str | None = None
 
 
+def find_number(subject: str) -> int | None:
+    """The number that a subject is, or None."""
+    return int(subject) if subject.isascii() and subject.isdigit() and len(subject) < 16 else None
+
+
 def say_time(moment: str | datetime | None) -> str:
     """``21 Nov 2026, 16:05 UTC``; a report is read anywhere, so the zone is always the same. Breaks after the comma only."""
     if not moment:

@@ -21,6 +21,7 @@ from core.reports.document import (
     Table,
     Text,
     count_of,
+    find_number,
     say,
     say_time,
     sections_of,
@@ -45,7 +46,8 @@ def describe(home: Home, project: str, subject: str) -> Document:
     NotFound
         The project has no such check.
     """
-    check = checks.get_check(home, int(subject)) if subject.isdigit() and len(subject) < 16 else None
+    number = find_number(subject)
+    check = checks.get_check(home, number) if number is not None else None
     if check is None or check.project != project:
         raise NotFound(f"Project {project} has no drift check {subject[:20]!r}.")
     result = check.result

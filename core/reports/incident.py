@@ -30,6 +30,7 @@ from core.reports.document import (
     Text,
     Timeline,
     count_of,
+    find_number,
     say,
     say_time,
     sections_of,
@@ -62,7 +63,8 @@ def describe(home: Home, project: str, subject: str) -> Document:
     NotFound
         The project has no such incident.
     """
-    incident = incidents.get_incident(home, int(subject)) if subject.isdigit() and len(subject) < 16 else None
+    number = find_number(subject)
+    incident = incidents.get_incident(home, number) if number is not None else None
     if incident is None or incident.project != project:
         raise NotFound(f"Project {project} has no incident {subject[:20]!r}.")
     events = incidents.list_events(home, incident.id)
@@ -101,7 +103,8 @@ def find_subject(home: Home, project: str) -> str:
 
 def find_last_change(home: Home, subject: str) -> str:
     """Since when the incident is as it is: its end, or the last that was seen of it."""
-    row = incidents.get_incident(home, int(subject)) if subject.isdigit() and len(subject) < 16 else None
+    number = find_number(subject)
+    row = incidents.get_incident(home, number) if number is not None else None
     return "" if row is None else row.closed_at or row.last_seen_at
 
 

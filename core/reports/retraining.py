@@ -17,6 +17,7 @@ from core.reports.document import (
     Section,
     Table,
     Text,
+    find_number,
     say,
     say_range,
     say_time,
@@ -37,7 +38,8 @@ def describe(home: Home, project: str, subject: str) -> Document:
     NotFound
         The project has no such retraining.
     """
-    found = retraining.get(home, int(subject)) if subject.isdigit() and len(subject) < 16 else None
+    number = find_number(subject)
+    found = retraining.get(home, number) if number is not None else None
     if found is None or found.project != project:
         raise NotFound(f"Project {project} has no retraining {subject[:20]!r}.")
     outcome = found.outcome or found.state
@@ -67,7 +69,8 @@ def find_subject(home: Home, project: str) -> str:
 
 def find_last_change(home: Home, subject: str) -> str:
     """When it ended; while it goes on, any report of it stands."""
-    found = retraining.get(home, int(subject)) if subject.isdigit() and len(subject) < 16 else None
+    number = find_number(subject)
+    found = retraining.get(home, number) if number is not None else None
     return (found.finished_at or "") if found is not None else ""
 
 

@@ -37,6 +37,7 @@ from core.times import parse, stamp
 
 WEEK = timedelta(days=7)
 LONGEST = timedelta(days=92)
+FIRST_YEAR = 1970
 _MOST = 20
 _MOST_READ = 20_000  # alerts
 
@@ -86,12 +87,14 @@ def find_period(now: datetime) -> str:
 def read_period(text: str) -> tuple[datetime, datetime]:
     """Both ends (UTC, the second not included) of ``2026-W47`` or of ``2026-11-14/2026-11-21``."""
     try:
-        if re.fullmatch(r"\d{4}-W\d{2}", text):
+        if re.fullmatch(r"\d{4}-W\d{2}", text, re.ASCII):
             since = datetime.fromisocalendar(int(text[:4]), int(text[6:]), 1).replace(tzinfo=UTC)
-            return since, since + WEEK
-        ends = text.split("/")
-        since, until = (datetime.strptime(end, "%Y-%m-%d").replace(tzinfo=UTC) for end in ends)
-    except ValueError:
+            until = since + WEEK
+        else:
+            since, until = (datetime.strptime(end, "%Y-%m-%d").replace(tzinfo=UTC) for end in text.split("/"))
+        if since.year < FIRST_YEAR:
+            raise ValueError(text)
+    except (ValueError, OverflowError):
         raise BadInput(f"{text[:40]!r} is no period; write a week such as 2026-W47, or two days such as 2026-11-14/2026-11-21.") from None
     if not timedelta() < until - since <= LONGEST:
         raise BadInput(f"The period {text[:40]} must end after it begins, and be at most {LONGEST.days} days long.")

@@ -53,7 +53,11 @@ def run_due(home: Home, *, now: datetime) -> list[Slot]:
         schedule = make_schedule(row)
         # the one before may have taken long; a heartbeat that began then would look dead to another machine
         at = now + timedelta(seconds=time.monotonic() - began)
-        slot = _claim(home, schedule, at)
+        try:
+            slot = _claim(home, schedule, at)
+        except Exception:  # the boundary of a schedule: one whose rule cannot be read any more must not keep the others from their turn
+            log.exception("the next slot of schedule %s (%s of %s) cannot be told; set it again", schedule.id, schedule.kind, schedule.project)
+            continue
         if slot is not None:
             ran.append(_run(home, schedule, slot, at))
     return ran
@@ -181,13 +185,21 @@ def _list_come(schedule: Schedule, now: datetime) -> tuple[list[datetime], datet
 def _put_clock_right(home: Home, now: datetime) -> None:
     """A clock that ran ahead has called slots missed whose time is still to come: they were not, and will come."""
     for row in store.list_ahead(reading(home.db), stamp(now)):
-        with writing(home.db) as db:
-            store.delete_missed_after(db, row["id"], stamp(now))
-            for moment in rules.slots_after(row["rule"], now):
-                if not store.has_slot(db, row["id"], stamp(moment)):
-                    store.update_schedule(db, row["id"], next_at=stamp(moment))
-                    break
+        try:
+            _begin_again(home, row, now)
+        except GreenlightError as error:
+            log.warning("the clock was ahead; schedule %s cannot go on: %s", row["id"], error)
+            continue
         log.warning("the clock was ahead; schedule %s goes on from %s", row["id"], stamp(now))
+
+
+def _begin_again(home: Home, row: dict[str, Any], now: datetime) -> None:
+    with writing(home.db) as db:
+        store.delete_missed_after(db, row["id"], stamp(now))
+        for moment in rules.slots_after(row["rule"], now):
+            if not store.has_slot(db, row["id"], stamp(moment)):
+                store.update_schedule(db, row["id"], next_at=stamp(moment))
+                break
 
 
 def _run_apart(home: Home, schedule: Schedule, slot: Slot, now: datetime) -> None:
