@@ -23,7 +23,7 @@ from pages.session import PageContext
 TABS: dict[str, tuple[str, Callable[[PageContext], None]]] = {
     "account": ("My account", settings_accounts.show_own),
     "accounts": ("Accounts", settings_accounts.show),
-    "roles": ("Who may do what", settings_roles.show),
+    "roles": ("Roles", settings_roles.show),
     "keys": ("API keys", settings_keys.show),
     "thresholds": ("Thresholds", settings_thresholds.show),
     "channels": ("Channels", settings_channels.show),

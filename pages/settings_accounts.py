@@ -106,7 +106,7 @@ def _show_add(context: PageContext) -> None:
 
 def _show_change(context: PageContext, known: list[Account]) -> None:
     st.subheader("Change an account", anchor=False)
-    by_name = {a.name: a for a in known}
+    by_name = {a.name: a for a in sorted(known, key=lambda a: a.name == context.account.name)}  # nobody demotes themselves by a slip
     name = st.selectbox("Account", list(by_name), key="change-name")
     account = by_name[name]
     what = {
@@ -119,6 +119,9 @@ def _show_change(context: PageContext, known: list[Account]) -> None:
     program = account.role == roles.PROGRAM  # no password, no session, no other role
     if program:
         what = {"active": what["active"]}
+    elsewhere = identities.find_account_of(context.home, name)
+    if elsewhere:
+        del what["code"]  # its password is kept there
     chosen = st.selectbox("What to do", list(what), format_func=lambda w: what[w], key=f"change-what-{name}")
     role, email = "", ""
     if chosen == "email":
@@ -127,7 +130,8 @@ def _show_change(context: PageContext, known: list[Account]) -> None:
         others = [r for r in roles.PERSON_ROLES if r != account.role]
         role = st.selectbox("New role", others, format_func=lambda r: roles.ROLE_TITLES[r], key=f"change-role-{name}")
     will = {
-        "role": f"{name} is {account.role_title} now and becomes {roles.ROLE_TITLES.get(role, '')}; its sessions end.",
+        "role": f"{name} is {account.role_title} now and becomes {roles.ROLE_TITLES.get(role, '')}; its sessions end."
+        + (f" At the next sign-in it has the role again that {elsewhere} gives." if elsewhere else ""),
         "code": f"{name} can set a new password with the code for 24 hours; the present password goes on working until then.",
         "sessions": f"Everybody who is signed in as {name} is signed out.",
         "email": f"{name} is mailed at {email.strip()}." if email.strip() else f"{name} is not mailed.",

@@ -321,6 +321,14 @@ def test_settings_say_who_comes_in_by_the_organisation(demo_home, open_page):
     table = next(d.value for d in open_page(demo_home, "settings", "admin", tab="accounts").dataframe if "Single sign-on" in d.value)
     assert dict(zip(table["Account"], table["Single sign-on"], strict=True))["ann_lee"] == ISSUER
     assert set(table["Single sign-on"]) == {"", ISSUER}
+    page = open_page(demo_home, "settings", "admin", tab="accounts")
+    code = "Give a one-time code for a new password"
+    assert page.selectbox(key="change-name").options[-1] == "admin"  # nobody demotes themselves by a slip
+    page.selectbox(key="change-name").set_value("devops").run()
+    assert code in page.selectbox(key="change-what-devops").options
+    page.selectbox(key="change-name").set_value("ann_lee").run()
+    assert code not in page.selectbox(key="change-what-ann_lee").options
+    assert any("At the next sign-in it has the role again that" in m.value for m in page.markdown)
 
 
 def test_somebody_of_single_sign_on_is_shown_no_form_for_a_password(home, admin):
