@@ -3,6 +3,8 @@
 Predictions are blanked in their places (other ids stay right), labels and keys deleted, and files of jobs in which the rows stand
 are removed. The audit keeps that it was done and how much went, and names the person by an HMAC only. Dataset versions are named,
 not changed: their hash is the evidence of what was trained; a whole version can be purged (:mod:`core.retention`).
+
+The act is the order, and the rows go right after it; killed in between, the clock finishes it (:func:`finish_erasures`).
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from core import acts, retention
+from core import acts, audit, logs, orders, retention
 from core.accounts import find_account
 from core.acts import Actor, Done, Tx
 from core.datasets import versions as datasets
@@ -26,17 +28,19 @@ from core.drift import checks
 from core.errors import BadInput, GreenlightError, NotFound, Refused
 from core.home import Home
 from core.jobs import jobs
+from core.orders import Order
 from core.projects.definition import Definition
 from core.projects.projects import get_definition
 from core.scoring import log
-from core.times import utc_now
+from core.times import parse, stamp, utc_now
 from storage import accounts as settings_store
 from storage import retention as store
 from storage import versions as versions_store
-from storage.connection import reading
+from storage.connection import reading, writing
 
 _BLOCK = 4 * 1024 * 1024
 MOST_IDS = 10_000
+IN_HAND = timedelta(minutes=1)  # so long an order belongs to the process that was given it
 
 
 @dataclass(frozen=True)
@@ -146,35 +150,76 @@ def erase(
     may = account is not None and account.active and account.may("delete_data")
     # before the act, because it may take long; whoever may not erase learns nothing by it, and is refused in the act
     found = find_traces(home, project, key_value=key_value, prediction_ids=prediction_ids) if may else Traces((), (), (), ())
-    began = False
+    placed: list[Order] = []
 
     def work(tx: Tx) -> Done:
-        nonlocal began
-        began = True
         retention.check_confirmed(confirm, project)
         if not found.anything:
             raise NotFound(f"Nothing of this person is kept in project {project}; check the key.")
         _check_idle(home, project, found, now)
-        # the log is a database of its own: it is written inside the act, so that a refusal erases nothing
         since = log.find_by_key(home, project, key_value) if key_value else []  # answered while we looked
-        counts = log.erase_rows(home, project, list(dict.fromkeys([*found.prediction_ids, *since])))
+        ids = list(dict.fromkeys([*found.prediction_ids, *since]))
+        held = log.count_held(home, project, ids)
         # answers of earlier acts that are kept for a second click may name the key (labels that could not be read)
         store.delete_results_with(tx.db, [json.dumps(key_value)[1:-1]] if key_value else list(found.prediction_ids))
         store.forget_reports(tx.db, list(found.samples))
         settings_store.set_setting(tx.db, retention.REWRITE_DUE, tx.at)
-        after = {
-            **counts, "folders": len(found.folders), "samples": len(found.samples), "datasets": [d.version for d in found.datasets],
-            "unsearched": list(found.unsearched), "person": person,
-        }
-        return Done(after, after=after, subject=f"person {person}: {counts['rows']} predictions")
+        about = {"datasets": [d.version for d in found.datasets], "unsearched": list(found.unsearched), "person": person}
+        subject = f"person {person}: {held['rows']} predictions"
+        facts = {"ids": ids, "held": held, "folders": [f.name for f in found.folders], "samples": list(found.samples), "about": about}
+        placed.append(orders.place(tx, "erase_person", project, subject, key=key, facts=facts))
+        return Done({"order": placed[0].id}, after={"rows": held["rows"], **about}, subject=subject)
 
     done = acts.perform(home, actor, "erase_person", work, permission="delete_data", project=project, reason=reason, key=key, now=now)
-    if began:  # not a second click
-        for folder in found.folders:
-            shutil.rmtree(folder, ignore_errors=True)
-        for check_id in found.samples:
-            shutil.rmtree(checks.report_folder(home, check_id), ignore_errors=True)
+    if "order" in done:
+        order = placed[0] if placed else orders.find_order(home, done["order"])
+        done = (_carry_out(home, order, now=now) if order is not None else None) or _find_end(home, project, done["order"])
     return {**done, "clean": retention.rewrite_due(home, now=now)}
+
+
+def finish_erasures(home: Home, *, now: datetime) -> int:
+    """Carry out what was ordered and interrupted, except while a job works on such rows; returns how many were finished."""
+    finished = 0
+    for order in orders.list_orders(home, "erase_person"):
+        if parse(order.beat) > now - IN_HAND:
+            continue  # whoever ordered it is at it
+        found = Traces(tuple(order.facts["ids"]), (), tuple(home.work / name for name in order.facts["folders"]), ())
+        with logs.bound(correlation_id=order.correlation_id, user=order.actor, project=order.project):
+            try:
+                _check_idle(home, order.project, found, now)
+            except Refused:
+                continue
+            finished += _carry_out(home, order, now=now) is not None
+    return finished
+
+
+def _carry_out(home: Home, order: Order, *, now: datetime) -> dict[str, Any] | None:
+    """Do what was ordered; done again it has the same effect and the same counts. None if somebody else ended it meanwhile."""
+    ids, held = order.facts["ids"], order.facts["held"]
+    samples = sorted({*order.facts["samples"], *_list_samples(home, order.project, ids)})
+    counts = log.erase_rows(home, order.project, ids, absent_ok=True)
+    if held["rows"] and not counts["rows"]:  # it had been erased when the process that did it was killed
+        counts = held
+    for name in order.facts["folders"]:
+        shutil.rmtree(home.work / name, ignore_errors=True)
+    for check_id in samples:
+        shutil.rmtree(checks.report_folder(home, check_id), ignore_errors=True)
+    after = {**counts, "folders": len(order.facts["folders"]), "samples": len(samples), **order.facts["about"]}
+    with writing(home.db) as db:
+        store.forget_reports(db, samples)
+    told = {**after, "order": order.id}
+    # once more to be rewritten: it may have been done between the order and the deletion
+    if orders.end(home, order, "person_erased", now=now, result=after, after=told, settings={retention.REWRITE_DUE: stamp(now)}):
+        return after
+    return None
+
+
+def _find_end(home: Home, project: str, order_id: str) -> dict[str, Any]:
+    """What the audit says of an order that somebody else ended."""
+    for event in audit.search(home, action="person_erased", project=project, text=order_id, limit=10)[0]:
+        if event["after"].get("order") == order_id:
+            return {k: v for k, v in event["after"].items() if k != "order"}
+    raise Refused("This erasure is being carried out by another process; look at the audit in a minute.")
 
 
 def name_person(home: Home, project: str, value: str) -> str:

@@ -235,6 +235,11 @@ def enforce(home: Home, *, now: datetime) -> list[dict[str, Any]]:
     list of dict
         project, kind, days and the counts of what went, where anything did.
     """
+    from core.erasure import finish_erasures
+    from core.scoring.labels import note_interrupted
+
+    note_interrupted(home, now=now)
+    finish_erasures(home, now=now)
     finish_purges(home, now=now)
     remove_purged_files(home)
     found = []

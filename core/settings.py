@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     hosts: str = ""  # extra host names that the console may be reached by, separated by commas
     secure_cookies: bool = False
     proxies: str = ""  # addresses or networks of reverse proxies, separated by commas: what they say of the client is believed
-    address_per_minute: int = Field(PER_ADDRESS, ge=1)  # requests of programs from one address, whatever their keys allow
+    address_per_minute: int = Field(default=PER_ADDRESS, ge=1)  # requests of programs from one address, whatever their keys allow
     workers: int = 0  # worker processes of one training job; 0 = one per core
     spare_worker: bool = True  # the console keeps one worker process that has its libraries loaded before a job asks for it
     dask: str = ""  # tcp://host:8786 or tls://host:8786: the scheduler of a cluster that trains and scores large files

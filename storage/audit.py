@@ -88,3 +88,11 @@ def find_request_key(db: Database, key: str) -> dict[str, Any] | None:
 
 def insert_request_key(db: Database, *, key: str, actor: str, action: str, result: str, at: str) -> None:
     db.conn.execute("INSERT INTO request_keys VALUES (?,?,?,?,?)", (key, actor, action, result, at))
+
+
+def set_result(db: Database, key: str, result: str | None) -> None:
+    """Change what a request key answers from now on; None forgets the key."""
+    if result is None:
+        db.conn.execute("DELETE FROM request_keys WHERE key = ?", (key,))
+    else:
+        db.conn.execute("UPDATE request_keys SET result = ? WHERE key = ?", (result, key))

@@ -74,6 +74,24 @@ def find_current(db: Database, project: str, prediction_ids: list[str]) -> dict[
     return found
 
 
+def find_places(db: Database, project: str, uids: list[str]) -> dict[str, frozenset[int]]:
+    """Group -> the places (from 1) of its rows that were erased, of those groups of the project that are still there."""
+    found: dict[str, frozenset[int]] = {}
+    for start in range(0, len(uids), _BATCH):
+        rows = db.conn.execute(
+            "SELECT g.uid, g.erased FROM json_each(?) j CROSS JOIN groups g ON g.uid = j.value WHERE g.project = ?",
+            (json.dumps(uids[start : start + _BATCH]), project),
+        )
+        found.update((r["uid"], frozenset(json.loads(r["erased"])) if r["erased"] else frozenset()) for r in rows)
+    return found
+
+
+def count_fed(db: Database, project: str, *, at: str, by: str) -> int:
+    """Labels that somebody added at one moment, the corrected among them."""
+    sql = "SELECT count(*) FROM labels WHERE project = ? AND labelled_at = ? AND by = ?"
+    return int(db.conn.execute(sql, (project, at, by)).fetchone()[0])
+
+
 def find_predictions_of_keys(db: Database, project: str, keys: list[str]) -> dict[str, str]:
     """Business key -> its newest prediction (by the time of the group, then the place in it)."""
     newest: dict[str, tuple[str, int, str]] = {}

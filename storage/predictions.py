@@ -261,6 +261,16 @@ def set_block_payload(db: Database, block: int, payload: bytes) -> None:
     db.conn.execute("UPDATE blocks SET payload = ? WHERE id = ?", (payload, block))
 
 
+def count_labels_and_keys(db: Database, project: str, prediction_ids: list[str]) -> tuple[int, int]:
+    """What :func:`delete_labels_and_keys` would delete."""
+    where = "WHERE project = ? AND prediction_id IN (SELECT value FROM json_each(?))"
+    labels, keys = (
+        db.conn.execute(f"SELECT count(*) FROM {table} {where}", (project, json.dumps(prediction_ids))).fetchone()[0]  # noqa: S608
+        for table in ("labels", "case_keys")
+    )
+    return int(labels), int(keys)
+
+
 def delete_labels_and_keys(db: Database, project: str, prediction_ids: list[str]) -> tuple[int, int]:
     """Labels (corrected ones too) and business keys of predictions; returns how many of each were there."""
     ids = json.dumps(prediction_ids)

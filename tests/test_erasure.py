@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core import audit, erasure, logs
+from core import audit, clock, erasure, logs
 from core.acts import Actor
 from core.cli.app import main
 from core.datasets import versions as datasets
@@ -89,9 +89,10 @@ def test_nothing_of_the_person_is_left_but_a_name_that_nobody_can_turn_back(case
     assert erase(cases, key="k1") == done  # a second click
     logs.drop_logs(handler)
     assert places_of(cases, KEY, VALUE) == []
-    event = audit.search(cases, action="erase_person")[0][0]
-    assert (event["outcome"], event["after"]["rows"], event["after"]["person"]) == ("done", 2, erasure.name_person(cases, CASES, KEY))
-    assert len(audit.search(cases, action="erase_person")[0]) == 1
+    (ordered,), (ended,) = (audit.search(cases, action=action)[0] for action in ("erase_person", "person_erased"))
+    assert (ordered["outcome"], ordered["after"]["rows"], ordered["after"]["person"]) == ("done", 2, erasure.name_person(cases, CASES, KEY))
+    assert (ended["outcome"], ended["after"]["rows"], ended["after"]["labels"], ended["actor"]) == ("done", 2, 1, "admin")
+    assert ended["correlation_id"] == ordered["correlation_id"]
     assert audit.verify(cases).intact
     assert places_of(cases, "other-1", "blue") != []
     frame = log.read(cases, CASES)
@@ -99,6 +100,24 @@ def test_nothing_of_the_person_is_left_but_a_name_that_nobody_can_turn_back(case
     for gone in ids:
         with pytest.raises(NotFound, match="were erased"):
             log.get_prediction(cases, CASES, gone)
+
+
+def test_an_erasure_that_was_interrupted_is_finished_by_the_clock_with_the_same_counts(cases, monkeypatch):
+    labels.feed_label_rows(cases, SCIENTIST, CASES, [{"case_no": KEY, "label": "yes"}], source="api")
+    with monkeypatch.context() as patch:
+        patch.setattr(erasure.orders, "end", lambda *a, **k: 1 / 0)  # the rows are gone, and nobody has said so
+        with pytest.raises(ZeroDivisionError):
+            erase(cases, key="k1")
+    assert audit.search(cases, action="person_erased")[0] == []
+    clock.turn(cases, now=NOW + timedelta(seconds=30))
+    assert audit.search(cases, action="person_erased")[0] == []  # it may still be in hand
+    assert clock.turn(cases, now=NOW + timedelta(minutes=2)) == []
+    assert clock.turn(cases, now=NOW + timedelta(minutes=3)) == []
+    (ended,) = audit.search(cases, action="person_erased")[0]
+    assert {k: ended["after"][k] for k in ("rows", "before", "labels", "keys")} == {"rows": 2, "before": 0, "labels": 1, "keys": 2}
+    assert erase(cases, key="k1")["rows"] == 2  # a second click after all
+    assert places_of(cases, KEY, VALUE) == []
+    assert audit.verify(cases).intact
 
 
 def test_rows_that_were_packed_before_leave_nothing_in_free_pages_either(cases):
@@ -215,7 +234,7 @@ def test_answers_that_came_while_it_looked_are_erased_too(cases, monkeypatch):
 
 
 def test_a_rewrite_that_has_to_wait_is_done_by_the_clock(cases, monkeypatch):
-    from core import clock, retention
+    from core import retention
 
     with monkeypatch.context() as patch:
         patch.setattr(retention.store, "rewrite", lambda path: False)

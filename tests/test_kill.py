@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from core import audit, deployment
 from core.registry import versions
 from core.scoring import log
-from core.times import parse
+from core.times import parse, utc_now
 from storage.connection import close_all, reading
 
 PROJECT = "heart_disease"
@@ -132,6 +133,78 @@ def test_kill_9_during_register_approve_deploy_rollback_and_predict_loses_nothin
     acknowledged = kill_loop(trained_home, times=100 if os.environ.get("CI") else 15, seed=7)
     assert len(acknowledged) > 30
     check_nothing_lost(trained_home, acknowledged)
+
+
+# Each child is killed at the very place: when the prediction log has its part, and the database of the audit has not.
+PARTS_DRIVER = """
+import os, signal, sys
+from pathlib import Path
+from core import erasure
+from core.acts import Actor
+from core.home import Home
+from core.scoring import labels
+
+home = Home(Path(sys.argv[1]), Path(sys.argv[1]) / "models")
+ids = sys.argv[2:]
+
+
+def die(*values, **named):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def erase():
+    erasure.orders.end = die
+    erasure.erase(home, Actor("admin"), "heart_disease", prediction_ids=tuple(ids[:2]), confirm="heart_disease", reason="asked", key="erase")
+
+
+def feed():
+    labels.AT_ONCE, keep, parts = 10, labels._keep, []
+    labels._keep = lambda *a, **k: die() if len(parts) == 2 else parts.append(keep(*a, **k))
+    rows = [{"prediction_id": i, "label": 1} for i in ids[2:]]
+    labels.feed_label_rows(home, Actor("scientist"), "heart_disease", rows, source="api", key="feed")
+
+
+for work in (erase, feed):
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(1)
+    if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+        sys.exit("it was not killed")
+"""
+
+
+@pytest.mark.timeout(120)
+def test_kill_9_between_the_two_databases_leaves_no_change_without_its_word_in_the_audit(trained_home):
+    from core import clock, erasure
+    from core.acts import Actor
+    from core.scoring import labels
+    from core.scoring.predict import predict_rows
+
+    found = predict_rows(trained_home, Actor("devops"), PROJECT, [ROW] * 42, source="kill")
+    ids = [str(i) for i in found.outputs["prediction_id"]]
+    labels.feed_label_rows(trained_home, Actor("scientist"), PROJECT, [{"prediction_id": ids[0], "label": 1}], source="api")
+    close_all()
+    command = [sys.executable, "-c", PARTS_DRIVER, str(trained_home.root), *ids]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert log.count_held(trained_home, PROJECT, ids[:2]) == {"rows": 0, "before": 2, "labels": 0, "keys": 0}  # gone, and nobody said so
+    assert {len(audit.search(trained_home, action=a)[0]) for a in ("person_erased", "labels_fed")} == {0}
+    now = utc_now()
+    for minutes in (5, 6):
+        assert clock.turn(trained_home, now=now + timedelta(minutes=minutes)) == []
+    ((erased,), (fed,)) = (audit.search(trained_home, action=a)[0] for a in ("person_erased", "labels_fed"))
+    assert (erased["outcome"], erased["after"]["rows"], erased["after"]["before"], erased["after"]["labels"]) == ("done", 2, 0, 1)
+    assert fed["outcome"] == "failed"
+    assert fed["error"].startswith("It was interrupted. 30 of 40 labels were kept; feed the same table again")
+    assert audit.verify(trained_home).intact
+    again = erasure.erase(
+        trained_home, Actor("admin"), PROJECT, prediction_ids=tuple(ids[:2]), confirm=PROJECT, reason="asked", key="erase"
+    )
+    assert (again["rows"], again["labels"]) == (2, 1)  # a second click
+    rows = [{"prediction_id": i, "label": 1} for i in ids[2:]]
+    counts = labels.feed_label_rows(trained_home, Actor("scientist"), PROJECT, rows, source="api", key="feed")
+    assert (counts["new"], counts["same"]) == (10, 30)
 
 
 @pytest.mark.timeout(600)

@@ -108,6 +108,60 @@ def test_the_same_request_key_feeds_once(trained_home):
     assert labels.labels_by_prediction(trained_home, PROJECT) == {ids[0]: "1"}
 
 
+def test_a_large_table_is_fed_in_parts_that_are_one_act(trained_home, monkeypatch):
+    monkeypatch.setattr(labels, "AT_ONCE", 10)
+    ids = predict(trained_home, 30)
+    rows = [{"prediction_id": i, "label": 1} for i in ids] + [{"prediction_id": ids[0], "label": 0}, {"prediction_id": ids[1], "label": 1}]
+    done = feed(trained_home, rows, key="k1")
+    assert {k: done[k] for k in ("new", "corrected", "same", "unknown")} == {"new": 30, "corrected": 1, "same": 1, "unknown": 0}
+    assert feed(trained_home, rows, key="k1") == done
+    assert labels.labels_by_prediction(trained_home, PROJECT) == {**dict.fromkeys(ids, "1"), ids[0]: "0"}
+    assert sum(counted(trained_home).values()) == 30
+    history = labels.find_history(trained_home, PROJECT, ids[0])
+    assert [(h["label"], h["superseded"]) for h in history] == [("1", 1), ("0", 0)]
+    (begun,), (ended,) = (audit.search(trained_home, action=action)[0] for action in ("feed_labels", "labels_fed"))
+    assert (begun["after"], ended["after"]["new"], ended["outcome"]) == ({"labels": 32, "begun": True}, 30, "done")
+    assert begun["correlation_id"] == ended["correlation_id"]
+
+
+def test_a_large_table_that_stops_half_way_says_how_far_it_came_and_can_be_fed_again(trained_home, monkeypatch):
+    monkeypatch.setattr(labels, "AT_ONCE", 10)
+    ids = predict(trained_home, 30)
+    rows = [{"prediction_id": i, "label": 1} for i in ids]
+    keep, parts = labels._keep, []
+
+    def fail_later(*values, **named):
+        parts.append(values)
+        if len(parts) > 1:
+            raise OSError("disk full")
+        keep(*values, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(labels, "_keep", fail_later)
+        with pytest.raises(OSError, match="disk full"):
+            feed(trained_home, rows, key="k1")
+    (ended,) = audit.search(trained_home, action="labels_fed")[0]
+    assert (ended["outcome"], ended["error"]) == (
+        "failed", "10 of 30 labels were kept; feed the same table again: what is kept is not changed by that.",
+    )  # fmt: skip
+    again = feed(trained_home, rows, key="k1")
+    assert (again["new"], again["same"]) == (20, 10)
+
+
+def test_what_was_erased_while_its_label_was_on_its_way_takes_none(trained_home, monkeypatch):
+    ids = predict(trained_home, 3)
+    look = labels.find_answers
+
+    def look_slowly(*values):
+        found = look(*values)
+        removal.erase_rows(trained_home, PROJECT, ids[:1])
+        return found
+
+    monkeypatch.setattr(labels, "find_answers", look_slowly)
+    done = feed(trained_home, [{"prediction_id": i, "label": 1} for i in ids])
+    assert (done["new"], done["unknown"]) == (2, 1)
+
+
 def test_a_refused_feed_writes_nothing_but_its_audit_event(trained_home):
     ids = predict(trained_home, 1)
     with pytest.raises(Refused):

@@ -388,6 +388,9 @@ WRITES = {
     "core.scoring.journal": {"_write"},
     "core.scoring.compact": {"_pack"},
     "core.scoring.profiles": {"rebuild"},
+    "core.scoring.labels": {"_keep"},  # inside the act, or for an order that was one
+    "core.orders": {"beat"},
+    "core.erasure": {"_carry_out"},  # of an order that was an act
     "core.scoring.removal": {"erase_rows", "purge_before"},  # called by acts
     "core.retention": {"_carry_out", "rewrite_due"},  # by rules and orders that were acts
     "core.schedule.slots": {"_claim", "_put_clock_right", "_beating"},
@@ -400,7 +403,7 @@ WRITES = {
 }  # fmt: skip
 # Changes that no signed-in person makes; each leaves an audit event in its transaction.
 UNATTENDED = {
-    "core.retention.enforce", "core.retention.finish_purges", "core.schedule.slots._finish", "core.reports.make.make_unattended",
+    "core.orders.end", "core.retention.enforce", "core.retention.finish_purges", "core.schedule.slots._finish", "core.reports.make.make_unattended",
     "core.identities.sign_in", "core.accounts.create_first_admin", "core.accounts.add_first_account", "core.accounts.add_demo_accounts",
     "core.approvals.note_expired", "core.monitoring.alerts.raise_alert", "core.monitoring.alerts.settle",
     "core.projects.proposals.note_expired", "core.monitoring.webhooks._write",
@@ -421,6 +424,7 @@ BEHIND = {
     "core.monitoring.alerts._change": {"core.monitoring.alerts.acknowledge", "core.monitoring.alerts.resolve"},
     "core.approvals._decide": {"core.approvals.approve", "core.approvals.reject"},
     "core.scoring.labels._feed": {"core.scoring.labels.feed_labels", "core.scoring.labels.feed_label_rows"},
+    "core.scoring.labels._feed_in_parts": {"core.scoring.labels.feed_labels", "core.scoring.labels.feed_label_rows"},
 }
 
 

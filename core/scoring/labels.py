@@ -7,15 +7,18 @@ asked about, and a case that was scored ten times must not count ten times.
 from __future__ import annotations
 
 import struct
+import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from core import acts
+from core import acts, orders
 from core.acts import Actor, Done, Tx
-from core.errors import BadInput
+from core.errors import BadInput, Refused
 from core.home import Home
+from core.orders import Order
 from core.projects.definition import Column, Definition
 from core.projects.projects import get_definition
 from core.scoring.answers import LoggedAnswer, find_answers
@@ -23,6 +26,12 @@ from core.times import stamp, utc_now
 from storage import labels as store
 from storage.connection import reading, writing
 
+AT_ONCE = 2_000  # labels that are one transaction; more are fed in parts
+MOST_AT_ONCE = 20_000
+PART_SECONDS = 0.1  # what a part shall take: predictions wait for it
+PAUSE_SECONDS = 0.05
+BEAT_SECONDS = 10.0
+ABANDONED_SECONDS = 120.0  # after so long without a beat nobody works on it any more
 NAMED = 20  # rows that were not kept and are named; the others are counted
 COUNTS = ("new", "corrected", "same", "unknown", "unreadable", "empty")
 
@@ -93,7 +102,12 @@ def feed_label_rows(
     BadInput
         There is no row, or a row lacks its id or its label.
     Refused
-        The account may not feed labels.
+        The account may not feed labels, or a second click came while a large table was being fed.
+
+    Notes
+    -----
+    More than 2,000 labels are fed in parts: the act is audited when it begins and as ``labels_fed`` when it ends. If the process
+    is killed in between, the clock says how many were kept (see :func:`note_interrupted`); feeding the table again keeps the rest.
     """
     definition = get_definition(home, project)
     return _feed(home, actor, definition, _read_rows(definition, rows), source=source, key=key, now=now)
@@ -157,23 +171,107 @@ def _feed(
         else:
             good.append((prediction_id, label))
 
+    def keep(part: list[tuple[str, str]], at: str) -> None:
+        _keep(home, definition, part, answers, counts, at=at, by=actor.name, source=source)
+
     def work(tx: Tx) -> Done:
         # the log is a database of its own: it is written inside the act, so that a refusal writes nothing
-        with writing(home.predictions_db) as db:
-            current = store.find_current(db, project, sorted({i for i, _ in good}))
-            fresh, replaced = _settle(good, {i: label for i, (_, label) in current.items()}, counts)
-            store.supersede(db, [current[i][0] for i in replaced if i in current])
-            store.insert_labels(
-                db,
-                [
-                    _stored(definition, answers[i], prediction_id=i, label=label, superseded=old, at=tx.at, by=actor.name, source=source)
-                    for i, label, old in fresh
-                ],
-            )
-        done = {**counts, "problems": problems}
-        return Done(done, after=dict(counts), subject=f"{len(good)} labels")
+        keep(good, tx.at)
+        return Done({**counts, "problems": problems}, after=dict(counts), subject=f"{len(good)} labels")
 
+    if len(good) > AT_ONCE:
+        return _feed_in_parts(home, actor, project, good, keep, lambda: {**counts, "problems": problems}, source=source, key=key, now=now)
     return acts.perform(home, actor, "feed_labels", work, project=project, key=key, now=now)
+
+
+def _feed_in_parts(
+    home: Home, actor: Actor, project: str, good: list[tuple[str, str]], keep: Callable[[list[tuple[str, str]], str], None],
+    tell: Callable[[], dict[str, Any]], *, source: str, key: str | None, now: datetime,
+) -> dict[str, Any]:  # fmt: skip
+    """A large table: the act is the order, the labels follow in short transactions, and its end is audited as ``labels_fed``.
+
+    Predictions wait for a transaction of labels before they are logged, and so before they are answered.
+    """
+    placed: list[Order] = []
+
+    def work(tx: Tx) -> Done:
+        subject = f"{len(good)} labels"
+        placed.append(orders.place(tx, "feed_labels", project, subject, key=key, facts={"labels": len(good), "source": source}))
+        return Done({"order": placed[0].id}, after={"labels": len(good), "begun": True}, subject=subject)
+
+    done = acts.perform(home, actor, "feed_labels", work, project=project, key=key, now=now)
+    if not placed:  # a second click
+        if "order" in done:
+            raise Refused("These labels are being fed already; wait until that has ended.")
+        return done
+    (order,) = placed
+    began = told = time.perf_counter()
+    kept, size = 0, AT_ONCE
+    try:
+        while kept < len(good):
+            start = time.perf_counter()
+            part = good[kept : kept + size]
+            keep(part, order.at)
+            kept += len(part)
+            took = time.perf_counter() - start
+            size = max(AT_ONCE // 4, min(MOST_AT_ONCE, 2 * size, int(size * PART_SECONDS / took)))
+            if start - told > BEAT_SECONDS:
+                told = start
+                orders.beat(home, order, now=now + timedelta(seconds=start - began))
+            # who waits for the log asks again every 25 to 50 ms: without a pause the next part would always be first
+            time.sleep(PAUSE_SECONDS)
+    finally:
+        at = now + timedelta(seconds=time.perf_counter() - began)
+        error = "" if kept == len(good) else _say_partial(kept, len(good))
+        ended = orders.end(
+            home, order, "labels_fed", now=at, result=None if error else tell(), after={k: tell()[k] for k in COUNTS}, error=error
+        )
+    if not ended:
+        raise Refused("Feeding these labels took so long that it was noted as interrupted; feed the table again.")
+    return tell()
+
+
+def note_interrupted(home: Home, *, now: datetime) -> int:
+    """Say of tables whose feeding nobody works on any more how far it came; returns how many there were."""
+    before = stamp(now - timedelta(seconds=ABANDONED_SECONDS))
+    noted = 0
+    for order in orders.list_orders(home, "feed_labels"):
+        if order.beat >= before:
+            continue
+        kept = store.count_fed(reading(home.predictions_db), order.project, at=order.at, by=order.actor)
+        error = f"It was interrupted. {_say_partial(kept, order.facts['labels'])}"
+        noted += orders.end(home, order, "labels_fed", now=now, result=None, after={"kept": kept}, error=error, before_age=before)
+    return noted
+
+
+def _say_partial(kept: int, labels: int) -> str:
+    return f"{kept:,} of {labels:,} labels were kept; feed the same table again: what is kept is not changed by that."
+
+
+def _keep(
+    home: Home, definition: Definition, good: list[tuple[str, str]], answers: dict[str, LoggedAnswer], counts: dict[str, int], *,
+    at: str, by: str, source: str,
+) -> None:  # fmt: skip
+    """Write labels in one transaction of the log, and count what they were."""
+    with writing(home.predictions_db) as db:
+        there = store.find_places(db, definition.name, sorted({i.rpartition("-")[0] for i, _ in good}))
+        left = [(i, label) for i, label in good if _is_there(i, there)]  # the others were erased since they were looked up
+        counts["unknown"] += len(good) - len(left)
+        current = store.find_current(db, definition.name, sorted({i for i, _ in left}))
+        fresh, replaced = _settle(left, {i: label for i, (_, label) in current.items()}, counts)
+        store.supersede(db, [current[i][0] for i in replaced if i in current])
+        store.insert_labels(
+            db,
+            [
+                _stored(definition, answers[i], prediction_id=i, label=label, superseded=old, at=at, by=by, source=source)
+                for i, label, old in fresh
+            ],
+        )
+
+
+def _is_there(prediction_id: str, places: dict[str, frozenset[int]]) -> bool:
+    uid, _, place = prediction_id.rpartition("-")
+    return uid in places and int(place) not in places[uid]
 
 
 def _settle(

@@ -19,7 +19,7 @@ from core.scoring import batches
 from core.scoring import payload as payloads
 from core.scoring.groups import PROBABILITY, Group, make_group, make_small_group, new_uid, prediction_ids
 from core.scoring.payload import OUT
-from core.scoring.removal import erase_rows, purge_before
+from core.scoring.removal import count_held, erase_rows, purge_before
 from core.times import stamp
 from storage import predictions as store
 from storage.connection import reading, writing
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 # groups and the removal of rows have files of their own, and are called through the log
-__all__ = ["Group", "erase_rows", "make_group", "make_small_group", "new_uid", "prediction_ids", "purge_before"]
+__all__ = ["Group", "count_held", "erase_rows", "make_group", "make_small_group", "new_uid", "prediction_ids", "purge_before"]
 
 
 def append(home: Home, group: Group) -> None:

@@ -24,11 +24,29 @@ from storage.connection import reading, writing
 PURGE_GROUPS = 2_000  # of one transaction: other writers wait for it
 
 
-def erase_rows(home: Home, project: str, prediction_ids: list[str]) -> dict[str, int]:
+def count_held(home: Home, project: str, prediction_ids: list[str]) -> dict[str, int]:
+    """What :func:`erase_rows` would erase now: the same counts, and the same complaint."""
+    db = reading(home.predictions_db)
+    wanted = _read_ids(project, prediction_ids)
+    with store.unchanging(db):
+        groups, _ = store.read_groups(db, list(wanted))
+        known = {g["uid"]: g for g in groups if g["project"] == project}
+        _check_known(project, wanted, known)
+        before = sum(len(wanted[uid] & _gone(group)) for uid, group in known.items())
+        labels, keys = store.count_labels_and_keys(db, project, prediction_ids)
+    return {"rows": sum(map(len, wanted.values())) - before, "before": before, "labels": labels, "keys": keys}
+
+
+def erase_rows(home: Home, project: str, prediction_ids: list[str], *, absent_ok: bool = False) -> dict[str, int]:
     """Blank the features and outputs of predictions, and delete their labels and business keys, in one transaction.
 
     The places stay, so that the ids of other rows stay right; reading and export leave erased rows out. The hourly counts of
     predictions stay, the hourly profiles lose the rows.
+
+    Parameters
+    ----------
+    absent_ok : bool
+        Leave out what is not there, because it was purged since somebody looked.
 
     Returns
     -------
@@ -40,25 +58,18 @@ def erase_rows(home: Home, project: str, prediction_ids: list[str]) -> dict[str,
     NotFound
         One of the ids is none of this project; then nothing is erased.
     """
-    wanted: dict[str, set[int]] = defaultdict(set)
-    for prediction_id in prediction_ids:
-        uid, _, digits = prediction_id.rpartition("-")
-        if not (uid and digits.isascii() and digits.isdigit()):
-            raise NotFound(f"There is no prediction {prediction_id[:80]!r} in project {project}; nothing was erased.")
-        wanted[uid].add(int(digits))
+    wanted = _read_ids(project, prediction_ids)
     erased = before = 0
     counters = _counters(home, project)
     store.leave_no_trace(reading(home.predictions_db))
     with writing(home.predictions_db) as db:
         groups, blocks = store.read_groups(db, list(wanted))
         known = {g["uid"]: g for g in groups if g["project"] == project}
-        for uid, places in wanted.items():
-            for place in sorted(places):
-                if uid not in known or not 1 <= place <= known[uid]["rows"]:
-                    raise NotFound(f"There is no prediction {f'{uid}-{place}'[:80]!r} in project {project}; nothing was erased.")
+        if not absent_ok:
+            _check_known(project, wanted, known)
         gone_from_blocks: dict[int, list[int]] = defaultdict(list)
         for uid, group in known.items():
-            gone = set(json.loads(group["erased"])) if group["erased"] else set()
+            gone = _gone(group)
             fresh = sorted(wanted[uid] - gone)
             before += len(wanted[uid] & gone)
             if not fresh:
@@ -78,6 +89,28 @@ def erase_rows(home: Home, project: str, prediction_ids: list[str]) -> dict[str,
             store.set_block_payload(db, block, payloads.blank(blocks[block], rows))
         labels, keys = store.delete_labels_and_keys(db, project, prediction_ids)
     return {"rows": erased, "before": before, "labels": labels, "keys": keys}
+
+
+def _read_ids(project: str, prediction_ids: list[str]) -> dict[str, set[int]]:
+    """Group -> places of its rows, from 1."""
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for prediction_id in prediction_ids:
+        uid, _, digits = prediction_id.rpartition("-")
+        if not (uid and digits.isascii() and digits.isdigit()):
+            raise NotFound(f"There is no prediction {prediction_id[:80]!r} in project {project}; nothing was erased.")
+        wanted[uid].add(int(digits))
+    return wanted
+
+
+def _check_known(project: str, wanted: dict[str, set[int]], known: dict[str, dict[str, Any]]) -> None:
+    for uid, places in wanted.items():
+        for place in sorted(places):
+            if uid not in known or not 1 <= place <= known[uid]["rows"]:
+                raise NotFound(f"There is no prediction {f'{uid}-{place}'[:80]!r} in project {project}; nothing was erased.")
+
+
+def _gone(group: dict[str, Any]) -> set[int]:
+    return set(json.loads(group["erased"])) if group["erased"] else set()
 
 
 def purge_before(home: Home, project: str, before: datetime) -> dict[str, int]:
