@@ -22,8 +22,8 @@ def libraries() -> str:
 class Cluster:
     """``with Cluster(folder) as cluster``: a scheduler with two workers of one thread each."""
 
-    def __init__(self, folder: Path, workers: int = 2, threads: int = 1) -> None:
-        self.folder, self.count, self.threads = folder, workers, threads
+    def __init__(self, folder: Path, workers: int = 2, threads: int = 1, *, scheme: str = "tcp", environment: dict[str, str] | None = None) -> None:
+        self.folder, self.count, self.threads, self.scheme, self.environment = folder, workers, threads, scheme, environment or {}
         self.workers: list[subprocess.Popen] = []
 
     def __enter__(self) -> "Cluster":
@@ -31,8 +31,8 @@ class Cluster:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{self.port}"
-        self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        self.address = f"{self.scheme}://127.0.0.1:{self.port}"
+        self.scheduler = self.start("scheduler", "--host", f"{self.scheme}://127.0.0.1", "--port", str(self.port), "--no-dashboard")
         for _ in range(self.count):
             self.add_worker()
         self.wait_for(self.count)
@@ -44,7 +44,7 @@ class Cluster:
 
     def start(self, *arguments: str, path: str | None = None) -> subprocess.Popen:
         where = os.pathsep.join([str(ROOT), libraries()]) if path is None else path
-        environment = {**os.environ, "PYTHONPATH": where}
+        environment = {**os.environ, **self.environment, "PYTHONPATH": where}
         command = [sys.executable, "-m", "dask", *arguments]
         with (self.folder / f"{arguments[0]}_{len(self.workers)}.log").open("ab") as said:
             return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=said, stderr=said, start_new_session=True)
