@@ -219,6 +219,8 @@ def _show_result(summary: dict[str, Any], definition: Definition, path: Path, st
         troubled.metric("Rows with problems", f"{summary['problem_rows']:,}", delta=share, delta_color="off", delta_arrow="off")
         version.metric("Answered by version", summary["version"])
         took.metric("Time", f"{summary['seconds']:.1f} s")
+        if summary.get("ran_on", "").startswith("cluster"):
+            st.caption(f"Answered on {parts.plain(summary['ran_on'])}; logged here.")
         if summary.get("resumed_rows"):
             st.caption(f"Went on after {summary['resumed_rows']:,} rows that were scored before it was stopped.")
         if summary["by_prediction"]:

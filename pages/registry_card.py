@@ -163,11 +163,12 @@ def _show_lineage(context: PageContext, version: Version, spans: list[Deployment
     candidate = runs.get_candidate_row(context.home, version.candidate_id)
     run = runs.get_run(context.home, candidate.run_id)
     synthetic = " · synthetic data" if get_definition(context.home, version.project, version.definition_sha).synthetic else ""
+    on = f", on {run.settings['ran_on']}" if run.settings.get("ran_on") else ""
     facts = [
         ("Data", f"{dataset.file_name}, version {dataset.version}, {dataset.rows:,} rows, from {dataset.source}{synthetic}"),
         ("Labels", f"made by: {dataset.label_provenance}"),
         ("Data hash", _short_hash(dataset.sha256)),
-        ("Training", f"run {run.id}, seed {run.settings['seed']}, {run.settings['folds']} folds, by {version.trained_by}"),
+        ("Training", f"run {run.id}, seed {run.settings['seed']}, {run.settings['folds']} folds, by {version.trained_by}{on}"),
         ("Candidate", f"{candidate.name} ({version.summary.get('title', '')})"),
         ("Settings", ", ".join(f"{k} = {v}" for k, v in candidate.params.items()) or "as the catalogue gives them"),
         ("Registered", f"{parts.local_time(version.registered_at)}, by {version.registered_by}"),

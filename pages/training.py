@@ -221,7 +221,7 @@ def _show_history(context: PageContext, history: list[Job], data: dict[int, int]
     rows = [
         {
             "Training": j.id, "State": _say_state(j), "Started": parts.local_time(j.created_at), "By": j.created_by,
-            "Took": _describe_length(j), "Data": f"version {data.get(j.params['dataset_id'], '?')}",
+            "Took": _describe_length(j), "Ran on": _say_place(j), "Data": f"version {data.get(j.params['dataset_id'], '?')}",
             "Candidates": len(j.params["candidates"]), "Outcome": (j.outcome or {}).get("sentence") or j.error or "",
         }
         for j in history
@@ -247,6 +247,11 @@ def _say_state(job: Job) -> str:
     return STATES[job.state] if job.finished else "◔ Under way"
 
 
+def _say_place(job: Job) -> str:
+    """Where its fits were made, as they noted it; trainings of earlier releases noted nothing."""
+    return (job.outcome or {}).get("ran_on") or ("unknown" if job.state == "done" else "")
+
+
 def _follow_choice() -> None:
     st.query_params["job"] = str(st.session_state["training-job"])
 
@@ -260,10 +265,11 @@ def _show_job(context: PageContext, job: Job, data: dict[int, int]) -> None:
             st.markdown(parts.plain(job.error))
         names = [_say_candidate(name, params) for name, params in job.params["candidates"]]
         names += [f"a search for settings of {_title_of(one['candidate'])}" for one in job.params.get("search", [])]
+        where = f" Fitted on {parts.plain(_say_place(job))}." if job.outcome and job.outcome.get("ran_on") else ""
         again = f" Runs training {job.rerun_of} again." if job.rerun_of else ""
         st.caption(
             f"Data version {data.get(job.params['dataset_id'], '?')}, {job.params['folds']} folds, "
-            f"hold-out {job.params['holdout']:.0%}, seed {job.params['seed']}; {parts.plain('; '.join(names))}.{again}"
+            f"hold-out {job.params['holdout']:.0%}, seed {job.params['seed']}; {parts.plain('; '.join(names))}.{where}{again}"
         )
         _show_warnings(context.home, job)
         if job.state == "done":

@@ -18,7 +18,7 @@ from core.adapters import dask_cluster, dask_worker, optional
 from core.adapters.dask_cluster import ClusterLost, DaskExecutor
 from core.adapters.dask_worker import describe_here, find_difference, hash_code
 from core.errors import BadInput, Cancelled, Refused
-from core.jobs import worker
+from core.jobs import jobs, worker
 from core.scoring import files, log, part, remote
 from core.scoring import job as scoring_job
 from core.scoring.files import predict_file
@@ -378,7 +378,7 @@ def test_importing_the_adapter_does_not_import_dask():
 
 
 @extra
-def test_a_training_job_goes_to_the_cluster_and_registers_what_came_back(demo_home, shared_cluster, monkeypatch):
+def test_a_training_job_goes_to_the_cluster_and_registers_what_came_back(demo_home, shared_cluster, monkeypatch, open_page):
     from core.registry import versions
 
     scientist = Actor("scientist")
@@ -386,11 +386,19 @@ def test_a_training_job_goes_to_the_cluster_and_registers_what_came_back(demo_ho
     monkeypatch.setenv("GREENLIGHT_DASK", shared_cluster.address)
     there = runs.get_run(demo_home, _train(demo_home))
     assert there.environment["workers"] == 2
+    monkeypatch.setenv("GREENLIGHT_DASK", "")  # what is told was noted when it ran
+    place = f"cluster {shared_cluster.address}, 2 workers"
+    assert (here.settings["ran_on"], there.settings["ran_on"]) == ("2 workers of this machine", place)
+    assert jobs.list_jobs(demo_home, kind="train")[0].outcome["ran_on"] == place
     assert [c.summary["holdout"] for c in runs.list_candidates(demo_home, there.id)] == [
         c.summary["holdout"] for c in runs.list_candidates(demo_home, here.id)
     ]
     chosen = next(c for c in runs.list_candidates(demo_home, there.id) if c.name == there.choice["name"])
-    assert versions.register(demo_home, scientist, chosen.id)
+    made = versions.register(demo_home, scientist, chosen.id)
+    assert versions.read_metadata(demo_home, versions.get_version(demo_home, PROJECT, made["version"]))["ran_on"] == place
+    page = open_page(demo_home, "training")
+    assert page.dataframe[0].value["Ran on"].tolist() == [place, "2 workers of this machine"]
+    assert any(f"Fitted on {place}." in c.value.replace("\\", "") for c in page.caption)
 
 
 def _train(home):
@@ -432,6 +440,7 @@ def test_a_file_answered_on_the_cluster_is_the_file_answered_here_and_is_logged_
     here = predict_file(trained_home, DEVELOPER, PROJECT, table, near, source="test")
     assert without_ids(far) == without_ids(near)
     assert (there.rows, there.problem_rows, there.by_prediction) == (here.rows, here.problem_rows, here.by_prediction)
+    assert (there.ran_on, here.ran_on) == (f"cluster {shared_cluster.address}, 2 workers", "this machine")
 
 
 @extra
@@ -447,7 +456,7 @@ def test_where_the_pipeline_itself_answers_it_answers_there_too(trained_home, ta
 @extra
 def test_a_short_file_is_answered_here_without_asking_the_cluster(trained_home, tmp_path):
     summary = predict_file(trained_home, DEVELOPER, PROJECT, HUNGARY, tmp_path / "out.csv", source="test", cluster=ANYWHERE)
-    assert summary.rows == 294
+    assert (summary.rows, summary.ran_on) == (294, "this machine")
 
 
 @extra
@@ -561,5 +570,6 @@ def test_a_scoring_job_of_the_console_goes_to_the_cluster(trained_home, tmp_path
     done = worker.wait_for(trained_home, job["id"], worker.start_process(trained_home, job["id"]))
     assert done.state == "done", done.error
     assert done.outcome["rows"] == len(many)
+    assert done.outcome["ran_on"].startswith(f"cluster {shared_cluster.address}, ")
     said = (trained_home.logs / f"job_{job['id']}.log").read_text()
     assert f"work goes to {shared_cluster.address}: 2 workers, 2 at once" in said

@@ -6,6 +6,7 @@ from core.acts import Actor
 from core.datasets import versions
 from core.jobs import jobs
 from core.times import stamp, utc_now
+from core.training import runs
 from pages.training import duration, say_step
 from pages.training_candidates import describe_cost
 from storage.connection import writing
@@ -144,6 +145,8 @@ def test_the_history_names_outcome_and_time(trained_home, open_page):
         3,
     )
     assert row["Outcome"] == job.outcome["sentence"]
+    assert row["Ran on"] == job.outcome["ran_on"] == runs.get_run(trained_home, 1).settings["ran_on"]
+    assert row["Ran on"].endswith("of this machine")
     assert not [b for b in test.button if b.label == "Run again"]
 
 

@@ -287,8 +287,19 @@ def test_an_error_in_a_task_is_one_line_and_stays_there(executor):
 
 
 def test_a_killed_worker_is_replaced_and_its_task_tried_again(tmp_path):
-    found = list(LocalExecutor(2).run(die_once, [0, 1, 2, 3], str(tmp_path / "died")))
+    executor = LocalExecutor(2)
+    found = list(executor.run(die_once, [0, 1, 2, 3], str(tmp_path / "died")))
     assert sorted(outcome.value for outcome in found) == [0, 1, 2, 3]
+    assert executor.ran_on in ("1 worker of this machine", "2 workers of this machine")  # who took a dead one's place is none more
+
+
+def test_where_tasks_were_done_is_told_by_what_did_them_and_not_by_what_was_allowed():
+    inline, local = InlineExecutor(), LocalExecutor(8)
+    assert (inline.ran_on, local.ran_on) == ("", "")
+    for executor in (inline, local):
+        list(executor.run(double, [1], 10))
+        list(executor.run(double, [2], 10))
+        assert executor.ran_on == "1 worker of this machine"
 
 
 def test_a_task_that_kills_two_workers_ends_the_sweep_with_a_sentence():

@@ -84,6 +84,7 @@ class DaskExecutor:
         self.address = address
         self.workers = 0
         self._client: Any = None
+        self._seen: set[str] = set()  # addresses of the workers that did at least one task
         self._published: tuple[Any, str, Any] | None = None  # the shared value, its digest, where it lies on the cluster
 
     def prepare(self) -> None:
@@ -110,6 +111,12 @@ class DaskExecutor:
                 raise Refused(worker.differs)
         self.workers = sum(w.threads for w in found)
         log.info("work goes to %s: %s workers, %s at once", self.address, len(found), self.workers)
+
+    @property
+    def ran_on(self) -> str:
+        """``cluster tcp://host:8786, 4 workers``: those that did at least one task; "" while none was done."""
+        count = len(self._seen)
+        return f"cluster {self.address}, {count} worker{'s' if count != 1 else ''}" if count else ""
 
     def list_workers(self) -> list[WorkerInfo]:
         """Every worker that the scheduler has now, and whether it fits."""
@@ -161,7 +168,7 @@ class DaskExecutor:
                             time.sleep(POLL_SECONDS)
                             continue
                         future = next(ready)
-                        outcome = _receive(future, folder)
+                        outcome = self._take(future, folder)
                         if outcome is None:
                             break
                         del left[names[future.key]]
@@ -208,7 +215,7 @@ class DaskExecutor:
                             check()
                         watch.look()
                         time.sleep(POLL_SECONDS / 4)
-                    outcome = _receive(future, None)
+                    outcome = self._take(future, None)
                     if outcome is None:
                         lost += 1
                         self._forget([f for _, _, f in waiting], watch)
@@ -251,6 +258,14 @@ class DaskExecutor:
                     retries=RETRIES, pure=False,
                 )
             )  # fmt: skip
+
+    def _take(self, future: Any, folder: Path | None) -> Outcome | None:
+        """The outcome of a finished future; None if the cluster no longer has it."""
+        returned = _receive(future, folder)
+        if returned is None:
+            return None
+        self._seen.add(returned.worker)
+        return returned.outcome
 
     def _forget(self, futures: list[Any], watch: _Watch) -> None:
         """The scheduler no longer knows what it was given: drop the rest of it, to send all of it again."""
@@ -312,8 +327,8 @@ class _Watch:
             raise self.executor.lost("went away during the work")
 
 
-def _receive(future: Any, folder: Path | None) -> Outcome | None:
-    """The outcome of a finished future, its files written where the caller wants them; None if the cluster no longer has it."""
+def _receive(future: Any, folder: Path | None) -> Returned | None:
+    """What a finished future brought, its files written where the caller wants them; None if the cluster no longer has it."""
     from concurrent.futures import CancelledError
 
     from distributed.scheduler import KilledWorker
@@ -344,4 +359,4 @@ def _receive(future: Any, folder: Path | None) -> Outcome | None:
             fresh.replace(folder / name)
         except OSError as error:
             raise ClusterLost(f"{name} came back from the cluster and could not be written here: {error.strerror}.") from None
-    return returned.outcome
+    return returned

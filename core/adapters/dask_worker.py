@@ -31,10 +31,11 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Returned:
-    """What a worker sends back: the outcome, and the files that the work wrote, by name."""
+    """What a worker sends back: the outcome, the files that the work wrote, by name, and its own address."""
 
     outcome: Outcome
     files: dict[str, bytes]
+    worker: str
 
 
 def hold(content: bytes) -> bytes:
@@ -48,17 +49,20 @@ _lock = threading.Lock()
 
 def carry_out(number: int, task: bytes, content: bytes, *, work: Work, digest: str, here: dict[str, str]) -> Returned:
     """Do one task on a worker: what the work raises is its outcome, what goes wrong around it is tried again by the cluster."""
+    from distributed import get_worker
+
+    worker = str(get_worker().address)
     differs = find_difference("that the task went to", here, describe_here())
     if differs:
         raise Refused(differs)
     _limit_threads()
     shared = _unpack(digest, content)
     if not (is_dataclass(shared) and hasattr(shared, "artifact_dir")):
-        return Returned(attempt(work, shared, number, pickle.loads(task)), {})  # noqa: S301 - sent by the process that we work for
+        return Returned(attempt(work, shared, number, pickle.loads(task)), {}, worker)  # noqa: S301 - sent by the process that we work for
     with tempfile.TemporaryDirectory(prefix="greenlight-") as name:
         own = replace(shared, artifact_dir=Path(name))  # type: ignore[type-var]
         outcome = attempt(work, own, number, pickle.loads(task))  # noqa: S301
-        return Returned(outcome, {file.name: file.read_bytes() for file in Path(name).iterdir() if file.is_file()})
+        return Returned(outcome, {file.name: file.read_bytes() for file in Path(name).iterdir() if file.is_file()}, worker)
 
 
 def _unpack(digest: str, content: bytes) -> Any:

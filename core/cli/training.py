@@ -170,6 +170,7 @@ def leaderboard(home: Home, run: Run) -> dict[str, Any]:
         "sentence": run.choice["sentence"] if run.choice else None,
         "warnings": run.settings.get("warnings", []),
         "searches": run.settings.get("searches", []),
+        "ran_on": run.settings.get("ran_on") or None,
     }
 
 
@@ -200,7 +201,8 @@ def leaderboard_lines(report: dict[str, Any]) -> list[str]:
     headers = ["rank", "candidate", f"CV {metric}", "std", f"hold-out {metric}", "95 % interval", *shown, "fit s"]
     lines = [
         f"Run {report['run']} of {report['project']}: {report['rows']} rows of dataset {report['dataset']}, "
-        f"{report['folds']} folds, hold-out {report['holdout']:.0%}, seed {report['seed']}.",
+        f"{report['folds']} folds, hold-out {report['holdout']:.0%}, seed {report['seed']}"
+        + (f"; fitted on {report['ran_on']}." if report["ran_on"] else "."),
         "",
         *console.table(headers, rows),
         "",
@@ -285,6 +287,6 @@ def jobs_(
     if project:
         get_project(home, project)
     found = list_jobs(home, project=project or None, limit=limit)
-    rows = [[j.id, j.project, j.kind, j.state, j.created_by, j.created_at[:19], j.error or ""] for j in found]
-    text = console.table(["id", "project", "kind", "state", "by", "started", "why"], rows) if rows else "No job has run yet."
+    rows = [[j.id, j.project, j.kind, j.state, j.created_by, j.created_at[:19], (j.outcome or {}).get("ran_on", ""), j.error or ""] for j in found]
+    text = console.table(["id", "project", "kind", "state", "by", "started", "ran on", "why"], rows) if rows else "No job has run yet."
     console.answer(found, as_json, text)

@@ -57,6 +57,7 @@ def make_metadata(
         },
         "per_class": summary.get("per_class"), "baseline": summary.get("baseline"), "known_cases": summary.get("known_cases"),
         "feature_importance": summary.get("importances"), "environment": sweep.environment,
+        "ran_on": run.settings.get("ran_on") or None,
         "definition_sha256": definition.sha256, "artifact_sha256": row.sha256,
     }
 

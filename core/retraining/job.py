@@ -17,7 +17,7 @@ log = logging.getLogger("greenlight.retraining")
 
 
 def run(context: JobContext) -> dict[str, Any]:
-    """The handler: returns {"retraining", "outcome", "version", "request", "sentence"}.
+    """The handler: returns {"retraining", "outcome", "version", "request", "sentence", "ran_on"}.
 
     Raises
     ------
@@ -55,4 +55,5 @@ def run(context: JobContext) -> dict[str, Any]:
     retraining.finish(home, errand.actor, errand.found, outcome=outcome, sentence=sentence, now=utc_now())
     return {
         "retraining": number, "outcome": outcome, "version": errand.found.version, "request": errand.found.request_id, "sentence": sentence,
+        "ran_on": errand.detail("training").get("ran_on", ""),
     }  # fmt: skip

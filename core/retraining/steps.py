@@ -142,8 +142,10 @@ def train(errand: Errand) -> Told:
         raise Refused("Nothing but baselines could be trained, so there is no candidate.")
     chosen = next(c for c in runs.list_candidates(errand.home, run.id) if c.name == run.choice["name"])
     names = ", ".join(n for n, _ in settings["candidates"])
-    sentence = f"Run {run.id} with {like} ({names}; seed {settings['seed']}). {run.choice['sentence']}"
-    return Told(sentence, {"run": run.id, "candidate_id": chosen.id, "candidate": chosen.name, "title": chosen.summary["title"]})
+    where = run.settings.get("ran_on", "")
+    on = f", on {where}" if where else ""
+    sentence = f"Run {run.id} with {like} ({names}; seed {settings['seed']}){on}. {run.choice['sentence']}"
+    return Told(sentence, {"run": run.id, "ran_on": where, "candidate_id": chosen.id, "candidate": chosen.name, "title": chosen.summary["title"]})
 
 
 def _settings(errand: Errand) -> tuple[dict[str, Any], str]:

@@ -51,6 +51,8 @@ class FileSummary:
         Of this attempt.
     resumed_rows : int
         Rows that an earlier attempt had done.
+    ran_on : str
+        Where the rows of this attempt were answered: "this machine", or the cluster and how many of its workers; "" where there were none.
     """
 
     request_id: str
@@ -62,6 +64,7 @@ class FileSummary:
     seconds: float
     resumed_rows: int = 0
     stages: dict[str, float] = field(default_factory=dict)
+    ran_on: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return dict(self.__dict__)
@@ -136,7 +139,7 @@ def predict_file(
         done = part.done
     return FileSummary(
         done.request_id, project, scorer.version, done.rows, done.problem_rows, done.by_prediction, time.perf_counter() - began,
-        resumed, stages,
+        resumed, stages, executor.ran_on if executor is not None else "this machine" if done.rows > resumed else "",
     )
 
 

@@ -61,6 +61,11 @@ class Executor(Protocol):
         """Begin what takes a while to begin; calling it is optional."""
         ...
 
+    @property
+    def ran_on(self) -> str:
+        """Where tasks were done so far, in words: by what did them, not by what was asked for; "" while none was done."""
+        ...
+
     def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: CancelCheck | None = None) -> Iterator[Outcome]:
         """Yield one outcome per task as they finish; raise Cancelled soon after ``cancelled()`` turns true.
 
@@ -73,6 +78,7 @@ class InlineExecutor:
     """Runs tasks one after the other in this process: for tests and tiny data."""
 
     workers = 1
+    ran_on = ""
 
     def prepare(self) -> None:
         """Nothing to begin."""
@@ -84,6 +90,7 @@ class InlineExecutor:
             check_cancelled(cancelled)
             with threadpool_limits(1):  # as in a worker: sums in another order would give other last digits
                 outcome = attempt(work, shared, index, task)
+            self.ran_on = say_workers(1)
             yield outcome
 
 
@@ -106,6 +113,11 @@ class LocalExecutor:
     def __init__(self, workers: int | None = None, folder: str | Path | None = None) -> None:
         self.workers = workers or min(os.cpu_count() or 1, 2)
         self.folder = folder
+        self._most = 0  # workers of one run that did at least one task
+
+    @property
+    def ran_on(self) -> str:
+        return say_workers(self._most) if self._most else ""
 
     def prepare(self) -> None:
         """Start the server that workers are forked from: it imports the libraries while the caller splits the rows."""
@@ -117,8 +129,12 @@ class LocalExecutor:
         crew: list[_Worker] = []
         try:
             write_shared(Path(name), shared)
-            crew.extend(_Worker(work, name) for _ in range(min(self.workers, len(tasks))))
-            yield from _supervise(crew, work, name, tasks, cancelled)
+            crew.extend(_Worker(work, name, place) for place in range(min(self.workers, len(tasks))))
+            busy: set[int] = set()
+            for worker, outcome in _supervise(crew, work, name, tasks, cancelled):
+                busy.add(worker.place)
+                self._most = max(self._most, len(busy))
+                yield outcome
         finally:
             for worker in crew:
                 worker.end()
@@ -126,9 +142,10 @@ class LocalExecutor:
 
 
 class _Worker:
-    """One process and the task it has in hand."""
+    """One process and the task it has in hand; ``place`` is its number in the crew, which who replaces it takes over."""
 
-    def __init__(self, work: Work, shared_file: str) -> None:
+    def __init__(self, work: Work, shared_file: str, place: int) -> None:
+        self.place = place
         self.pipe, other = multiprocessing.Pipe()
         self.process = _start(_serve, (other, work, shared_file))
         other.close()
@@ -187,7 +204,7 @@ def _one_thread_each() -> Iterator[None]:
 
 def _supervise(
     crew: list[_Worker], work: Work, shared_file: str, tasks: Sequence[Any], cancelled: CancelCheck | None
-) -> Iterator[Outcome]:
+) -> Iterator[tuple[_Worker, Outcome]]:
     waiting = deque(range(len(tasks)))
     lost = [0] * len(tasks)
     left = len(tasks)
@@ -203,7 +220,7 @@ def _supervise(
             waiting.appendleft(worker.index)
         worker.end()
         crew.remove(worker)
-        crew.append(_Worker(work, shared_file))
+        crew.append(_Worker(work, shared_file, worker.place))
         return crew[-1]
 
     while left:
@@ -227,7 +244,7 @@ def _supervise(
                 continue
             worker.index = None
             left -= 1
-            yield outcome
+            yield worker, outcome
 
 
 def _serve(pipe: Any, work: Work, shared_file: str) -> None:
@@ -266,6 +283,11 @@ def attempt(work: Work, shared: Any, index: int, task: Any) -> Outcome:
         return Outcome(index, value=work(shared, task))
     except Exception as error:
         return Outcome(index, error=tell_error(error))
+
+
+def say_workers(count: int) -> str:
+    """``2 workers of this machine``."""
+    return f"{count} worker{'s' if count != 1 else ''} of this machine"
 
 
 def check_cancelled(cancelled: CancelCheck | None) -> None:

@@ -58,7 +58,7 @@ def _sum_up(search: Search) -> dict[str, Any]:
 
 
 def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
-    """The handler: returns {"run", "choice", "sentence"}. ``actor`` is the retraining that it is a step of, where it is one."""
+    """The handler: returns {"run", "choice", "sentence", "ran_on"}. ``actor`` is the retraining that it is a step of, where it is one."""
     from core.settings import Settings
     from core.training.executors import choose_executor
     from core.training.search import save_searches
@@ -119,6 +119,7 @@ def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
                     # what a search found is trained by the next retraining as well, without searching again
                     "candidates": [*params["candidates"], *([n, p] for n, p in searched)],
                     **({"searches": [_sum_up(s) for s in searches]} if searches else {}),
+                    "ran_on": executor.ran_on,
                     "seconds": sweep.seconds, "warnings": [*sweep.warnings, *(f.text for f in report.findings if f.level == "warning")],
                 },
                 "started_by": job.created_by, "started_at": job.started_at or job.created_at, "finished_at": stamp(utc_now()),
@@ -136,7 +137,7 @@ def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
                     "sha256": sha, "hmac": mac, "error": result.error,
                 },
             )
-        outcome = {"run": run_id, "choice": choice.name if choice else None, "sentence": choice.sentence if choice else None}
+        outcome = {"run": run_id, "choice": choice.name if choice else None, "sentence": choice.sentence if choice else None, "ran_on": executor.ran_on}
         return Done(outcome, after={**outcome, "job": job.id}, subject=f"run {run_id}")
 
     outcome = acts.perform(
