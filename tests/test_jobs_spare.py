@@ -11,6 +11,7 @@ import pytest
 
 from core.acts import Actor
 from core.jobs import jobs, spare, worker
+from core.jobs import supervisor as supervisor_module
 from core.jobs.spare import Spare
 from core.jobs.supervisor import Supervisor
 from core.monitoring import health
@@ -52,7 +53,8 @@ def open_files(pid):
     return {os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")}
 
 
-def test_a_spare_worker_becomes_the_worker_of_one_job_and_another_follows(trained_home):
+def test_a_spare_worker_becomes_the_worker_of_one_job_and_another_follows(trained_home, monkeypatch):
+    monkeypatch.setattr(supervisor_module, "REST_SECONDS", 0.5)
     supervisor = Supervisor(trained_home, poll=0.05, spare=True)
     supervisor._spare = kept = Spare(trained_home, ahead=("core.scoring.job", "no_such_module"))
     supervisor.start()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import subprocess
 import threading
+import time
 
 from core.home import Home
 from core.jobs import capacity, jobs, worker
@@ -16,6 +18,7 @@ from storage.connection import read_marker, reading, writing
 log = logging.getLogger("greenlight.supervisor")
 
 AT_ONCE = capacity.LEAST  # jobs at the same time; each training job itself uses every core
+REST_SECONDS = 3.0  # after a job until the next spare worker is started: the page that shows what came of it is drawn first
 
 
 class Supervisor:
@@ -35,6 +38,7 @@ class Supervisor:
         self._looked_at: tuple[int, int] | None = None  # the database when nothing waited in it
         self._spare = Spare(home) if spare else None
         self._spare_wanted = threading.Event()
+        self._last_end = -math.inf  # of a job, on the monotonic clock
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -81,12 +85,14 @@ class Supervisor:
             code = process.poll()
             if code is not None:
                 del self._processes[job_id]
+                self._last_end = time.monotonic()
                 jobs.note_exit(self.home, job_id, code)  # changes nothing if the worker ended its row itself
         db = reading(self.home.db)
         marker = read_marker(db)
         if marker != self._looked_at:  # nothing can wait that did not wait before, unless somebody has written
             self._looked_at = None if self._start_next() else marker
-        if self._spare is not None and self._spare_wanted.is_set() and self._spare.is_missing():
+        rested = self._spare_wanted.is_set() and time.monotonic() - self._last_end >= REST_SECONDS
+        if self._spare is not None and rested and self._spare.is_missing():
             busy = store.list_jobs(db, states=("running",), limit=1)  # a training takes every core
             if not busy:
                 self._spare.start()
