@@ -105,6 +105,8 @@ def test_the_console_of_the_compose_file_may_write_its_data_and_nothing_else():
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
     console = compose["services"]["console"]
     assert (console["read_only"], console["cap_drop"], console["volumes"]) == (True, ["ALL"], ["data:/data"])
+    assert console["env_file"] == [{"path": ".env", "required": False}]  # else a setting that is not listed would not arrive
+    assert (console["environment"]["GREENLIGHT_HOME"], console["environment"]["GREENLIGHT_MODELS"]) == ("/data", "/data/models")
     published = [port for service in compose["services"].values() for port in service.get("ports", [])]
     assert all(port.startswith("127.0.0.1:") for port in published)
     assert {name for name, s in compose["services"].items() if not s.get("profiles")} == {"console"}
