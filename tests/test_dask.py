@@ -344,6 +344,45 @@ def test_a_scheduler_that_is_away_or_has_no_worker_is_a_sentence(tmp_path, monke
 
 
 @extra
+def test_a_cluster_behind_tls_is_spoken_to_with_dasks_own_certificates(tmp_path):
+    import dask
+    from distributed.security import Security
+
+    made = Security.temporary()
+    named = {"ca-file": made.tls_ca_file} | {f"{role}.{part}": getattr(made, f"tls_{role}_{part}")
+                                            for role in ("scheduler", "worker", "client") for part in ("key", "cert")}  # fmt: skip
+    for name, content in named.items():
+        (tmp_path / f"{name}.pem").write_text(str(content))
+    known = {f"distributed.comm.tls.{name}": str(tmp_path / f"{name}.pem") for name in named}
+    environment = {f"DASK_{name.replace('.', '__').replace('-', '_').upper()}": path for name, path in known.items()}
+
+    def complain(address: str, **other: object) -> str:
+        settings = {**known, **{f"distributed.comm.{name.replace('__', '.').replace('_', '-')}": value for name, value in other.items()}}
+        with dask.config.set(settings), pytest.raises((Refused, ClusterLost)) as told:
+            DaskExecutor(address).prepare()
+        return str(told.value)
+
+    with dask.config.set(known), clusters.Cluster(tmp_path / "cluster", workers=1, scheme="tls", environment=environment) as running:
+        command = [sys.executable, "-m", "core", "cluster"]  # as an installation has them: by the environment
+        told = subprocess.run(
+            command, cwd=clusters.ROOT, env={**os.environ, **environment, "GREENLIGHT_DASK": running.address}, capture_output=True, text=True
+        )
+        assert f"{running.address} has 1 workers." in told.stdout, told.stderr
+        executor = DaskExecutor(running.address)
+        assert sorted(o.value for o in executor.run(double, [1, 2, 3], None)) == [2, 4, 6]
+        executor.close()
+        stranger = Security.temporary()
+        for name in ("ca-file", "client.cert", "client.key"):
+            text = getattr(stranger, f"tls_{name.replace('.', '_').replace('-', '_')}")
+            (tmp_path / f"other.{name}.pem").write_text(str(text))
+        wrong = {f"tls__{n.replace('.', '__').replace('-', '_')}": str(tmp_path / f"other.{n}.pem") for n in ("ca-file", "client.cert", "client.key")}
+        assert "do not know each other's certificates" in complain(running.address, **wrong)
+        assert "name no certificates: set DASK_DISTRIBUTED__COMM__TLS__CA_FILE" in complain(running.address, tls__client__cert=None)
+        assert "cannot be read (FileNotFoundError)" in complain(running.address, tls__ca_file=str(tmp_path / "nothing.pem"))
+        assert "want encryption, and GREENLIGHT_DASK is tcp://" in complain(ANYWHERE, require_encryption=True)
+
+
+@extra
 def test_a_worker_without_greenlight_is_refused_before_anything_is_sent(tmp_path):
     with clusters.Cluster(tmp_path, workers=1) as mixed:
         mixed.add_worker(path=clusters.libraries())

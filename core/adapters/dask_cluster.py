@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.adapters.dask_security import check_security, is_about_trust
 from core.adapters.dask_worker import Returned, carry_out, describe_here, find_difference, hold
 from core.adapters.optional import need
 from core.errors import BadInput, GreenlightError, Refused
@@ -233,6 +234,7 @@ class DaskExecutor:
 
     def _connect(self) -> Any:
         if self._client is None:
+            check_security(self.address)
             # only the named scheduler is spoken to: workers are reached through it
             self._client = self._dask.Client(
                 self.address, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=False, name="greenlight"
@@ -295,6 +297,11 @@ class DaskExecutor:
         except (OSError, TimeoutError, CancelledError) as error:
             log.warning("the cluster %s %s: %s", self.address, what, tell_error(error))
             self.close()
+            if is_about_trust(error):
+                raise ClusterLost(
+                    f"The Dask scheduler {self.address} and this machine do not know each other's certificates; "
+                    "have both signed by the authority that Dask's settings name (docs/scaling.md)."
+                ) from None
             raise self.lost(what) from None
 
     def lost(self, what: str) -> ClusterLost:
