@@ -340,7 +340,8 @@ def test_two_processes_open_one_incident_and_run_each_action_once(trained_home):
         thread.join()
     assert failures == []
     incident = only(trained_home)
-    done = [a for a, s, _ in told(trained_home, incident, "action")]
+    done = [a for a, s, _ in told(trained_home, incident, "action") if s != "failed"]
+    assert len(done) == len(told(trained_home, incident, "action"))
     assert sorted(done) == sorted(set(done))
     assert audit.verify(trained_home).intact
 

@@ -1,6 +1,7 @@
 """Dataset versions: immutable, named by their bytes, compared with the one before, refused for training when wrong."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,24 @@ def test_projects_are_archived_and_restored_without_losing_anything(trained_home
     assert len(projects.list_projects(trained_home)) == 3
     with pytest.raises(Refused, match="already"):
         projects.create_project(trained_home, SCIENTIST, projects.get_definition(trained_home, PROJECT))
+
+
+def test_the_same_table_from_several_sides_at_once_is_kept_once_and_whole(tmp_path):
+    failures, content = [], b"x" * 200_000
+
+    def keep(path, gate):
+        gate.wait()
+        try:
+            datasets._keep_file(path, content)
+        except OSError as error:
+            failures.append(error)
+
+    for k in range(20):
+        path, gate = tmp_path / str(k) / "data.csv", threading.Barrier(4)
+        threads = [threading.Thread(target=keep, args=(path, gate)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [(p.name, p.read_bytes() == content) for p in path.parent.iterdir()] == [("data.csv", True)]
+    assert failures == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -102,7 +103,7 @@ def collect_diagnostics(home: Home, incident: Incident, now: datetime) -> Outcom
     folder = home.reports / f"incident_{incident.id}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"diagnostics_{digest[:12]}.json"
-    fresh = path.with_suffix(".part")
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # another process may collect the same at the same time
     fresh.write_bytes(data)
     fresh.replace(path)
     name = f"{folder.name}/{path.name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -114,7 +115,7 @@ def _suffix(file_name: str) -> str:
 def _keep_file(path: Path, content: bytes) -> None:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name("data.part")
+        fresh = path.with_name(f"data.{secrets.token_hex(4)}.part")  # the same table may come twice at the same time
         fresh.write_bytes(content)
         fresh.replace(path)
 
