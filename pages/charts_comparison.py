@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from core.training.threshold import CostPoint
 
 _SIGNS = ("circle", "square", "diamond", "triangle-up", "x", "star")
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+MOST_BARS = 20
 MOST_POINTS = 1500  # of a scatter: more would only be slower, not clearer
 
 
@@ -57,7 +59,7 @@ def intervals(labels: Sequence[str], standings: Sequence[Standing], metric: str)
     floor = max((s.pooled for s in standings if s.baseline and s.pooled is not None), default=None)
     if floor is not None:
         figure.add_vline(x=floor, line={"dash": "dash", "width": 1, "color": QUIET})
-    figure.update_xaxes(title_text=f"{metric} in cross-validation (all training rows)")
+    figure.update_xaxes(title_text=f"{metric} in cross-validation<br>(all training rows)")
     figure.update_yaxes(type="category", categoryorder="array", categoryarray=[escape(n) for n in reversed(labels)])
     return figure.update_layout(template=TEMPLATE, height=120 + 38 * len(labels))
 
@@ -115,7 +117,7 @@ def calibration(curves: Mapping[str, Mapping[str, Any] | None]) -> go.Figure:
     return _square(figure, "Probability that the model gave", "Share that came true")
 
 
-def importances(found: Sequence[Importance], metric: str, most: int = 20) -> go.Figure:
+def importances(found: Sequence[Importance], metric: str, most: int = MOST_BARS) -> go.Figure:
     """How much the metric falls when a column is shuffled, with the 95 % interval of the mean."""
     shown = list(found)[:most]
     figure = go.Figure(
@@ -131,7 +133,7 @@ def importances(found: Sequence[Importance], metric: str, most: int = 20) -> go.
             hovertemplate="%{y}: %{x:.3f}, 95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text=f"Fall of {metric} on the hold-out when the column is shuffled")
+    figure.update_xaxes(title_text=f"Fall of {metric} on the hold-out<br>when the column is shuffled")
     figure.update_yaxes(type="category", autorange="reversed")
     return figure.update_layout(template=TEMPLATE, showlegend=False, height=110 + 26 * len(shown))
 
@@ -228,7 +230,7 @@ def _lines(curves: Mapping[str, Mapping[str, Any] | None], x: str, y: str, mode:
             x=curve[x],
             y=curve[y],
             mode=mode,
-            line={"color": SERIES[place % len(SERIES)], "dash": ("solid", "dash", "dot", "dashdot")[place % 4]},
+            line={"color": SERIES[place % len(SERIES)], "dash": _DASHES[place % len(_DASHES)]},
             marker={"symbol": _SIGNS[place % len(_SIGNS)], "size": 8},
             customdata=notes,
             hovertemplate=f"{escape(name)}: %{{x:.2f}}, %{{y:.2f}}%{{customdata}}<extra></extra>",

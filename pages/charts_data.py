@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.numbers import say_number
 from pages.charts import GO, LOOK, QUIET, TEMPLATE
 
 
@@ -23,7 +24,7 @@ def column_histogram(name: str, column: dict[str, Any], low: float | None = None
             y=counts,
             width=[(b - a) * 0.94 for a, b in ends],
             marker={"color": GO},
-            customdata=[f"{a:.4g} to {b:.4g}" for a, b in ends],
+            customdata=[f"{say_number(a)} to {say_number(b)}" for a, b in ends],
             hovertemplate="%{customdata}: %{y} rows<extra></extra>",
         )
         for limit, word in ((low, "lowest plausible"), (high, "highest plausible")):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
+from textwrap import wrap
 
 import plotly.graph_objects as go
 
-from core.scoring.explain import Explanation, name_value, scale_of, tell_signed
+from core.numbers import say_number, say_places
+from core.scoring.explain import Explanation, name_value, places_of, scale_of
 from pages.charts import GO, LOOK, QUIET, SERIES, TEMPLATE
 
 
@@ -33,14 +35,14 @@ def class_bars(counts: Mapping[str, int], classes: Sequence[str]) -> go.Figure:
 def number_bars(edges: Sequence[float], counts: Sequence[int]) -> go.Figure:
     """Histogram of predicted numbers; ``edges`` has one value more than ``counts``."""
     middles = [(a + b) / 2 for a, b in pairwise(edges)]
-    spans = [f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)]
+    spans = [f"{say_number(a)} to {say_number(b)}" for a, b in pairwise(edges)]
     figure = go.Figure(
         go.Bar(
             x=middles, y=list(counts), customdata=spans, marker={"color": GO}, hovertemplate="%{customdata}: %{y}<extra></extra>"
         )
     )
     figure.update_xaxes(title_text="Predicted value")
-    figure.update_yaxes(title_text="Predictions", rangemode="tozero")
+    figure.update_yaxes(title_text="Predictions", rangemode="tozero", dtick=1 if max([*counts, 1]) <= 5 else None)
     return figure.update_layout(template=TEMPLATE, height=240, bargap=0.08)
 
 
@@ -62,31 +64,41 @@ def contribution_steps(explanation: Explanation, most: int = 8) -> go.Figure:
     """From the average answer to this one, a step for each value; the smallest steps are put together."""
     scale, unit = scale_of(explanation)
     first, rest = explanation.contributions[:most], explanation.contributions[most:]
-    names = [name_value(c)[:40] for c in first]
+    names = [name_value(c) for c in first]
     steps = [scale * c.change for c in first]
     if rest:
         names.append(f"{len(rest)} others")
         steps.append(scale * sum(c.change for c in rest))
     ends = [scale * explanation.base, scale * explanation.answer]
-    says = "%{y}: %{text}<extra></extra>"
+    names = ["Average answer", *names, "This answer"]
+    rows = list(range(len(names)))  # two names may be the same once they are cut, so a bar is placed by its number
+    places = places_of(explanation)
+    texts = [say_places(ends[0], places), *(say_places(s, places, signed=True) for s in steps), say_places(ends[1], places)]
     figure = go.Figure(
         go.Waterfall(
             orientation="h", measure=["absolute", *["relative"] * len(steps), "total"], x=[ends[0], *steps, None],
-            y=[escape(n) for n in ("Average answer", *names, "This answer")],
-            text=[f"{ends[0]:.4g}", *(tell_signed(s, 1.0, unit) for s in steps), f"{ends[1] + 0.0:.4g}"],
-            textposition="outside", cliponaxis=False, hovertemplate=says,
+            y=rows, text=[t.replace(",", "\u202f") for t in texts],
+            customdata=[escape(n) for n in names],
+            textposition="outside", cliponaxis=False, hovertemplate="%{customdata}: %{text}<extra></extra>",
             increasing={"marker": {"color": SERIES[1]}}, decreasing={"marker": {"color": LOOK}}, totals={"marker": {"color": QUIET}},
             connector={"line": {"color": QUIET, "width": 1, "dash": "dot"}},
         )
     )  # fmt: skip
-    figure.update_xaxes(title_text=f"{explanation.of[:1].upper()}{explanation.of[1:]}" + (", in percent" if scale == 100.0 else ""))
-    places = [ends[0]]
+    of = f"{explanation.of[:1].upper()}{explanation.of[1:]}" if unit else explanation.of  # a column is called as it is
+    figure.update_xaxes(title_text=_in_lines(of + (", in percent" if scale == 100.0 else ""), 34))
+    reached = [ends[0]]
     for step in steps:
-        places.append(places[-1] + step)
-    low, high = min(0.0, *places), max(*places)
-    figure.update_xaxes(range=[low - 0.02 * (high - low), high + 0.4 * (high - low or 1.0)])
-    figure.update_yaxes(type="category", autorange="reversed")
-    return figure.update_layout(template=TEMPLATE, showlegend=False, height=90 + 28 * (len(steps) + 2), bargap=0.35)
+        reached.append(reached[-1] + step)
+    low, high = min(0.0, *reached), max(0.0, *reached)
+    figure.update_xaxes(range=[low - 0.02 * (high - low), high + 0.35 * (high - low or 1.0)], nticks=5)
+    figure.update_yaxes(tickvals=rows, ticktext=[_in_lines(n) for n in names], range=[len(names) - 0.4, -0.6], showgrid=False)
+    return figure.update_layout(template=TEMPLATE, showlegend=False, height=90 + 32 * len(names), bargap=0.35)
+
+
+def _in_lines(name: str, width: int = 22) -> str:
+    """Words in at most two short lines, so that it leaves room for the bars where the chart is narrow."""
+    lines = wrap(name, width, max_lines=2, placeholder="…") or [name]
+    return "<br>".join(escape(line) for line in lines)
 
 
 def say_share(share: float) -> str:

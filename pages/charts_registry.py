@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import escape
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from core.deployment import Deployment
 from core.times import parse
 from pages.charts import GO, QUIET, TEMPLATE
 
+LEAST_SPAN = timedelta(hours=1)
 _KINDS = {"deploy": "deployed", "rollback": "rolled back to"}
 
 
@@ -52,6 +53,10 @@ def live_timeline(spans: Sequence[Deployment], *, now: datetime, zone: str = "UT
     versions = {s.version for s in spans}
     figure.update_yaxes(type="category", showgrid=False)
     figure.update_xaxes(type="date", title_text=f"Time ({zone})")
+    if spans:
+        begin, end = (t.astimezone(place).replace(tzinfo=None) for t in (min(parse(s.live_from) for s in spans), now))
+        if end - begin < LEAST_SPAN:  # just deployed: an axis of split seconds tells nobody anything
+            figure.update_xaxes(range=[begin - LEAST_SPAN / 12, begin + LEAST_SPAN], nticks=5)
     return figure.update_layout(
         template=TEMPLATE, height=110 + 34 * len(versions), margin={"l": 8, "r": 44, "t": 8, "b": 8}, hovermode="closest"
     )

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core.errors import NotFound
+from core.numbers import count_places
 from core.projects import projects
 from core.projects.definition import Definition
 from core.registry import comparison, versions
@@ -26,6 +27,18 @@ TITLES = {
     "accuracy": "Accuracy", "balanced_accuracy": "Balanced", "f1": "F1", "auc": "AUC", "precision": "Precision",
     "recall": "Recall", "mae": "MAE", "rmse": "RMSE", "mse": "MSE", "r2": "R2", "ndcg": "NDCG",
     "ndcg_at_10": "NDCG@10", "mrr": "MRR", "retrieval_specificity": "Specificity",
+}  # fmt: skip
+HELP = {
+    "multiclass": {
+        "balanced_accuracy": "Mean recall of the classes: each class counts alike, however rare it is.",
+        "f1": "Mean over the classes: each counts alike, however rare it is.",
+        "auc": "Each class against the rest, mean over the classes.",
+        "precision": "Mean over the classes; unknown where a class was never answered.",
+        "recall": "Mean over the classes: each counts alike, however rare it is.",
+    },
+    "binary": {"balanced_accuracy": "Mean recall of both classes.", "precision": "Unknown where nothing was called positive."},
+    "regression": {"r2": "1 is perfect; 0 is no better than always answering the mean.", "mae": "By how much it is off on average.",
+                   "rmse": "As MAE, with large errors counting more.", "mse": "The square of RMSE."},
 }  # fmt: skip
 GATE = {True: "✓ reached", False: "✕ below", None: "not set"}
 COLUMNS = {
@@ -152,7 +165,10 @@ def leaderboard_rows(board: Comparison, labels: dict[int, str], task: str) -> li
 def _show_leaderboard(board: Comparison, labels: dict[int, str], definition: Definition) -> None:
     rows = leaderboard_rows(board, labels, definition.task)
     metric = METRIC_NAMES[board.metric]
-    numbers = {TITLES[n]: st.column_config.NumberColumn(format="%.3f") for n in COLUMNS[definition.task]}
+    numbers = {
+        TITLES[n]: st.column_config.NumberColumn(format=_form(rows, TITLES[n]), help=HELP.get(definition.task, {}).get(n))
+        for n in COLUMNS[definition.task]
+    }
     st.dataframe(
         rows, hide_index=True, key="comparison-board", alt="Candidates, the best mean over folds first", placeholder="unknown",
         column_config={
@@ -174,6 +190,12 @@ def _show_leaderboard(board: Comparison, labels: dict[int, str], definition: Def
             st.markdown(
                 f":red[:material/error: {parts.plain(labels[s.candidate_id])}] could not be trained: {parts.plain(s.error)}"
             )
+
+
+def _form(rows: list[dict[str, Any]], title: str) -> str:
+    """Three decimals, and fewer for an error in thousands, whose decimals mean nothing."""
+    largest = max((abs(r[title]) for r in rows if r[title] is not None), default=0.0)
+    return f"%.{min(3, count_places(largest, 5)) if largest else 3}f"
 
 
 def _show_downloads(

@@ -160,6 +160,8 @@ def _show_importances(result: CandidateResult, metric: str) -> None:
         charts_comparison.importances(result.importances, METRIC_NAMES[metric]),
         alt=f"Fall of {METRIC_NAMES[metric]} when each column is shuffled", key="comparison-importances",
     )  # fmt: skip
+    if len(result.importances) > charts_comparison.MOST_BARS:
+        st.caption(f"The first {charts_comparison.MOST_BARS} of {len(result.importances)} columns; those left out move it less.")
     st.caption(
         f"Importance: how much {METRIC_NAMES[metric]} falls on rows that the model has not seen, when the values of one column are "
         f"shuffled so that they tell nothing (mean of {result.importances[0].repeats} shuffles, line: 95 % interval of that mean). A bar "

@@ -13,6 +13,7 @@ from core.datasets.versions import Dataset
 from core.drift.compute import result_from_json
 from core.errors import NotFound
 from core.home import Home
+from core.numbers import say_number
 from core.projects import projects
 from core.projects.definition import Definition
 from pages import charts_data, charts_drift, data_connect, data_remote, data_suite, parts, sending, wizard
@@ -201,10 +202,10 @@ def _column_facts(column: dict[str, Any]) -> dict[str, str]:
     facts = {"Missing": f"{column['missing']:,}" + (f" ({share:.1%})" if share is not None else "")}
     unit = f" {column['unit']}" if column.get("unit") else ""
     if column["kind"] == "number" and column.get("mean") is not None:
-        facts["Range"] = f"{column['min']:.4g} to {column['max']:.4g}{unit}"
-        spread = "" if column.get("std") is None else f", standard deviation {column['std']:.4g}"
-        facts["Mean"] = f"{column['mean']:.4g}{unit}{spread}"
-        facts["Middle half"] = f"{column['quantiles']['0.25']:.4g} to {column['quantiles']['0.75']:.4g}{unit}"
+        facts["Range"] = f"{say_number(column['min'])} to {say_number(column['max'])}{unit}"
+        spread = "" if column.get("std") is None else f", standard deviation {say_number(column['std'])}"
+        facts["Mean"] = f"{say_number(column['mean'])}{unit}{spread}"
+        facts["Middle half"] = f"{say_number(column['quantiles']['0.25'])} to {say_number(column['quantiles']['0.75'])}{unit}"
     elif column["kind"] != "number":
         facts["Different values"] = f"{column['distinct']:,}"
     return facts
@@ -213,9 +214,9 @@ def _column_facts(column: dict[str, Any]) -> dict[str, str]:
 def _column_row(name: str, column: dict[str, Any]) -> dict[str, Any]:
     if column["kind"] == "number":
         spread = (column.get("histogram") or {}).get("counts", [])
-        typical = (
-            "no values" if column.get("mean") is None else f"{column['min']:.4g} … {column['max']:.4g}, mean {column['mean']:.4g}"
-        )
+        typical = "no values"
+        if column.get("mean") is not None:
+            typical = f"{say_number(column['min'])} … {say_number(column['max'])}, mean {say_number(column['mean'])}"
     else:
         top = column.get("top", [])
         spread = [v["count"] for v in top]

@@ -10,18 +10,21 @@ import streamlit as st
 from core.adapters import shap_values
 from core.adapters.optional import LIBRARIES
 from core.deployment import LiveVersion
+from core.numbers import say_number
 from core.projects.definition import Column, Definition
 from core.scoring import explain as explaining
 from core.scoring import predict
 from core.scoring.scorer import load_scorer
-from pages import charts, charts_predict, parts, predict_labels
+from pages import charts, charts_predict, parts, predict_file, predict_labels
 from pages.session import PageContext
+
+_MOST_MISSING = 3  # named one by one
 
 
 def show(context: PageContext, definition: Definition, live: LiveVersion) -> None:
     """The form on the left, the answer on the right. A field that stays empty is a missing value; that is allowed."""
     assert context.project is not None
-    form, answer = st.columns([3, 2], gap="large")
+    form, answer = st.columns(2, gap="large")
     name = f"case-{context.project.name}-{live.version}"
     with form:
         st.caption("Leave empty what is not known; it is predicted as missing and said so.")
@@ -86,28 +89,40 @@ def _show_answer(context: PageContext, definition: Definition, known: dict[str, 
     outputs, probabilities = known["outputs"], known["probabilities"]
     with st.container(border=True):
         st.markdown(f"#### {_say(definition, outputs)}")
-        score, sure = st.columns(2)
-        if definition.is_classifier and outputs["score"] == outputs["score"]:  # not NaN
-            score.metric("Score", f"{outputs['score']:.1f}")
+        first, second = st.columns(2)
+        scored = definition.is_classifier and outputs["score"] == outputs["score"]  # not NaN: classes without an order have no score
+        if scored:
+            first.metric("Score", f"{outputs['score']:.1f}", help=predict_file.say_score(definition))
         if outputs["confidence"] == outputs["confidence"]:
-            sure.metric("Confidence", charts_predict.say_share(outputs["confidence"]), help="Probability of the predicted class.")
+            place, shown = second if scored else first, charts_predict.say_share(outputs["confidence"])
+            place.metric("Confidence", shown, help="Probability of the predicted class.")
         if probabilities:
             words = ", ".join(
                 f"{c} {charts_predict.say_share(p)}" for c, p in zip(definition.classes, probabilities, strict=True)
             )
             charts.show_figure(charts_predict.probability_bars(definition.classes, probabilities), alt=f"Probabilities: {words}.")
-        problems = [p for p in str(outputs["problems"]).split("; ") if p]
+        problems = _list_problems(definition, known)
         if problems:
             st.markdown(":orange[:material/warning: **Answered all the same, but note:**]")
             st.markdown("\n".join(f"- {parts.plain(p)}" for p in problems))
         else:
             st.markdown(":green[:material/check_circle:] No value is missing, unknown or outside its usual range.")
         st.caption(f"Version {parts.plain(known['version'])}, logged as {parts.plain(outputs['prediction_id'])}.")
-        with st.expander("Why? What each value does", icon=":material/lightbulb:"), parts.guarded():
-            _show_why(context, known)
-        if context.account.may("feed_labels"):
-            with st.expander("What turned out to be true?", icon=":material/add_task:"):
-                predict_labels.ask_label(context, definition, str(outputs["prediction_id"]), place="case")
+    with st.expander("Why? What each value does", icon=":material/lightbulb:"), parts.guarded():
+        _show_why(context, known)
+    if context.account.may("feed_labels"):
+        with st.expander("What turned out to be true?", icon=":material/add_task:"):
+            predict_labels.ask_label(context, definition, str(outputs["prediction_id"]), place="case")
+
+
+def _list_problems(definition: Definition, known: dict[str, Any]) -> list[str]:
+    """The problems of the row, one sentence each; of a form that is mostly empty all that is missing in one."""
+    problems = [p for p in str(known["outputs"]["problems"]).split("; ") if p]
+    missing = [c.name for c in definition.features if known["row"].get(c.name) is None and f"{c.name} is missing" in problems]
+    if len(missing) <= _MOST_MISSING:
+        return problems
+    told = {f"{name} is missing" for name in missing}
+    return [*(p for p in problems if p not in told), f"{len(missing)} values are missing: {', '.join(missing)}"]
 
 
 def _say(definition: Definition, outputs: dict[str, Any]) -> str:
@@ -116,7 +131,7 @@ def _say(definition: Definition, outputs: dict[str, Any]) -> str:
         sign = "" if definition.positive[:1] in "<>=!" else "= "
         event = f"{target} {sign}{parts.plain(definition.positive)}"
         return f"Yes: {event} is predicted" if answer == "1" else f"No: {event} is not predicted"
-    return f"{target}: {parts.plain(answer if definition.is_classifier else f'{float(answer):.4g}')}"
+    return f"{target}: {parts.plain(answer if definition.is_classifier else say_number(float(answer)))}"
 
 
 def _show_why(context: PageContext, known: dict[str, Any]) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from core.deployment import LiveVersion
 from core.jobs import jobs
+from core.numbers import count_places, say_number
 from core.projects import samples
 from core.projects.definition import Definition
 from core.scoring import job as scoring_job
 from core.scoring import tables
 from pages import act, charts, charts_predict, parts, predict_suite
 from pages.session import PageContext
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SHOWN = 500  # rows of a result on the page; the download has all of them
 
@@ -229,7 +233,7 @@ def _show_result(summary: dict[str, Any], definition: Definition, path: Path, st
             _caption_classes(definition)
             charts.show_figure(charts_predict.class_bars(counts, definition.classes), alt=f"Predictions per class: {words}.")
         elif result.counts:
-            alt = f"Spread of {result.rows} predicted values from {result.edges[0]:.3g} to {result.edges[-1]:.3g}."
+            alt = f"Spread of {result.rows} predicted values from {say_number(result.edges[0])} to {say_number(result.edges[-1])}."
             charts.show_figure(charts_predict.number_bars(result.edges, result.counts), alt=alt)
         with path.open("rb") as file:
             parts.download(
@@ -241,13 +245,14 @@ def _show_result(summary: dict[str, Any], definition: Definition, path: Path, st
             )
         else:
             st.caption("Rows with problems come first.")
+        shown = shown_columns(result, definition)
         st.dataframe(
-            result.frame if definition.is_classifier else result.frame.drop(columns=["score", "confidence"]),
+            shown,
             hide_index=True,
-            height=380,
+            height=min(38 + 35 * max(len(shown), 1), 380),
             column_config={
-                "score": st.column_config.NumberColumn(format="%.1f", help=_score_help(definition)),
-                "confidence": st.column_config.NumberColumn(format="%.2f", help="Probability of the predicted class."),
+                "score": st.column_config.NumberColumn(format="%.1f", help=say_score(definition)),
+                "confidence": st.column_config.NumberColumn(format="%.3f", help="Probability of the predicted class."),
                 "problems": st.column_config.TextColumn(width="large"),
             },
         )
@@ -259,7 +264,20 @@ def _caption_classes(definition: Definition) -> None:
         st.caption(f"1 means {parts.plain(definition.target)} {sign}{parts.plain(definition.positive)}, 0 means not.")
 
 
-def _score_help(definition: Definition) -> str:
+def shown_columns(result: tables.Result, definition: Definition) -> pd.DataFrame:
+    """The result as the page shows it: columns that hold nothing are left out, numbers have no more digits than mean something."""
+    import pandas as pd
+
+    frame = result.frame
+    if definition.is_classifier:
+        return frame.drop(columns=[c for c in ("score", "confidence") if frame[c].isna().all()])
+    numbers = pd.to_numeric(frame["prediction"], errors="coerce")
+    places = count_places(float(numbers.abs().max()), 5)
+    return frame.drop(columns=["score", "confidence"]).assign(prediction=numbers.round(places))
+
+
+def say_score(definition: Definition) -> str:
+    """What a score is in this project."""
     if definition.task == "binary":
         return "0 to 100: probability of 1, times 100."
     if definition.task == "multiclass":

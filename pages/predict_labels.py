@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.numbers import say_number
 from core.projects.definition import Definition
 from core.roles import who_may
 from core.scoring import labels, log, tables
@@ -159,6 +160,6 @@ def _show_quality(context: PageContext, definition: Definition) -> None:
         )
     else:
         st.markdown(
-            f"**{found['rows']:,}** predictions of the last 30 days with a label were off by **{found['mae']:.3g}** on average; "
-            f"always giving the average: {found['baseline_mae']:.3g}."
+            f"**{found['rows']:,}** predictions of the last 30 days with a label were off by **{say_number(found['mae'], 3)}** on average; "
+            f"always giving the average: {say_number(found['baseline_mae'], 3)}."
         )

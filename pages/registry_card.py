@@ -11,6 +11,7 @@ from core import approvals, deployment
 from core.approvals import Request
 from core.datasets.versions import get_dataset
 from core.deployment import Deployment
+from core.numbers import count_places
 from core.projects.definition import Definition
 from core.projects.projects import get_definition
 from core.registry import versions, wording
@@ -217,8 +218,12 @@ def _show_numbers(version: Version, requests: list[Request]) -> None:
     st.caption(
         f"Measured on {holdout.get('rows', 'an unknown number of')} rows that were held out, and over the folds of the rest."
     )
-    number = st.column_config.NumberColumn(format="%.3f")
-    numbers = {c: number for c in rows[0] if c != "Metric"} if rows else None
+    if any(abs(v) >= 100 for r in rows for v in r.values() if isinstance(v, float)):  # errors in thousands stand beside shares
+        rows = [{c: round(v, min(3, count_places(v, 5))) if isinstance(v, float) else v for c, v in r.items()} for r in rows]
+        numbers = None
+    else:
+        number = st.column_config.NumberColumn(format="%.3f")
+        numbers = {c: number for c in rows[0] if c != "Metric"} if rows else None
     st.dataframe(rows, hide_index=True, column_config=numbers, placeholder="unknown")
     _show_importances(summary)
     cases = summary.get("known_cases") or []

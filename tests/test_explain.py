@@ -154,6 +154,25 @@ def test_a_probability_is_told_in_percentage_points_and_nothing_is_told_as_nothi
     ]  # fmt: skip
 
 
+def test_large_numbers_are_told_without_an_exponent_and_with_the_same_decimals():
+    parts = (("surface", "120", 62440.3), ("district", "missing", -12060.4), ("rooms", "4", -8.1e-13))
+    found = explain.Explanation("price", 142800.2, 193180.1, "m", "b", tuple(explain.Contribution(*p) for p in parts))
+    assert explain.describe(found) == [
+        "price is 193,180; on average it is 142,800.", "What raised it most: surface = 120 (+62,440).",
+        "What lowered it most: district is missing (−12,060).",
+    ]  # fmt: skip
+    figure = charts_predict.contribution_steps(found)
+    assert [t.replace("\u202f", ",") for t in figure.data[0].text] == ["142,800", "+62,440", "−12,060", "+0", "193,180"]
+    assert figure.layout.xaxis.title.text == "price"  # a column is called as it is
+
+
+def test_two_values_that_read_alike_once_they_are_cut_keep_a_bar_each():
+    parts = tuple(explain.Contribution("a column of a very long name indeed " + end, "1", 1.0) for end in ("one", "two"))
+    figure = charts_predict.contribution_steps(explain.Explanation("score", 0.0, 2.0, "m", "b", parts))
+    assert list(figure.data[0].y) == [0, 1, 2, 3]
+    assert figure.layout.yaxis.ticktext[1] == "a column of a very<br>long name indeed one…" == figure.layout.yaxis.ticktext[2].replace("two", "one")
+
+
 def test_an_explanation_survives_being_written_down():
     found = explain.Explanation("score", 1.0, 2.0, "m", "b", (explain.Contribution("x", "1", 1.0),))
     assert explain.Explanation.from_dict(found.to_dict()) == found
@@ -258,16 +277,16 @@ def test_the_time_of_an_explanation_is_no_latency_of_predictions(trained_home, r
 
 def test_a_class_or_a_value_with_markup_is_shown_as_text():
     found = explain.Explanation("score", 1.0, 3.0, "m", "b", (explain.Contribution("x", "<b>&", 2.0),))
-    assert "x = &lt;b&gt;&amp;" in charts_predict.contribution_steps(found).data[0].y
+    assert "x = &lt;b&gt;&amp;" in charts_predict.contribution_steps(found).layout.yaxis.ticktext
 
 
 def test_the_chart_goes_from_the_average_to_the_answer_and_puts_small_steps_together():
     parts = tuple(explain.Contribution(f"c{i}", "1", 10.0 - i) for i in range(10))
     figure = charts_predict.contribution_steps(explain.Explanation("score", 5.0, 60.0, "m", "b", parts), most=8)
     bars = figure.data[0]
-    assert list(bars.y) == ["Average answer", *(f"c{i} = 1" for i in range(8)), "2 others", "This answer"]
+    assert list(figure.layout.yaxis.ticktext) == ["Average answer", *(f"c{i} = 1" for i in range(8)), "2 others", "This answer"]
     assert list(bars.x[:-1]) == [5.0, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 3.0]
-    assert bars.text[-1] == "60"
+    assert (bars.text[0], bars.text[-1]) == ("5.0", "60.0")
 
 
 # ---- the page ----

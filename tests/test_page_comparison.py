@@ -1,6 +1,7 @@
 """The Comparison page: the numbers of the rows, the baseline always there, and registering with the chosen threshold."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from core.registry import comparison, versions
 from core.training import runs
 from core.training import threshold as thresholds
 from pages import charts_comparison
-from pages.comparison import leaderboard_rows
+from pages.comparison import _form, leaderboard_rows
 from tests.conftest import train_small
 
 
@@ -56,6 +57,23 @@ def test_the_verdict_is_the_runs_sentence_and_the_lead_over_the_baseline(trained
     assert plain(choice) in texts(open_page(trained_home, "comparison"))
 
 
+def test_a_choice_that_is_right_less_often_than_the_baseline_is_said_to_be(trained_home):
+    results = runs.get_sweep(trained_home, runs.get_run(trained_home, 1)).results
+    chosen = next(r for r in results if r.name == "logistic_regression")
+    assert comparison.compare_accuracy(chosen, results, "binary") == ""
+    always = [replace(r, holdout={**r.holdout, "accuracy": 0.96}) if r.baseline else r for r in results]
+    said = comparison.compare_accuracy(replace(chosen, holdout={"accuracy": 0.9}), always, "multiclass")
+    assert said.startswith("On the hold-out it is right less often than Baseline (90.0% of the rows against 96.0%): F1 counts every class")
+    assert "no more often" in comparison.compare_accuracy(replace(chosen, holdout={"accuracy": 0.96}), always, "binary")
+    assert comparison.compare_accuracy(replace(chosen, holdout={}), always, "regression") == ""
+
+
+def test_an_error_in_thousands_is_shown_without_decimals_that_mean_nothing():
+    rows = [{"MAE": 11334.656, "R2": 0.9421}, {"MAE": None, "R2": -0.007}]
+    assert [_form(rows, title) for title in ("MAE", "R2")] == ["%.0f", "%.3f"]
+    assert _form([{"MAE": None}], "MAE") == "%.3f"
+
+
 def test_a_version_brings_the_baseline_of_its_run(trained_home):
     board = comparison.compare_candidates(trained_home, "heart_disease", [], ["1.0.0"])
     assert [s.title for s in board.standings] == ["Logistic regression", "Baseline"]
@@ -89,6 +107,7 @@ def test_a_candidate_is_registered_under_the_next_version_with_notes(trained_hom
     button(test, "Register").click().run()
     made = versions.get_version(trained_home, "heart_disease", "1.1.0")
     assert (made.candidate_id, made.notes, made.threshold, made.stage) == (forest.id, "second opinion", 0.5, "validation")
+    assert made.stage_reason == "evaluated; it reaches the register gate"
     assert test.success[0].value == "Random forest was not registered. Now: **version 1.1.0**, in stage validation."
 
 

@@ -154,3 +154,5 @@ def test_the_timeline_has_one_bar_for_each_time_live(second_live):
     )
     assert [bar.y[0] for bar in figure.data] == ["1.0.0", "1.1.0"]
     assert [bar.text[1] if bar.text else "" for bar in figure.data] == ["", "live"]
+    begin, end = figure.layout.xaxis.range  # deployed a moment ago: not an axis of split seconds
+    assert end - begin >= charts_registry.LEAST_SPAN

@@ -122,7 +122,11 @@ def test_numbers_are_judged_by_their_error():
     said = answers(request, prices)
     assert said["good"] == "On 50 cases that it had never seen it was off by 1.25 on average."
     assert said["nothing"] == "Without any model, always giving the average, the error would be 4."
-    assert said["sure"] == "From 50 cases only: the true MAE lies between 1 and 1.5 (19 times in 20)."
+    assert said["sure"] == "From 50 cases only: on others like them it would be off by 1 to 1.5 on average (19 times in 20)."
+    dear = with_evidence(metrics={"rows": 50, "mae": 11334.6}, baseline={"holdout": {"mae": 49187.2}}, intervals={"mae": [9770.4, 13100.0]})
+    said = answers(dear, prices)
+    assert [said[k].split(" ")[-3:] for k in ("good", "nothing")] == [["11,335", "on", "average."], ["would", "be", "49,187."]]
+    assert "by 9770 to 13,100 on average" in said["sure"]
 
 
 def test_failed_conditions_come_first_and_what_was_not_asked_last():

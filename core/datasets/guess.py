@@ -212,11 +212,13 @@ def describe(definition: Definition) -> list[str]:
         sentences.append(f"Rows are recognised by {d.key}: outcomes can be fed back by it.")
     metric = {"f1": "F1", "r2": "R2", "ndcg": "NDCG"}[d.metric]
     if d.gates.register is None and d.gates.production is None:
-        sentences.append(f"No gate is set yet: any version that beats the baseline may be registered, judged by {metric}.")
+        sentences.append(f"No gate is set yet: any candidate may be registered, judged by {metric}.")
     else:
         sentences.append(
             f"Gates on {metric}: {d.gates.register or 'none'} to register, {d.gates.production or 'none'} for production."
         )
+    classes = f" and finds at least {d.gates.class_recall_floor:.0%} of every class" if d.is_classifier else ""
+    sentences.append(f"Whoever approves a release is told whether it beats the baseline{classes}.")
     ranged = [c.name for c in d.features if c.low is not None or c.high is not None]
     numbers = [c.name for c in d.features if c.kind == "number"]
     if numbers:

@@ -115,7 +115,9 @@ def verdict(home: Home, run: Run) -> tuple[str, ...]:
     if run.choice is None:
         return ("Nothing but baselines could be trained, so nothing is chosen.",)
     lead = _lead_sentence(home, run.id, run.choice["name"])
-    return (run.choice["sentence"], lead) if lead else (run.choice["sentence"],)
+    sweep = runs.get_sweep(home, run)
+    task = get_definition(home, run.project, run.definition_sha).task
+    return tuple(s for s in (run.choice["sentence"], lead, compare_accuracy(sweep.result(run.choice["name"]), sweep.results, task)) if s)
 
 
 @lru_cache(maxsize=256)
@@ -126,6 +128,20 @@ def _lead_sentence(home: Home, run_id: int, name: str) -> str:
     definition = get_definition(home, run.project, run.definition_sha)
     baseline = best_baseline(sweep.results, definition.metric)
     return beats_baseline(sweep.result(name), baseline, definition, seed=sweep.seed).sentence if baseline else ""
+
+
+def compare_accuracy(chosen: CandidateResult, results: Sequence[CandidateResult], task: str) -> str:
+    """Where F1 speaks for the choice and the share of right answers does not, a sentence that says so; else empty."""
+    known = [r for r in results if r.baseline and r.holdout.get("accuracy") is not None]
+    best = max(known, key=lambda r: r.holdout["accuracy"], default=None)
+    if best is None or chosen.holdout.get("accuracy") is None or chosen.holdout["accuracy"] > best.holdout["accuracy"]:
+        return ""
+    right, plain = chosen.holdout["accuracy"], best.holdout["accuracy"]
+    counts = "F1 is about the positive rows" if task == "binary" else "F1 counts every class alike"
+    return (
+        f"On the hold-out it is right {'no more' if right == plain else 'less'} often than {best.title} ({right:.1%} of the rows against "
+        f"{plain:.1%}): {counts}, accuracy is about all rows."
+    )
 
 
 def find_result(home: Home, standing: Standing) -> CandidateResult:

@@ -170,7 +170,7 @@ def register(
             },
         )
         store.insert_profile(tx.db, version_id, made["bins"], made["reference"])
-        store.set_stage(tx.db, version_id, "validation", "evaluated; above the register gate")
+        store.set_stage(tx.db, version_id, "validation", made["why"])
         folder = version_folder(home, project, name)
         metadata = {**made["metadata"], "version": name, "registered_by": actor.name, "registered_at": tx.at, "notes": notes[:2000]}
         files = {**made["files"], "metadata.json": json.dumps(metadata, indent=2, ensure_ascii=False, sort_keys=True).encode()}
@@ -217,6 +217,7 @@ def _prepare_files(home: Home, run: Run, row: TrainedCandidate, threshold: float
     return {
         "definition": definition, "threshold": threshold if definition.task == "binary" else None, "sha256": row.sha256,
         "summary": summary, "bins": bins, "reference": reference,
+        "why": "evaluated; " + ("no register gate is set" if gates.register is None else "it reaches the register gate"),
         "files": {"model.pkl": content, "golden.json": make_golden(prepared.features.iloc[sweep.holdout_rows], pipeline, definition, threshold)},
         "metadata": make_metadata(run, row, result, sweep, dataset, definition, threshold, summary),
     }

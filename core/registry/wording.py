@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.approvals import Request
+from core.numbers import say_number
 from core.projects.definition import Definition
 from core.scoring.labels import wilson
 
@@ -54,6 +55,7 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "sure_share": "From {rows} cases only: on others like them, between {low} and {high} of 100 would be right "
         "(19 times in 20).",
         "sure_metric": "From {rows} cases only: the true {metric} lies between {low} and {high} (19 times in 20).",
+        "sure_mae": "From {rows} cases only: on others like them it would be off by {low} to {high} on average (19 times in 20).",
         "sure_unknown": "Unknown: no interval could be computed.",
         "risk_wrong": "About {wrong} of 100 answers are wrong even on data like that it was tested on.",
         "risk_costs": "A missed case counts {ratio} times as much as a false alarm in this project.",
@@ -198,7 +200,7 @@ def _good(evidence: dict[str, Any], definition: Definition, words: dict[str, str
     if definition.task == "ranking" and metrics.get("ndcg") is not None:
         return words["good_ndcg"].format(rows=rows, ndcg=_of_100(metrics["ndcg"]))
     if metrics.get("mae") is not None:
-        return words["good_mae"].format(rows=rows, mae=f"{metrics['mae']:.3g}")
+        return words["good_mae"].format(rows=rows, mae=say_number(metrics['mae'], 3))
     return words["good_unknown"]
 
 
@@ -215,7 +217,7 @@ def _nothing(evidence: dict[str, Any], definition: Definition, words: dict[str, 
     if definition.task == "ranking" and holdout.get("ndcg") is not None:
         return words["nothing_ndcg"].format(ndcg=_of_100(holdout["ndcg"]))
     if holdout.get("mae") is not None:
-        return words["nothing_mae"].format(mae=f"{holdout['mae']:.3g}")
+        return words["nothing_mae"].format(mae=say_number(holdout['mae'], 3))
     return words["nothing_unknown"]
 
 
@@ -251,8 +253,9 @@ def _sure(evidence: dict[str, Any], definition: Definition, words: dict[str, str
     metric = "mae" if definition.task == "regression" else definition.metric
     known = (evidence.get("intervals") or {}).get(metric) or (evidence.get("intervals") or {}).get(definition.metric)
     if known and None not in known:
+        key = "sure_mae" if metric == "mae" and (evidence.get("intervals") or {}).get("mae") else "sure_metric"
         name = METRICS.get(metric if (evidence.get("intervals") or {}).get(metric) else definition.metric, metric)
-        return words["sure_metric"].format(rows=rows, metric=name, low=f"{known[0]:.3g}", high=f"{known[1]:.3g}")
+        return words[key].format(rows=rows, metric=name, low=say_number(known[0], 3), high=say_number(known[1], 3))
     return words["sure_unknown"]
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from core.errors import BadInput, NotFound, Refused
 from core.home import Home
+from core.numbers import count_places, say_places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,7 +258,7 @@ def make_explanation(
 def _show(value: Any) -> str:
     if value is None or value != value:  # NaN differs from itself
         return "missing"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 # ---- background ----
@@ -321,22 +322,33 @@ def scale_of(explanation: Explanation) -> tuple[float, str]:
     return 1.0, "points" if explanation.of == "score" else ""
 
 
+def places_of(explanation: Explanation) -> int:
+    """Decimals of all that is told of an explanation: the same for each, so that they can be added up by eye."""
+    _, unit = scale_of(explanation)
+    if unit:
+        return 1
+    return count_places(max(abs(explanation.base), abs(explanation.answer), *(abs(c.change) for c in explanation.contributions)))
+
+
 def describe(explanation: Explanation, most: int = 3) -> list[str]:
     """Sentences for people who are not engineers: where it starts, what raised it most, what lowered it most."""
     scale, unit = scale_of(explanation)
 
+    places = places_of(explanation)
+
     def tell(number: float) -> str:
-        return f"{round(scale * number, 1) + 0.0:.1f}" if unit else f"{number:.4g}"  # + 0.0: never "-0.0"
+        return say_places(scale * number, places)
 
     what = f"The {explanation.of}" if unit else explanation.of
     percent = "%" if scale == 100.0 else ""
     start = f"{what} is {tell(explanation.answer)}{percent}; on average it is {tell(explanation.base)}{percent}."
     sentences = [start]
-    # a tenth of a point is what is shown, so less is nothing; for numbers, a thousandth of all that moves
-    least = 0.05 / scale if unit else sum(abs(c.change) for c in explanation.contributions) / 1000
+    # what is shown as 0 is nothing; for numbers also what is less than a thousandth of all that moves
+    shown = 0.5 / 10**places / scale
+    least = shown if unit else max(shown, sum(abs(c.change) for c in explanation.contributions) / 1000)
     for word, sign in (("raised", 1), ("lowered", -1)):
         moved = [c for c in explanation.contributions if sign * c.change > least][:most]
-        named = ", ".join(f"{name_value(c)} ({tell_signed(c.change, scale, unit)})" for c in moved)
+        named = ", ".join(f"{name_value(c)} ({say_places(scale * c.change, places, signed=True)})" for c in moved)
         sentences.append(f"What {word} it most: {named}." if moved else f"Nothing {word} it.")
     return sentences
 
@@ -346,9 +358,3 @@ def name_value(contribution: Contribution) -> str:
     if contribution.value == "missing":
         return f"{contribution.column} is missing"
     return f"{contribution.column} = {contribution.value}"
-
-
-def tell_signed(change: float, scale: float, unit: str) -> str:
-    """A change with its sign, as far as it can be read: +12.3, −0.4."""
-    text = f"{scale * change:+.1f}" if unit else f"{change:+.4g}"
-    return text.replace("-", "−")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.datasets.versions import get_dataset
 from core.home import Home
+from core.numbers import say_number
 from core.projects.definition import Column, Definition
 from core.registry.versions import get_version
 from core.scoring.scorer import Scorer, load_scorer, score
@@ -115,7 +116,7 @@ def _say_value(column: Column, value: Any, usual: Any) -> str:
         high, low, form = _HR[column.name]
         return f"{high if above else low} ({form.format(value)})"
     unit = f" {column.unit}" if column.unit and ".." not in column.unit else ""
-    return f"{'high' if above else 'low'} {words} ({value:.4g}{unit})"
+    return f"{'high' if above else 'low'} {words} ({say_number(value)}{unit})"
 
 
 def _measure(scored: Scored, chosen: np.ndarray | None) -> np.ndarray:
