@@ -233,13 +233,20 @@ def test_what_the_remote_holds_must_be_what_the_file_names(demo_home, place):
     done = remote.push_dataset(home, SCIENTIST, newest(home), str(place))
     (pushed,) = remote.list_pushes(home, PROJECT)
     other = remote.write_dvc_file(PROJECT, pushed).replace(pushed.sha256, "ab" * 32)
-    with pytest.raises(Refused, match=r"is not what the \.dvc file names; push it anew"):
+    with pytest.raises(Refused, match=r"is not what the \.dvc file names; take that file again"):
         remote.pull_dataset(home, SCIENTIST, PROJECT, other.encode(), str(place))
     kept = place / "files" / "md5" / done["md5"][:2] / done["md5"][2:]
     kept.chmod(0o644)
     kept.write_bytes(BYTES)
-    with pytest.raises(Refused):
+    kept.chmod(0o444)  # as DVC leaves it: it believes such a file without looking into it
+    changed = f"was changed there; remove {kept.relative_to(place)} from it and push it anew"
+    with pytest.raises(Refused, match=changed):
         remote.pull_dataset(home, SCIENTIST, PROJECT, remote.write_dvc_file(PROJECT, pushed).encode(), str(place))
+    with pytest.raises(Refused, match=changed):  # nor is it taken for pushed only because something lies there
+        remote.push_dataset(home, SCIENTIST, newest(home), str(place))
+    kept.unlink()
+    remote.push_dataset(home, SCIENTIST, newest(home), str(place))
+    assert remote.pull_dataset(home, SCIENTIST, PROJECT, remote.write_dvc_file(PROJECT, pushed).encode(), str(place))["fresh"] is False
     assert [d.version for d in versions.list_datasets(home, PROJECT)] == [1]
 
 

@@ -125,13 +125,15 @@ def push(source: Path, name: str, remote: str, folder: Path, *, seconds: float =
     Raises
     ------
     Refused
-        DVC is not installed, or the remote cannot be reached or written to.
+        DVC is not installed, the remote cannot be reached or written to, or holds other bytes where these belong.
     """
     with _scratch(remote, folder) as place:
         (place / name).write_bytes(source.read_bytes())
         _call(place, remote, seconds, "add", "--", name)
-        _call(place, remote, seconds, "push", "--", f"{name}.dvc")
+        said = _call(place, remote, seconds, "push", "--", f"{name}.dvc")
         tracked = read_dvc_file((place / f"{name}.dvc").read_bytes())
+    if "up to date" in said:  # DVC looks for its name only: what lies there already may have been changed since
+        pull(tracked, remote, folder, seconds=seconds)
     return tracked
 
 
@@ -159,8 +161,11 @@ def pull(tracked: Tracked, remote: str, folder: Path, *, seconds: float = SECOND
     # DVC before 3.0 hashed text as if its lines ended as on Unix
     seen = (content, content.replace(b"\r\n", b"\n")) if tracked.is_old else (content,)
     same = len(content) == tracked.size and any(hashlib.md5(c, usedforsecurity=False).hexdigest() == tracked.md5 for c in seen)
-    if not same or (tracked.sha256 and hashlib.sha256(content).hexdigest() != tracked.sha256):
-        raise Refused(f"What the remote {show_remote(remote)} holds as {tracked.path} is not what the .dvc file names; push it anew.")
+    if not same:
+        kept = f"{'' if tracked.is_old else 'files/md5/'}{tracked.md5[:2]}/{tracked.md5[2:]}"
+        raise Refused(f"What the remote {show_remote(remote)} holds as {tracked.path} was changed there; remove {kept} from it and push it anew.")
+    if tracked.sha256 and hashlib.sha256(content).hexdigest() != tracked.sha256:
+        raise Refused(f"What the remote {show_remote(remote)} holds as {tracked.path} is not what the .dvc file names; take that file again.")
     return content
 
 
