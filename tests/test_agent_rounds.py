@@ -14,6 +14,7 @@ from core.errors import BadInput, Refused
 from core.jobs import capacity
 from core.monitoring import alerts, checks
 from core.monitoring.findings import Finding
+from core.notify import outbox
 from core.projects import projects
 from core.scoring import scorer
 from core.times import stamp, utc_now
@@ -58,6 +59,7 @@ def test_one_round_diagnoses_decides_runs_and_asks(trained_home, tmp_path):
     events = audit.search(trained_home, correlation_id=incident.correlation_id)[0]
     mine = {e["action"]: (e["actor"], e["outcome"]) for e in events if e["actor"] == "agent"}
     assert {"open_incident", "agent_log", "agent_alert", "agent_collect_diagnostics"} <= set(mine)
+    assert {d.title for d in outbox.list_deliveries(trained_home, event="alert_opened")} == {"An alert is open"}  # no critical one
     assert set(mine.values()) == {("agent", "done")}
     assert audit.verify(trained_home).intact
 

@@ -60,7 +60,7 @@ EVENTS: dict[str, Event] = {
     "deployed": Event("A version went live", _DECIDERS),
     "rolled_back": Event("An earlier version was brought back", _DECIDERS),
     "undeployed": Event("Nothing is live any more", _DECIDERS),
-    "alert_opened": Event("A critical alert opened", _BUILDERS, noisy=True),
+    "alert_opened": Event("A critical alert opened, or the agent tells of an incident", _BUILDERS, noisy=True),
     "drift_found": Event("Drift was found", _BUILDERS, noisy=True),
     "incident_escalated": Event("The agent hands an incident to a person", _DECIDERS, noisy=True),
     "incident_closed": Event("An incident was closed", _DECIDERS, noisy=True),
