@@ -285,6 +285,17 @@ def test_roles_and_skills_alone_make_rows_with_what_is_unknown_left_missing():
     assert made[["internal_usage", "scarcity_index", "training_requests", "economic_indicator"]].isna().all().all()
 
 
+def test_a_trend_or_report_without_a_number_hides_no_earlier_one_and_an_endless_one_is_refused():
+    trends = [{"id": n, "year": 2024 + n, "sector": "Python", "trend_score": score} for n, score in enumerate((0.7, None))]
+    reports = [{"id": n, "year": 2023 + n, "indicator": "GDP", "value": v, "sector": "IT"} for n, v in enumerate((1.0, 3.0, 2.0, None))]
+    told = {**BARE, hr_source.MARKET_TREND: trends, hr_source.ECONOMIC_REPORT: reports}
+    made = hr_export.build_dataset(told, as_of=AS_OF)
+    assert made["trend_score"].tolist() == [0.7, 0.7]
+    assert made["economic_indicator"].tolist()[0] == 0.5  # of 2025, between 1 and 3
+    with pytest.raises(BadInput, match="future_skills_markettrend, id 9: trend_score 'inf' is not a number"):
+        hr_export.build_dataset({**told, hr_source.MARKET_TREND: [{**trends[0], "id": 9, "trend_score": float("inf")}]}, as_of=AS_OF)
+
+
 def test_decimals_dates_and_ids_are_taken_as_a_server_gives_them():
     import uuid
     from decimal import Decimal

@@ -184,7 +184,7 @@ def _read_id(value: Any) -> Any:
 def _numbered(frame: pd.DataFrame, table: str, *columns: str) -> pd.DataFrame:
     """The frame with these columns as floats; SQLite itself would keep a word in a number's place."""
     for column in columns:
-        numbers = pd.to_numeric(frame[column], errors="coerce")
+        numbers = pd.to_numeric(frame[column], errors="coerce").replace([np.inf, -np.inf], np.nan)
         unreadable = frame[numbers.isna() & frame[column].notna()]
         if not unreadable.empty:
             row = unreadable.iloc[0]
@@ -203,7 +203,7 @@ def _trend(source: Source, pairs: pd.DataFrame, department: pd.Series, as_of: da
     trends = _frame(source, tables.MARKET_TREND)
     trends = trends.assign(sector=trends["sector"].map(_plain))
     trends = _numbered(trends, tables.MARKET_TREND, "year", "trend_score")
-    trends = trends[trends["year"] <= as_of.year]
+    trends = trends[(trends["year"] <= as_of.year) & trends["trend_score"].notna()]  # a row without a score hides no earlier one
     trends = trends[trends["year"] == trends.groupby("sector")["year"].transform("max")]
     latest = trends.groupby("sector")["trend_score"].mean().to_dict()
     score = pairs["name_skill"].map(_plain).map(latest)
@@ -240,7 +240,7 @@ def _economy(source: Source, as_of: date) -> dict[str, float]:
     reports = _frame(source, tables.ECONOMIC_REPORT)
     reports = reports.assign(sector=reports["sector"].map(_plain))
     reports = _numbered(reports, tables.ECONOMIC_REPORT, "year", "value")
-    reports = reports[reports["year"] <= as_of.year]
+    reports = reports[(reports["year"] <= as_of.year) & reports["value"].notna()]
     of_indicator = reports.groupby("indicator")["value"]
     least, greatest = of_indicator.transform("min"), of_indicator.transform("max")
     reports = reports.assign(scaled=(reports["value"] - least) / (greatest - least).replace(0, np.nan))
