@@ -162,7 +162,7 @@ def _show_history(context: PageContext, project: str) -> None:
         {
             "Retraining": r.id, "Outcome": OUTCOMES.get(r.outcome or "", "■ Cancelled" if r.state == "cancelled" else "◔ Under way"),
             "Started": parts.short_time(r.started_at), "Version": r.version or "", "What came of it": r.sentence, "By": r.started_by,
-            "Because of": STARTED[r.trigger], "Request": str(r.request_id or ""),
+            "Because of": STARTED[r.trigger], "Request": str(r.request_id or ""), "Report": str(r.report_id or ""),
         }
         for r in found
     ]  # fmt: skip
@@ -205,9 +205,11 @@ def _show_one(context: PageContext, found: Retraining, *, newest: bool) -> None:
             run = found.find_step("training").detail.get("run")
             if run is not None:
                 parts.show_link("comparison", "Compare the candidates", run=str(run))
+            if found.report_id is not None:
+                parts.show_link("reports", "Open the report", report=str(found.report_id))
             path = report.report_path(context.home, found.id)
             if path.exists():
-                parts.download("Report", path.read_bytes(), path.name, "text/markdown", key=f"retraining-report-{found.id}")
+                parts.download("Report as text", path.read_bytes(), path.name, "text/markdown", key=f"retraining-report-{found.id}")
     detail = found.find_step("request").detail
     if detail.get("findings"):
         st.markdown("**Why it was not better**")

@@ -5,6 +5,7 @@ import pytest
 from core.acts import Actor
 from core.jobs import jobs
 from core.notify import outbox
+from core.reports.make import make_unattended
 from core.retraining import retraining
 from core.retraining.retraining import Retraining
 from core.times import stamp, utc_now
@@ -102,11 +103,15 @@ def test_the_one_under_way_shows_its_steps_and_can_be_cancelled(trained_home, op
 
 
 def test_one_that_was_worse_shows_why_which_class_lost_and_offers_a_rerun(trained_home, open_page):
-    found = ended(trained_home, version="1.1.0")
+    found = ended(trained_home, version="1.0.0")
+    made = make_unattended(trained_home, "retraining", PROJECT, now=utc_now())
     test = view(open_page, trained_home, retraining=str(found.id))
     assert not test.exception
+    (link,) = [e.proto for e in test.get("page_link") if e.proto.label == "Open the report"]
+    assert link.page.endswith("reports")
+    assert f"report={made['id']}" in link.query_string
     history = test.dataframe[1].value.iloc[0]
-    assert (history["Retraining"], history["Outcome"], history["Because of"], history["Version"]) == (1, "✕ Worse", "new labels", "1.1.0")
+    assert (history["Retraining"], history["Outcome"], history["Because of"], history["Version"]) == (1, "✕ Worse", "new labels", "1.0.0")
     classes = test.dataframe[2].value
     assert classes.to_dict("list") == {
         "Class": ["0", "1"], "Rows": [100, 90], "Recall, candidate": [0.8, 0.7], "Recall, version 1.0.0": [0.7, 0.75],

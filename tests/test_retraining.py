@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from contextlib import suppress
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from core.jobs import jobs, worker
 from core.projects import samples
 from core.projects.projects import get_definition
 from core.registry import versions
+from core.reports import make, reports
 from core.retraining import evaluate, export, retraining
 from core.scoring import files, labels
 from core.times import utc_now
@@ -98,8 +100,8 @@ def test_one_correlation_id_leads_through_the_whole_story(better):
     found = retraining.get(better, 1)
     events = audit.search(better, correlation_id=found.correlation_id, limit=50)[0]
     done = [e["action"] for e in reversed(events) if e["outcome"] == "done"]
-    assert done == ["start_retraining", "add_dataset", "train", "register", "request_release", "finish_retraining"]
-    assert {e["actor"] for e in events} == {"scientist"}
+    assert done == ["start_retraining", "add_dataset", "train", "register", "request_release", "finish_retraining", "make_report"]
+    assert {e["actor"] for e in events} == {"scientist", "clock"}  # reports that nobody asks for are made by themselves
     assert jobs.get_job(better, found.job_id).correlation_id == found.correlation_id
 
 
@@ -108,6 +110,24 @@ def test_the_report_says_what_was_done_and_how_the_classes_compare(better):
     assert "| Fresh export | done |" in text
     assert "| Class | Rows | Recall, candidate | Recall, live |" in text
     assert "Request 2 for version 1.1.0 waits" in text
+
+
+@pytest.mark.parametrize(
+    ("ended", "says"),
+    [
+        ("better", ("Class by class", "Request 2 for version 1.1.0 waits")),
+        ("spoiled", ("Why it was not better", "May be tried next", "Without the labelled predictions")),
+    ],
+)
+def test_the_report_is_made_at_once_and_found_from_the_retraining_however_it_ended(ended, says, request):
+    home = request.getfixturevalue(ended)
+    (made,) = reports.list_reports(home, PROJECT, kind="retraining")
+    assert retraining.get(home, 1).report_id == made.id
+    page = reports.read_report(home, made.id).decode()
+    assert [words for words in says if words not in page] == []
+    assert made.made_at >= retraining.get(home, 1).finished_at
+    due = make.write_due(home, now=utc_now() + timedelta(minutes=1))
+    assert [n for n in due if reports.get_report(home, n).kind == "retraining"] == []  # the clock makes no second one
 
 
 def test_how_it_ended_is_told_in_the_same_transaction(better):

@@ -63,8 +63,11 @@ def retrainings(project: Project, as_json: Json = False) -> None:
     home = console.open_home()
     get_project(home, project)
     found = retraining.list_retrainings(home, project)
-    rows = [[r.id, r.started_at[:16].replace("T", " "), r.trigger, r.state, r.outcome, r.version, r.request_id, r.sentence] for r in found]
-    head = ["id", "started (UTC)", "trigger", "state", "outcome", "version", "request", "sentence"]
+    rows = [
+        [r.id, r.started_at[:16].replace("T", " "), r.trigger, r.state, r.outcome, r.version, r.request_id, r.report_id, r.sentence]
+        for r in found
+    ]
+    head = ["id", "started (UTC)", "trigger", "state", "outcome", "version", "request", "report", "sentence"]
     lines = console.table(head, rows) if rows else ["Nothing was retrained yet."]
     console.answer({"project": project, "retrainings": [_plain(r) for r in found]}, as_json, lines)
 

@@ -33,6 +33,7 @@ from core.times import stamp, utc_now
 from storage import accounts as accounts_store
 from storage import audit as audit_store
 from storage import reports as store
+from storage import retrainings as retrainings_store
 from storage.connection import reading
 
 __all__ = ["Report", "get_report", "list_reports", "make_report", "make_unattended", "read_report", "send_report", "write_due"]
@@ -197,6 +198,8 @@ def _keep(db: Database, home: Home, made: _Made) -> int:
         "bytes": len(made.html) + len(made.pdf or b""), "audit_count": standing.count, "audit_head": standing.head,
         "correlation_id": document.correlation_id,
     })  # fmt: skip
+    if document.kind == "retraining":
+        retrainings_store.update_retraining(db, int(document.subject), report_id=report_id)
     target = folder_of(home, report_id)
     fresh = home.reports / f".{report_id}.{secrets.token_hex(4)}"
     fresh.mkdir(parents=True)

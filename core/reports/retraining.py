@@ -12,6 +12,7 @@ from core.registry import wording
 from core.registry.versions import get_version
 from core.reports import measures
 from core.reports.document import (
+    Block,
     Document,
     Facts,
     Section,
@@ -54,7 +55,7 @@ def describe(home: Home, project: str, subject: str) -> Document:
             ("New version", found.version or "none was registered"),
             ("Live version", "was left as it was; nothing goes live by a retraining"),
         )),
-        sections_of(_list_steps(found), _measure(home, found), _say_request(home, found)),
+        sections_of(_list_steps(found), _compare_classes(found), _explain(found), _measure(home, found), _say_request(home, found)),
         found.correlation_id,
     )  # fmt: skip
 
@@ -77,6 +78,27 @@ def find_last_change(home: Home, subject: str) -> str:
 def _list_steps(found: Retraining) -> Section:
     rows = tuple((str(k), s.title, s.state, say_time(s.at) if s.at else "–", s.sentence or "–") for k, s in enumerate(found.steps, 1))
     return Section("The eight steps", (Table(("", "Step", "State", "When", "Said"), rows, wide=frozenset({4})),))
+
+
+def _compare_classes(found: Retraining) -> Section | None:
+    compared = found.find_step("evaluation").detail
+    classes = (compared.get("unseen") or {}).get("per_class")
+    if not classes:
+        return None
+    rows = tuple((name, str(count), say(new), say(old)) for name, (count, new, old) in classes.items())
+    headers = ("Class", "Rows", "Recall, candidate", f"Recall, {compared.get('against', 'live')}")
+    note = "On the rows that neither of the two was fitted on."
+    return Section("Class by class", (Table(headers, rows, numbers=frozenset({1, 2, 3}), note=note),))
+
+
+def _explain(found: Retraining) -> Section | None:
+    """Why it was not better, and what may be tried next."""
+    detail = found.find_step("request").detail
+    blocks: list[Block] = [Text(text) for text in detail.get("findings", [])]
+    reruns = tuple((one["label"], one["why"]) for one in detail.get("reruns", []))
+    if reruns:
+        blocks.append(Table(("May be tried next", "Why"), reruns, wide=frozenset({1})))
+    return Section("Why it was not better", tuple(blocks)) if blocks else None
 
 
 def _measure(home: Home, found: Retraining) -> Section | None:

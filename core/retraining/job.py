@@ -11,6 +11,7 @@ from core.retraining import retraining, steps
 from core.times import utc_now
 
 if TYPE_CHECKING:
+    from core.home import Home
     from core.jobs.worker import JobContext
 
 log = logging.getLogger("greenlight.retraining")
@@ -39,11 +40,13 @@ def run(context: JobContext) -> dict[str, Any]:
             retraining.note_step(home, number, name, told.state, at=utc_now(), sentence=told.sentence, detail=told.detail)
         except Cancelled as stop:
             retraining.fail(home, number, state="cancelled", sentence=f"Cancelled. {stop}", now=utc_now())
+            _report(home, errand.project, number)
             raise
         except Exception as error:  # the boundary of a step: what it broke on is said, and the retraining ends with it
             known = isinstance(error, GreenlightError)
             why = str(error) if known else f"an unexpected error ({type(error).__name__}); its trace is in logs/job_{context.job.id}.log."
             retraining.fail(home, number, state="failed", sentence=why, now=utc_now())
+            _report(home, errand.project, number)
             live = f" Version {errand.found.live_version} stays live, untouched." if errand.found.live_version else ""
             if not known:
                 raise
@@ -53,7 +56,20 @@ def run(context: JobContext) -> dict[str, Any]:
     context.progress(len(steps.STEPS), len(steps.STEPS), "done")
     outcome, sentence = errand.detail("judgement")["outcome"], errand.found.find_step("judgement").sentence
     retraining.finish(home, errand.actor, errand.found, outcome=outcome, sentence=sentence, now=utc_now())
+    _report(home, errand.project, number)
     return {
         "retraining": number, "outcome": outcome, "version": errand.found.version, "request": errand.found.request_id, "sentence": sentence,
         "ran_on": errand.detail("training").get("ran_on", ""),
     }  # fmt: skip
+
+
+def _report(home: Home, project: str, number: int) -> None:
+    """Make the report at once, where no console may be running; the clock makes it where this fails or the worker is killed before."""
+    from core.reports.make import make_unattended
+
+    try:
+        made = make_unattended(home, "retraining", project, subject=str(number), now=utc_now())
+    except Exception:  # the boundary of a report: what came of the retraining stands whether or not it can be drawn
+        log.exception("the report of retraining %s could not be made; it is tried again", number)
+        return
+    log.info("retraining %s: report %s is made", number, made["id"])
