@@ -161,6 +161,9 @@ def take_alerts(request: Request) -> Response:
 
 
 def _read_own(body: dict[str, Any]) -> Incoming:
+    for name, what in (("subject", "it is about"), ("sentence", "happened")):
+        if not body[name].strip():
+            raise Problem(422, f"Field {name!r} is empty; say in it what {what}.")
     return Incoming(
         body["project"], body["subject"], body.get("severity", "warning"), body["sentence"], body.get("status") != "resolved",
         body.get("value"), body.get("threshold"), body.get("unit", ""),

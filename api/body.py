@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -118,7 +119,7 @@ def describe(error: ValidationError, *, gaps: bool = False) -> Problem:
     """Row, column, what is wrong and how to cure it."""
     found = error.errors(include_url=False, include_context=True, include_input=True)
     if found[0]["type"] == "json_invalid":
-        return Problem(400, f"The body is not JSON: {found[0]['ctx']['error']}. Send one JSON object.")
+        return Problem(400, f"The body is not JSON: {found[0]['ctx']['error']}. Send one JSON object, as UTF-8 without a byte order mark.")
     troubles = [_trouble(e, gaps) for e in found[:MOST_ERRORS]]
     first, more = troubles[0], f" ({len(found) - 1} more)" if len(found) > 1 else ""
     if "row" in first:
@@ -128,16 +129,26 @@ def describe(error: ValidationError, *, gaps: bool = False) -> Problem:
     return Problem(422, f"{where} {first['message']}{more}. {first.get('cure', '')}".strip(), troubles)
 
 
+def describe_parameter(error: Any) -> Problem:
+    """The same of a parameter in the address, from the first error that the framework found."""
+    trouble = _trouble({**error, "loc": ()}, False)
+    return Problem(422, f"Parameter {str(error['loc'][-1])[:60]!r} {trouble['message']}. {trouble.get('cure', '')}".strip(), [trouble])
+
+
 def _trouble(error: Any, gaps: bool) -> Trouble:
     kind, place, context = error["type"], list(error["loc"]), error.get("ctx", {})
+    given = error.get("input")
     kind = "datetime_type" if kind.startswith(("datetime_", "timezone_")) else kind
+    if kind == "cell_type" and isinstance(given, str):
+        kind = "cell_too_long"
+    elif kind == "cell_type" and isinstance(given, int | float) and math.isfinite(given):
+        kind = "cell_too_large"
     if kind in _WORDS:
         words, cure = (text.format(**context) for text in _WORDS[kind])
         in_row = len(place) > 2 and isinstance(place[1], int)
         message, cure = words, f"{cure[:-1]}{_GAPS[kind]}" if gaps and in_row and kind in _GAPS else cure
     else:
         message, cure = f"is not possible: {error['msg'][:1].lower()}{error['msg'][1:200]}", ""
-    given = error.get("input")
     if kind in _SHOWN and isinstance(given, (str, int, float)):
         message = f"{message}: {json.dumps(given)[:60]}"
     trouble: Trouble = {"message": message}
@@ -160,6 +171,8 @@ _WORDS = {
     "extra_forbidden": ("is not known", "Leave it out, or use a name that the description of this route has."),
     "float_type": ("is not a number", "Send a number."),
     "finite_number": ("is not a finite number", "Send a number."),
+    "int_parsing": ("is not a whole number", "Send a whole number."),
+    "bool_parsing": ("is neither true nor false", "Send true or false."),
     "int_type": ("is not a whole number", "Send a whole number."),
     "int_from_float": ("is not a whole number", "Send a whole number."),
     "bool_type": ("is neither true nor false", "Send true or false, without quotes."),
@@ -168,6 +181,8 @@ _WORDS = {
     "literal_error": ("is none of {expected}", "Send one of them."),
     "datetime_type": ("is not a time with its zone", "Write it like 2026-11-21T12:00:00Z."),
     "cell_type": ("is neither text nor a finite number", "Send text, a number, true or false."),
+    "cell_too_long": ("is too long", "Send at most 10,000 letters."),
+    "cell_too_large": ("has more digits than a JSON number keeps", "Send it as text, in quotes."),
     "string_type": ("is not text", "Send text."),
     "list_type": ("is not a list", "Send a list."),
     "dict_type": ("is not an object", "Send an object with names and values."),
@@ -180,5 +195,5 @@ _WORDS = {
 }
 _SHOWN = {
     "float_type", "finite_number", "cell_type", "string_type", "dict_type", "list_type", "int_type", "int_from_float", "bool_type",
-    "greater_than_equal", "less_than_equal", "literal_error", "datetime_type", "string_pattern_mismatch",
+    "cell_too_large", "int_parsing", "bool_parsing", "greater_than_equal", "less_than_equal", "literal_error", "datetime_type", "string_pattern_mismatch",
 }  # fmt: skip

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from api import alerts, docs, feedback, health, models, monitoring, predict, recommend, retrain, schema
+from api.body import describe_parameter
 from api.door import DOCS, MACHINE, OPEN, SIGNED, Door, Entry, check_declared, failure
 from api.problems import Problem, answer_problem, to_problem
 from api.visit import visit_of
@@ -146,9 +147,7 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
 
 async def _on_parameters(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    name = str(first["loc"][-1])
-    return _answer(request, Problem(422, f"Parameter {name[:60]!r}: {first['msg'][:1].lower() + first['msg'][1:]}."))
+    return _answer(request, describe_parameter(error.errors()[0]))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from api.answers import answer_json, request_key
+from api.problems import Problem
 from api.visit import Visit, visit_of
 from core.errors import Refused
 from core.retraining import retraining, triggers
@@ -46,6 +47,9 @@ def check_retraining(
     request: Request, project: str, dry_run: Annotated[bool, Query(description="Only look; write and start nothing.")] = False
 ) -> Response:
     visit = visit_of(request)
+    length = request.headers.get("content-length", "0")
+    if "transfer-encoding" in request.headers or not length.isdigit() or int(length) > len("{}"):  # or {"dry_run": true} would start one
+        raise Problem(422, "This route reads no body: what it takes stands in the address, such as ?dry_run=true to only look.")
     name = visit.enter(project).name
     found = triggers.check(visit.home, name, now=visit.at)
     begun: dict[str, Any] = {"retraining": None, "job": None, "started": "Nothing was started: it was only asked."}

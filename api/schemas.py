@@ -18,6 +18,7 @@ MOST_LABELS = 10_000
 MOST_WANTED = 100
 LONGEST_QUERY = 500
 LONGEST_TEXT = 10_000
+EXACT = 2**53  # the largest whole number up to which every JSON reader agrees
 _KEPT = 32
 
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -28,11 +29,12 @@ class _Cell:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        whole = core_schema.int_schema(strict=True, ge=-(2**53), le=2**53)  # beyond it JSON numbers are not exact anyway
+        # beyond it a JSON number loses digits on its way, and a key of twenty digits would become another's
+        whole = core_schema.int_schema(strict=True, ge=-EXACT, le=EXACT)
         return core_schema.union_schema(
             [
                 core_schema.str_schema(strict=True, max_length=LONGEST_TEXT), core_schema.bool_schema(strict=True), whole,
-                core_schema.float_schema(strict=True, allow_inf_nan=False), core_schema.none_schema(),
+                core_schema.float_schema(strict=True, allow_inf_nan=False, ge=-EXACT, le=EXACT), core_schema.none_schema(),
             ],
             mode="left_to_right", custom_error_type="cell_type", custom_error_message="is neither text nor number",
         )  # fmt: skip

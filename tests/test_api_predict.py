@@ -83,6 +83,8 @@ def test_a_thousand_rows_are_answered_and_one_more_is_refused(client, row):
         ({"sex": {"a": 1}}, 1, "sex", "is neither text nor a finite number"),
         ({"shoe_size": 43}, 1, "shoe_size", "is not known"),
         ({"prediction": "1"}, 1, "prediction", "is not known"),
+        ({"sex": "x" * 10_001}, 1, "sex", "is too long"),
+        ({"sex": 10**30}, 1, "sex", "has more digits than a JSON number keeps"),
     ],
 )
 def test_a_wrong_value_is_named_with_row_column_and_cure(client, trained_home, row, change, row_number, column, words):

@@ -52,6 +52,17 @@ def test_labels_come_back_are_corrected_and_say_what_could_not_be_kept(client, t
     assert (event["actor"], event["role"], event["via"], event["outcome"]) == ("shop", "program", "api", "done")
 
 
+def test_a_key_with_more_digits_than_a_number_keeps_is_text_or_refused(client):
+    path = "/api/v1/projects/future_skills/feedback"
+    said = check_problem(client.post(path, json={"rows": [{"role_skill": 12345678901234567891, "label": "LOW"}]}), 422)
+    assert said["errors"][0] == {
+        "message": "has more digits than a JSON number keeps: 12345678901234567891", "row": 1, "column": "role_skill",
+        "cure": "Send it as text, in quotes.",
+    }  # fmt: skip
+    for key in ("12345678901234567891", 2**53, -(2**53)):
+        assert client.post(path, json={"rows": [{"role_skill": key, "label": "LOW"}]}).json()["unknown"] == 1
+
+
 def test_the_same_idempotency_key_and_body_feeds_once(client):
     made = predict(client)["prediction_id"]
     headers = {"Idempotency-Key": "5f1c"}
@@ -64,7 +75,8 @@ def test_the_same_idempotency_key_and_body_feeds_once(client):
     check_problem(client.post(FEEDBACK, json=body, headers={"Idempotency-Key": "x" * 201}), 422)
 
 
-@pytest.mark.parametrize("rows", [[{"label": 1}], [{"prediction_id": "a-1"}], [{"prediction_id": "a-1", "label": 1, "extra": 1}], []])
+@pytest.mark.parametrize("rows", [[{"label": 1}], [{"prediction_id": "a-1"}], [{"prediction_id": "a-1", "label": 1, "extra": 1}],
+                                  [{"prediction_id": "a-1", "label": 1, "num": 0}], []])  # fmt: skip
 def test_labels_without_what_they_need_are_refused(client, rows):
     check_problem(client.post(FEEDBACK, json={"rows": rows}), 422)
 
@@ -123,7 +135,10 @@ def test_a_dry_run_only_looks_and_a_check_is_written_down(client, trained_home, 
     assert (kept.at, kept.due, kept.sentence) == (stamp(clock.now), True, found["sentence"])
     (event, *_), _ = search(trained_home, action="check_retraining")
     assert (event["actor"], event["via"]) == ("shop", "api")
-    check_problem(client.post(CHECK + "?dry_run=perhaps"), 422)
+    assert check_problem(client.post(CHECK + "?dry_run=perhaps"), 422)["detail"] == (
+        "Parameter 'dry_run' is neither true nor false: \"perhaps\". Send true or false."
+    )
+    assert "?dry_run=true" in check_problem(client.post(CHECK, json={"dry_run": True}), 422)["detail"]  # it would have started one
 
 
 def test_what_is_not_due_by_time_or_labels_is_started_by_no_program(client, trained_home, clock):
@@ -205,6 +220,8 @@ def test_a_signed_alert_is_taken_once(trained_home, clock):
     (alert,) = alerts.list_open(trained_home)
     assert (alert.kind, alert.subject, alert.severity, alert.sentence) == ("external", "Disk of the feature store", "critical", "95 % full.")
     check_problem(send(client, trained_home, body, clock), 409)
+    for blank in ({"subject": " "}, {"sentence": ""}):
+        check_problem(send(client, trained_home, {**body, **blank}, clock), 422)
     clock.now += timedelta(seconds=10)
     check_problem(send(client, trained_home, body, clock), 409)  # signed anew, but under the same id
     assert send(client, trained_home, {**body, "id": "a2", "status": "resolved"}, clock).json()["alerts"][0]["state"] == "resolved"

@@ -130,6 +130,8 @@ def _read_rows(definition: Definition, rows: list[dict[str, Any]]) -> list[_Row]
         if "label" not in row and definition.target not in row:
             raise BadInput(f"Row {number} has no label; add it under label or {definition.target}.")
         value = row["label"] if "label" in row else row[definition.target]
+        if definition.target in row and _text(row[definition.target]) != _text(value):
+            raise BadInput(f"Row {number} has two labels, under label and under {definition.target}, and they differ; send one.")
         found.append(_Row(number, _text(prediction_id), "" if prediction_id is not None else _text(key), value))
     return found
 
