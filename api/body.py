@@ -195,5 +195,6 @@ _WORDS = {
 }
 _SHOWN = {
     "float_type", "finite_number", "cell_type", "string_type", "dict_type", "list_type", "int_type", "int_from_float", "bool_type",
-    "cell_too_large", "int_parsing", "bool_parsing", "greater_than_equal", "less_than_equal", "literal_error", "datetime_type", "string_pattern_mismatch",
+    "cell_too_large", "int_parsing", "bool_parsing", "greater_than_equal", "less_than_equal", "literal_error", "datetime_type",
+    "string_pattern_mismatch",
 }  # fmt: skip
