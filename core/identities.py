@@ -7,7 +7,6 @@ each sign-in. What the provider said has been verified (signature, issuer, nonce
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from storage.connection import reading
 
 FRESH = timedelta(minutes=5)  # from the provider's answer to our session; a browser is there in a second
 SKEW = timedelta(minutes=1)
+LATEST = 1e12  # seconds; more is no moment, and NaN is no number
 _LONGEST = 500
 _NAMESAKES = 99
 
@@ -97,8 +97,11 @@ def read_identity(claims: Mapping[str, Any], client_id: str, *, now: datetime) -
     audience = claims.get("aud")
     if client_id != audience and not (isinstance(audience, list) and client_id in audience):
         raise Refused("The identity provider's answer is for another application; sign in from this one.")
-    issued, expires = claims.get("iat"), claims.get("exp")
-    if not isinstance(issued, (int, float)) or not isinstance(expires, (int, float)) or not math.isfinite(issued + expires):
+    if claims.get("azp") not in (None, client_id):  # to whom it was issued, where it is for several
+        raise Refused("The identity provider's answer was issued to another application; sign in from this one.")
+    issued: Any = claims.get("iat")
+    expires: Any = claims.get("exp")
+    if not all(isinstance(moment, (int, float)) and abs(moment) < LATEST for moment in (issued, expires)):
         raise Refused("The identity provider's answer does not say how old it is; tell those who run this installation.")
     at = now.timestamp()
     if not at - FRESH.total_seconds() <= issued <= at + SKEW.total_seconds() or expires + SKEW.total_seconds() < at:

@@ -198,7 +198,8 @@ def test_an_installation_without_accounts_is_not_opened_by_a_provider(home):
         ({"exp": int(NOW.timestamp()) - 100}, "too old"), ({"iat": "today"}, "does not say how old"), ({"exp": None}, "does not say how old"),
         ({"sub": "x" * 501}, "no usable sub"), ({"sub": "a\ud800"}, "no usable sub"), ({"nonce": "\ud800"}, "no usable nonce"),
         ({"aud": 7}, "for another application"), ({"aud": {"greenlight": 1}}, "for another application"),
-        ({"exp": math.inf}, "does not say how old"), ({"exp": math.nan}, "does not say how old"),
+        ({"exp": math.inf}, "does not say how old"), ({"exp": math.nan}, "does not say how old"), ({"iat": 10**400}, "does not say how old"),
+        ({"aud": ["greenlight", "b"], "azp": "b"}, "issued to another application"), ({"azp": 7}, "issued to another application"),
     ],
 )  # fmt: skip
 def test_an_answer_that_is_not_for_us_or_not_of_now_is_refused(demo_home, change, words):
@@ -209,7 +210,7 @@ def test_an_answer_that_is_not_for_us_or_not_of_now_is_refused(demo_home, change
 
 
 def test_an_audience_may_be_a_list(demo_home):
-    assert enter(demo_home, aud=["other", "greenlight"])
+    assert enter(demo_home, aud=["other", "greenlight"], azp="greenlight")
 
 
 # ---- the door, without a provider ----
