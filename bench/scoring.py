@@ -5,7 +5,7 @@ upload, until its result lies there; its spare worker was ready before, as it is
 The model: 200 trees on 4 categorical and 7 numeric columns (bench.live_model). The plain script reads the same file with
 pandas, calls predict_proba of the very same pipeline (as it was trained, n_jobs unset) and writes the columns with the
 probability; a whole process, start and imports included. Runs alternate. Printed: how many times faster (median of the
-rounds; for the command line also of processor time, which other work on the machine disturbs less), and the peak memory of each.
+rounds; wall time, and processor time, which other work on the machine disturbs less), and the peak memory of each.
 
     python -m bench.scoring [--rows 200000] [--rounds 3] [--candidate random_forest] [--no-spare]
 
@@ -15,7 +15,6 @@ Memory of a long file, without the plain script: `--rows 2000000 --rounds 1 --al
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import statistics
 import subprocess
@@ -86,30 +85,34 @@ class Console:
             time.sleep(0.2)
 
     def score(self, source: Path, target: Path) -> tuple[float, float, float]:
-        """(wall seconds, NaN, peak MB of the worker) of one job."""
+        """(wall seconds, processor seconds and peak MB of the worker) of one job; what it spent on getting ready is not counted."""
         self.wait()
         spare = self.supervisor._spare
         expected = None if spare is None else spare.pid
-        content, peak = source.read_bytes(), 0.0
+        before = look_at(expected)[0]
+        content, processor, peak = source.read_bytes(), 0.0, 0.0
         started = time.perf_counter()
         job_id = start_scoring(self.home, Actor("developer"), live_model.PROJECT, content, file_name=source.name)["id"]
         while not (job := jobs.get_job(self.home, job_id)).finished:
-            peak = max(peak, peak_memory(job.pid)) if job.pid else peak
+            now = look_at(job.pid)
+            processor, peak = max(processor, now[0] - before), max(peak, now[1])
             time.sleep(0.02)
         spent = time.perf_counter() - started
         assert job.state == "done", job.error
         assert expected in (None, job.pid), "the spare worker was not used; did code or libraries change meanwhile?"
         target.write_bytes(result_path(self.home, job_id).read_bytes())
-        return spent, math.nan, peak
+        return spent, processor, peak
 
 
-def peak_memory(pid: int) -> float:
-    """Peak MB of a process so far, 0 where it is gone."""
+def look_at(pid: int | None) -> tuple[float, float]:
+    """Processor seconds and peak MB of a process so far, 0 where there is none."""
     try:
+        usage = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+        return 0.0, 0.0
+    peak = next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+    return (int(usage[11]) + int(usage[12])) / os.sysconf("SC_CLK_TCK"), peak
 
 
 def main() -> None:
@@ -142,7 +145,7 @@ def main() -> None:
                 found["command line"] = run(ours, environment)
                 if not options.alone:
                     found["plain"] = run(theirs, environment)
-                said = ", ".join(f"{who} {spent[0]:.2f} s" for who, spent in found.items())
+                said = ", ".join(f"{who} {spent[0]:.2f} s ({spent[1]:.2f} s of processor)" for who, spent in found.items())
                 print(f"round {number}: {said}{'' if number else ' (warm-up, not counted)'}", flush=True)
                 if number:
                     rounds.append(found)
@@ -163,11 +166,10 @@ def describe(rounds: list[dict[str, tuple[float, float, float]]], door: str) -> 
     if "plain" not in rounds[0]:
         return f"{spent:.2f} s; peak memory {peak:.0f} MB"
     wall, processor = ([found["plain"][kind] / found[door][kind] for found in rounds] for kind in (0, 1))
-    of_processor = "" if math.isnan(processor[0]) else f"; of processor time {statistics.median(processor):.2f} x"
     theirs, room = (statistics.median(found["plain"][kind] for found in rounds) for kind in (0, 2))
     return (
         f"{statistics.median(wall):.2f} x faster than the plain script ({spent:.2f} s against {theirs:.2f} s; from {min(wall):.2f} to "
-        f"{max(wall):.2f}{of_processor}); peak memory {peak:.0f} MB against {room:.0f} MB"
+        f"{max(wall):.2f}; of processor time {statistics.median(processor):.2f} x); peak memory {peak:.0f} MB against {room:.0f} MB"
     )
 
 

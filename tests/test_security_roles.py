@@ -379,7 +379,7 @@ WRITES = {
     "core.keys": {"_touch"},
     "core.monitoring.observations": {"post"},
     "core.jobs.worker": {"_run", "_beat"},
-    "core.jobs.supervisor": {"stop", "turn"},
+    "core.jobs.supervisor": {"stop", "_start_next"},
     "core.drift.job": {"run"},
     "core.drift.checks": {"store_measured"},
     "core.scoring.log": {"append"},
