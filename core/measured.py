@@ -31,6 +31,21 @@ _BREAKS = {
     "below": lambda value, limit: value < limit,
 }  # fmt: skip
 
+# what a diagnosis measured, by its names there; any other name is said as it is
+_TITLES = {
+    "drift": "Drift score of the worst column", "overall_drift": "Drift score of all columns together", "accuracy": "Accuracy in use",
+    "performance": "Drop of the accuracy against the week before", "quality_drift": "Drop of the quality against training",
+    "labels_rows": "Labelled answers", "labels_value": "Quality on them", "labels_low": "Quality on them, at least (95 %)",
+    "labels_high": "Quality on them, at most (95 %)", "labels_training": "Quality in training", "before": "Version before",
+    "latency": "Time to answer, 95 of 100 requests (ms)", "errors": "Share of requests that fail",
+}  # fmt: skip
+
+
+def call_measured(name: str) -> str:
+    """What people call a number of a diagnosis."""
+    plain = str(name).replace("_", " ").strip()
+    return _TITLES.get(name) or plain[:1].upper() + plain[1:]
+
 
 def say_measured(home: Home, project: str, changes: Mapping[str, Mapping[str, Any]], *, now: datetime) -> dict[str, str]:
     """Name -> what was last measured, and on which side of the limit that is, for every change of which something is known.

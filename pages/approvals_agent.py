@@ -9,6 +9,8 @@ import streamlit as st
 from core.agent import agent_requests
 from core.agent.actions import ACTIONS
 from core.agent.agent_requests import AgentRequest
+from core.agent.diagnosis import CAUSES
+from core.measured import call_measured
 from core.projects import projects
 from pages import act, approvals_consequences, parts
 from pages.session import PageContext
@@ -71,10 +73,12 @@ def _list_answers(request: AgentRequest) -> list[tuple[str, str]]:
 
 def _show_evidence(context: PageContext, request: AgentRequest) -> None:
     evidence = request.evidence
-    issue, cause = (parts.plain(str(evidence.get(name, "")).replace("_", " ")) for name in ("issue", "cause"))
-    st.markdown(f"Severity **{float(evidence.get('severity') or 0.0):.2f}** of 1, issue **{issue}**, cause **{cause}**.")
+    issue = parts.plain(str(evidence.get("issue", "")).replace("_", " "))
+    cause = str(evidence.get("cause", ""))
+    said = parts.plain(CAUSES.get(cause, cause.replace("_", " ")))
+    st.markdown(f"Severity **{float(evidence.get('severity') or 0.0):.2f}** of 1, issue **{issue}**, cause **{said[:1].lower()}{said[1:]}**.")
     measured = (evidence.get("measured") or {}).items()
-    numbers = [{"Measured": k.replace("_", " "), "Value": v} for k, v in measured if isinstance(v, (int, float))]
+    numbers = [{"Measured": call_measured(k), "Value": round(v, 3)} for k, v in measured if isinstance(v, (int, float))]
     if numbers:
         st.dataframe(numbers, hide_index=True, key=f"agent-measured-{request.id}")
     columns: list[dict[str, Any]] = evidence.get("columns") or []

@@ -230,7 +230,7 @@ def test_a_column_that_became_empty_is_named_with_its_missing_share():
     verdict = judge(check(hospital("cleveland"), hospital("hungary")))
     assert verdict.level == "high"
     assert verdict.sentence.startswith("Column ca has drifted (0.99), and 7 more columns with it; overall drift is 0.69.")
-    assert "It is missing in 99% of the rows, in 1% of the reference." in verdict.sentence
+    assert "ca is missing in 99% of the rows, in 1% of the reference." in verdict.sentence
 
 
 def test_the_overall_warning_is_of_medium_severity():

@@ -305,9 +305,17 @@ def test_what_happened_long_ago_makes_no_report_by_itself(trained_home):
 
 def test_an_incident_gets_a_report_when_the_agent_asks_and_another_one_when_it_is_closed(trained_home):
     incident = make_incident(trained_home, 3)
+    with writing(trained_home.db) as db:
+        for kind, action, status in (
+            ("decision", "", "high"), ("diagnosis", "", "system_error"), ("action", "clear_cache", "done"), ("end", "", "escalated"),
+        ):  # fmt: skip
+            agent_store.insert_event(db, incident_id=incident, at=stamp(utc_now()), kind=kind, action=action, status=status, sentence="So.")
     seen = parse(incidents.get_incident(trained_home, incident).last_seen_at)
     first = make_unattended(trained_home, "incident", PROJECT, subject=str(incident), trigger="alert", now=seen)
     assert first["new"]
+    page = read_report(trained_home, first["id"]).decode()
+    for words in ("Request: Retrain, approved", "Decision, high severity", "Diagnosis, system error", "Clear the caches, done", "Escalated"):
+        assert f"<bdi>{words}</bdi>" in page, words  # the console's own words, no names of columns
     assert make_unattended(trained_home, "incident", PROJECT, subject=str(incident), now=seen + timedelta(minutes=1)) == {**first, "new": False}
     closed = seen + timedelta(hours=1)
     with writing(trained_home.db) as db:

@@ -20,7 +20,7 @@ def review_and_approve(home: Home, who: Person) -> None:
     who.see("Agent's request 1, pending")
     who.see("the world has moved")
     who.unfold("Evidence: what was measured")
-    who.see(re.compile("issue performance, cause world moved"))
+    who.see(re.compile("issue performance, cause the world has moved"))
     who.shot("agent_1_request")
     who.press("Approve")
     who.settle()

@@ -60,7 +60,7 @@ def _sentence(result: DriftResult, used: list[ColumnDrift], unused: list[ColumnD
         text = f"Column {worst.name} has drifted ({_counted(worst):.2f}){more}; overall drift is {overall}."
         now, before = worst.current_missing or 0.0, worst.reference_missing or 0.0
         if now - before >= 0.1:
-            text += f" It is missing in {now:.0%} of the rows, in {before:.0%} of the reference."
+            text += f" {worst.name} is missing in {now:.0%} of the rows, in {before:.0%} of the reference."
     elif level == "none":
         text = f"Overall drift is {overall}; no column that the model uses has drifted."
     else:

@@ -80,9 +80,10 @@ def _against_live(home: Home, version: Version, run: Any, sweep: Any, name: str,
     if change is None or difference.low is None or difference.high is None:
         sentence = f"On {len(rows)} rows, {metric} of this version or of live version {live['version']} is undefined."
         return {"version": live["version"], "difference": None, "sentence": sentence}, difference
+    title = {"f1": "F1", "r2": "R2", "ndcg": "NDCG"}.get(metric, metric)
     verdict = "better" if difference.low > 0 else "worse" if difference.high < 0 else "not distinguishable"
     sentence = (
-        f"On the same {len(rows)} rows, {metric} changes by {change:+.3f} (95 % interval {difference.low:+.3f} to {difference.high:+.3f}) "
+        f"On the same {len(rows)} rows, {title} changes by {change:+.3f} (95 % interval {difference.low:+.3f} to {difference.high:+.3f}) "
         f"against live version {live['version']}: {verdict}.{caveat}"
     )
     return {

@@ -94,11 +94,11 @@ def _judge(span: Deployment, request: Request | None, version: Version) -> tuple
     if request is None:
         return "unknown", "No release request stands behind this deployment."
     evidence = request.evidence
-    failed = [line.title.lower() for line in wording.gate_lines(request) if line.state == "failed"]
+    failed = [f"“{line.title}”" for line in wording.gate_lines(request) if line.state == "failed"]
     live = evidence.get("live") or {}
     against = live.get("sentence") or "Nothing was live when it was requested, so there was nothing to compare it with."
     if failed:
-        return "look", f"It was approved although it fails: {', '.join(failed)}. {against}"
+        return "look", f"It was approved although {'conditions' if failed[1:] else 'a condition'} failed: {', '.join(failed)}. {against}"
     return "ok", f"It passes every condition that was asked. {against}"
 
 

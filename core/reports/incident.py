@@ -12,10 +12,13 @@ from typing import Any
 
 from core import audit
 from core.agent import agent_requests, incidents
+from core.agent.actions import ACTIONS
 from core.agent.diagnosis import CAUSES
 from core.agent.incidents import Event, Incident
+from core.agent.policy import BANDS
 from core.errors import BadInput, NotFound
 from core.home import Home
+from core.measured import call_measured
 from core.monitoring.alerts import Alert
 from core.projects.projects import get_definition
 from core.reports.charts import Step, columns
@@ -113,7 +116,7 @@ def _say_diagnosis(incident: Incident) -> Section:
     blocks: list[Any] = [Text(str(found.get("sentence") or "No diagnosis was made."))]
     if found.get("retraining_helps") is not None:
         blocks.append(Text("Retraining is expected to help." if found["retraining_helps"] else "Retraining would not help."))
-    measured = [(_words(k), _plain(v)) for k, v in (found.get("measured") or {}).items()]
+    measured = [(call_measured(k), _plain(v)) for k, v in (found.get("measured") or {}).items()]
     if measured:
         blocks.append(Facts(tuple(measured[:30])))
     broken = [(str(c.get("name", "")), str(c.get("sentence") or _plain(c))) for c in found.get("columns") or []]
@@ -131,13 +134,14 @@ def _list_requests(home: Home, incident: Incident) -> Section:
         return Section("What people were asked", (Text("Nothing: no action of this incident needed an approval."),))
     blocks: list[Any] = []
     for request in reversed(found[:20]):
-        decided = f"{request.decided_by}, {say_time(request.decided_at)}" if request.decided_by else "nobody"
+        by = f", by {request.decided_by}, {say_time(request.decided_at)}" if request.decided_by else ""
+        decided = "Nobody has decided yet" if request.state == "pending" else f"{_words(request.state)}{by}"
         blocks.append(Facts((
             (f"Request {request.id}", request.title),
             ("Why", request.reason),
             ("Risk and impact", f"{request.risk}; {request.impact}"),
             ("If nobody answers", request.if_nobody),
-            ("Decision", f"{request.state}: {decided}" + (f". Reason: {request.decision_reason}" if request.decision_reason else "")),
+            ("Decision", decided + (f". Reason: {request.decision_reason}" if request.decision_reason else "")),
             ("What came of it", request.outcome or "nothing yet"),
         )))  # fmt: skip
     return Section("What people were asked", tuple(blocks))
@@ -148,7 +152,7 @@ def _list_actions(events: Sequence[Event]) -> Section:
     if not done:
         return Section("What was done", (Text("No action was carried out."),))
     shown = [*done[:15], *done[-15:]] if len(done) > 30 else done
-    rows = tuple((_minute(e.at), _words(e.action), e.status, e.approver or "needs nobody", e.sentence) for e in shown)
+    rows = tuple((_minute(e.at), _call_action(e.action), e.status, e.approver or "needs nobody", e.sentence) for e in shown)
     note = f"The first and the last 15 of {count_of(len(done), 'action')}." if len(done) > 30 else ""
     return Section("What was done", (Table(("When (UTC)", "Action", "Status", "Approver", "Said"), rows, wide=frozenset({4}), note=note),))
 
@@ -158,11 +162,11 @@ def _draw_timeline(incident: Incident, events: Sequence[Event]) -> Section:
         return Section("Timeline", (Text("No event was written down."),))
     left_out = max(0, len(events) - _FIRST - _LAST)
     kept = [*events[:_FIRST], *events[len(events) - _LAST :]] if left_out else list(events)
-    entries = tuple(Entry(e.at, " ".join(w for w in (_words(e.kind), _words(e.action).lower(), e.status) if w), e.sentence, e.approver) for e in kept)
+    entries = tuple(Entry(e.at, _call_event(e), e.sentence, e.approver) for e in kept)
     blocks: list[Any] = [Timeline(entries, left_out, _FIRST)]
     if left_out:
         counts = Counter((e.kind, e.action, e.status) for e in events)
-        rows = tuple((_words(k), _words(a) or "–", s or "–", say(n)) for (k, a, s), n in counts.most_common(30))
+        rows = tuple((_words(k), _call_action(a) or "–", _words(s).lower() or "–", say(n)) for (k, a, s), n in counts.most_common(30))
         blocks.append(Table(("Kind", "Action", "Status", "Events"), rows, numbers=frozenset({3}), note=f"All {say(len(events))} events counted."))
         blocks.insert(0, _draw_counts(incident, events))
     return Section("Timeline", tuple(blocks))
@@ -215,6 +219,24 @@ def _say_length(since: str, until: str) -> str:
     parts = ((days, "day"), (hours, "hour"), (minutes, "minute"))
     found = [count_of(n, word) for n, word in parts if n][:2]
     return " and ".join(found) or "less than a minute"
+
+
+def _call_action(name: str) -> str:
+    """What the console calls an action."""
+    return ACTIONS[name].title if name in ACTIONS else _words(name)
+
+
+def _call_event(event: Event) -> str:
+    """What an event is, in the words of the timeline on the Agent page: "Alert, critical", "Clear the caches: done"."""
+    status = event.status.replace("_", " ")
+    if event.kind == "end":
+        return _words(status) or "End"
+    if event.kind == "decision":
+        return f"Decision, {status} severity" if status in BANDS else "Decision"
+    if event.action:
+        what = f"{'Request: ' if event.kind == 'request' else ''}{_call_action(event.action)}"
+        return f"{what}, {status}" if status else what
+    return f"{_words(event.kind)}, {status}" if status else _words(event.kind)
 
 
 def _minute(moment: str) -> str:
