@@ -12,6 +12,7 @@ from core.drift.checks import Period
 from core.monitoring import alerts, exposition, observations, traffic
 from core.monitoring import checks as watching
 from core.monitoring.traffic import Request
+from core.projects import proposals
 from core.scoring import predict
 from core.times import utc_now
 
@@ -70,6 +71,19 @@ def test_durations_are_a_histogram_in_seconds(home):
     assert not [key for key in seen if key[0].startswith("greenlight_validation_seconds")]
 
 
+def test_a_projects_own_limits_are_bounds_so_that_prometheus_can_tell_what_is_above_them(demo_home):
+    proposals.propose(demo_home, Actor("scientist"), HEART, {"latency_warning_ms": 150, "latency_critical_ms": 20_000}, reason="As agreed")
+    proposals.decide(demo_home, Actor("director"), 1, "approved", reason="Yes")
+    record(demo_home, ask(110, project=HEART), ask(160, project=HEART), ask(30_000, project=HEART), ask(110, project="recipe_ranking"))
+    counted = [
+        (dict(key[1:])["project"], dict(key[1:])["le"], value) for key, value in scrape(demo_home).items()
+        if key[0] == "greenlight_request_seconds_bucket" and dict(key[1:])["le"] in ("0.15", "0.2", "20.0", "+Inf")
+    ]  # fmt: skip
+    assert sorted(counted) == [
+        (HEART, "+Inf", 3), (HEART, "0.15", 1), (HEART, "0.2", 2), (HEART, "20.0", 2), ("recipe_ranking", "+Inf", 1), ("recipe_ranking", "0.2", 1),
+    ]  # fmt: skip
+
+
 def test_the_live_model_its_predictions_and_its_drift_are_series(trained_home):
     before = scrape(trained_home)
     assert before["greenlight_model_info", *labels(project=HEART, version="1.0.0")] == 1
@@ -82,7 +96,8 @@ def test_the_live_model_its_predictions_and_its_drift_are_series(trained_home):
     assert sum(v for k, v in seen.items() if k[0] == "greenlight_predictions_total") == 294
     assert seen["greenlight_drift_score", *labels(project=HEART)] == pytest.approx(check.overall)
     scores = {dict(key[1:])["column"]: v for key, v in seen.items() if key[0] == "greenlight_drift_column_score"}
-    assert scores == pytest.approx({c.name: c.score for c in check.result.columns if c.score is not None})
+    assert scores == pytest.approx({c.name: c.counted for c in check.result.columns if c.score is not None})
+    assert any(c.within_chance and c.score for c in check.result.columns)  # which would be an alarm of Prometheus', and is none here
 
 
 def test_drift_is_what_was_measured_last_by_a_person_or_by_the_clock(trained_home):

@@ -21,6 +21,7 @@ from core.home import Home
 from core.monitoring import alerts, histogram
 from core.monitoring import checks as watching
 from core.monitoring.stats import STAGES
+from core.projects.limits import get_limits
 from core.projects.projects import list_projects
 from core.times import parse
 from storage import traffic as store
@@ -30,7 +31,6 @@ from storage.connection import reading
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 # Seconds; from what a single row takes to what nobody waits for.
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_BUCKETS_MS = tuple(1000 * b for b in BUCKETS)
 
 
 def render(home: Home, *, now: datetime) -> bytes:
@@ -79,8 +79,9 @@ def _collect_traffic(home: Home) -> Iterator[Metric]:
     parts = [(r["sums"], r["histogram"]) for r in rows]
     seconds = HistogramMetricFamily("greenlight_request_seconds", "Time from request to answer.", labels=["project", "route"])
     by_route = histogram.read(parts, [routes[r["project"], r["route"]] for r in rows], len(routes))
+    bounds = _list_bounds(home)
     for route, place in routes.items():
-        _add_histogram(seconds, list(route), by_route, "total", place)
+        _add_histogram(seconds, list(route), by_route, "total", place, bounds.get(route[0], BUCKETS))
     yield seconds
     by_project = histogram.read(parts, [projects[r["project"]] for r in rows], len(projects))
     for stage in STAGES:
@@ -100,7 +101,7 @@ def _collect_traffic(home: Home) -> Iterator[Metric]:
 def _collect_models(home: Home) -> Iterator[Metric]:
     info = GaugeMetricFamily("greenlight_model_info", "The version that is live.", labels=["project", "version"])
     overall = GaugeMetricFamily("greenlight_drift_score", "Overall drift of what was predicted lately, 0..1.", labels=["project"])
-    columns = GaugeMetricFamily("greenlight_drift_column_score", "Drift of one column, 0..1.", labels=["project", "column"])
+    columns = GaugeMetricFamily("greenlight_drift_column_score", "Drift of one column, 0..1; 0 within chance.", labels=["project", "column"])
     checked = GaugeMetricFamily("greenlight_drift_checked_timestamp_seconds", "When drift was measured last.", labels=["project"])
     for project in list_projects(home):
         live = versions_store.find_live(reading(home.db), project.name)
@@ -126,10 +127,12 @@ def _find_drift(home: Home, project: str, live: dict[str, Any]) -> tuple[str, fl
     by_clock = next((w for w in watching.find_last(home, project) if w.kind == "drift" and w.findings), None)
     found = by_clock.findings[0] if by_clock else None
     if by_clock and found and found.value is not None and found.version == live["version"] and (not by_person or by_person.at < by_clock.at):
-        return by_clock.at, found.detail["overall"], {name: score for name, (score, *_) in found.detail["scores"].items()}
+        return by_clock.at, found.detail["overall"], {
+            name: 0.0 if within_chance else score for name, (score, _, within_chance) in found.detail["scores"].items()
+        }
     if by_person is None:
         return None
-    return by_person.at, by_person.overall, {c.name: c.score for c in by_person.result.columns}
+    return by_person.at, by_person.overall, {c.name: c.counted for c in by_person.result.columns}
 
 
 def _collect_alerts(home: Home) -> Iterator[Metric]:
@@ -156,10 +159,25 @@ def _collect_observations(home: Home) -> Iterator[Metric]:
     yield from (last, at, values)
 
 
-def _add_histogram(family: HistogramMetricFamily, labels: list[str], tally: histogram.Tally, measure: str, place: int) -> None:
+def _list_bounds(home: Home) -> dict[str, tuple[float, ...]]:
+    """Project -> where its times to answer are counted, in seconds: its own limits are among them.
+
+    Between two bounds Prometheus only guesses, and it never names more than the last: a limit of 150 ms would be met by answers of
+    110 ms, and one of 20 s by nothing.
+    """
+    watched = {p.name: get_limits(home, p.name).watching for p in list_projects(home)}
+    return {
+        name: tuple(sorted({*BUCKETS, watching.latency_warning_ms / 1000, watching.latency_critical_ms / 1000}))
+        for name, watching in watched.items()
+    }
+
+
+def _add_histogram(
+    family: HistogramMetricFamily, labels: list[str], tally: histogram.Tally, measure: str, place: int, bounds: tuple[float, ...] = BUCKETS
+) -> None:
     n, total, _, _ = tally.totals(measure, place)
     if not n:
         return
-    below = histogram.count_below(tally.counts[place, histogram.MEASURES.index(measure)], _BUCKETS_MS)
-    buckets = [(str(limit), float(count)) for limit, count in zip(BUCKETS, below, strict=True)]
+    below = histogram.count_below(tally.counts[place, histogram.MEASURES.index(measure)], tuple(1000 * b for b in bounds))
+    buckets = [(str(limit), float(count)) for limit, count in zip(bounds, below, strict=True)]
     family.add_metric(labels, [*buckets, ("+Inf", float(n))], total / 1000)
