@@ -15,6 +15,8 @@ from core.monitoring.traffic import Request
 from core.projects import proposals
 from core.scoring import predict
 from core.times import utc_now
+from storage import versions as versions_store
+from storage.connection import reading
 
 NOON = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 HEART = "heart_disease"
@@ -97,6 +99,9 @@ def test_the_live_model_its_predictions_and_its_drift_are_series(trained_home):
     assert seen["greenlight_drift_score", *labels(project=HEART)] == pytest.approx(check.overall)
     scores = {dict(key[1:])["column"]: v for key, v in seen.items() if key[0] == "greenlight_drift_column_score"}
     assert scores == pytest.approx({c.name: c.counted for c in check.result.columns if c.score is not None})
+    importances = checks.find_importances(versions_store.find_live(reading(trained_home.db), HEART))
+    unused = {column for column, importance in importances.items() if not importance}
+    assert {dict(key[1:])["column"] for key in seen if key[0] == "greenlight_drift_column_unused"} == unused
     assert any(c.within_chance and c.score for c in check.result.columns)  # which would be an alarm of Prometheus', and is none here
 
 

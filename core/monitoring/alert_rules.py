@@ -22,7 +22,8 @@ def make_rules(limits: Limits, project: str = "") -> list[dict[str, Any]]:
     """The rules of one project, or with the name "" those of all projects at once.
 
     Latency and errors are judged over the same window, from the same number of requests on, and against the same limits as
-    in core.monitoring.traffic_checks; drift like in core.monitoring.answer_checks: the score overall, or of one column.
+    in core.monitoring.traffic_checks; drift like in core.monitoring.answer_checks: the score overall, or of one column
+    that the model uses.
     """
     only = f'project="{project}"' if project else 'project!=""'
     window = f"{limits.watching.window_minutes}m"
@@ -32,7 +33,8 @@ def make_rules(limits: Limits, project: str = "") -> list[dict[str, Any]]:
         f"sum by (project) (increase(greenlight_errors_total{{{only}}}[{window}])) / "
         f"sum by (project) (increase(greenlight_requests_total{{{only}}}[{window}]))"
     )
-    drift, column = f"greenlight_drift_score{{{only}}}", f"greenlight_drift_column_score{{{only}}}"
+    drift = f"greenlight_drift_score{{{only}}}"
+    column, unused = f"greenlight_drift_column_score{{{only}}}", f"greenlight_drift_column_unused{{{only}}}"
     watching, thresholds = limits.watching, limits.thresholds
     seconds = [f"{ms / 1000:.12g}" for ms in (watching.latency_warning_ms, watching.latency_critical_ms)]
     shares = [f"{share:.12g}" for share in (watching.error_warning, watching.error_critical)]
@@ -45,7 +47,7 @@ def make_rules(limits: Limits, project: str = "") -> list[dict[str, Any]]:
         *_bands("GreenlightSlow", f"({slowest} {{}}) and ({asked})", seconds, slow),
         *_bands("GreenlightFailing", f"({failed} {{}}) and ({asked})", shares, failing),
         *_bands("GreenlightDrift", f"{drift} {{}}", scores, drifted),
-        _rule("GreenlightColumnDrift", f"{column} >= {scores[1]}", "critical", one),
+        _rule("GreenlightColumnDrift", f"{column} >= {scores[1]} unless {unused}", "critical", one),
     ]
     for rule in rules if project else []:
         rule["labels"]["project"] = project  # it has that label anyway; promtool sees by it that no rule stands there twice

@@ -102,6 +102,9 @@ def _collect_models(home: Home) -> Iterator[Metric]:
     info = GaugeMetricFamily("greenlight_model_info", "The version that is live.", labels=["project", "version"])
     overall = GaugeMetricFamily("greenlight_drift_score", "Overall drift of what was predicted lately, 0..1.", labels=["project"])
     columns = GaugeMetricFamily("greenlight_drift_column_score", "Drift of one column, 0..1; 0 within chance.", labels=["project", "column"])
+    unused = GaugeMetricFamily(
+        "greenlight_drift_column_unused", "1 for a column that the live version does not use.", labels=["project", "column"]
+    )
     checked = GaugeMetricFamily("greenlight_drift_checked_timestamp_seconds", "When drift was measured last.", labels=["project"])
     for project in list_projects(home):
         live = versions_store.find_live(reading(home.db), project.name)
@@ -118,7 +121,10 @@ def _collect_models(home: Home) -> Iterator[Metric]:
         for column, of_column in scores.items():
             if of_column is not None:
                 columns.add_metric([project.name, column], of_column)
-    yield from (info, overall, columns, checked)
+        for column, importance in (drift_checks.find_importances(live) or {}).items():
+            if importance == 0.0 and column in scores:  # as core.drift.verdict sees it
+                unused.add_metric([project.name, column], 1)
+    yield from (info, overall, columns, unused, checked)
 
 
 def _find_drift(home: Home, project: str, live: dict[str, Any]) -> tuple[str, float | None, dict[str, float | None]] | None:
