@@ -12,10 +12,12 @@ from core.adapters.optional import LIBRARIES
 from core.deployment import LiveVersion
 from core.numbers import say_number
 from core.projects.definition import Column, Definition
+from core.registry.versions import get_version
 from core.scoring import explain as explaining
 from core.scoring import predict
 from core.scoring.scorer import load_scorer
 from pages import charts, charts_predict, parts, predict_file, predict_labels
+from pages.classes import class_names
 from pages.session import PageContext
 
 _MOST_MISSING = 3  # named one by one
@@ -97,10 +99,12 @@ def _show_answer(context: PageContext, definition: Definition, known: dict[str, 
             place, shown = second if scored else first, charts_predict.say_share(outputs["confidence"])
             place.metric("Confidence", shown, help="Probability of the predicted class.")
         if probabilities:
-            words = ", ".join(
-                f"{c} {charts_predict.say_share(p)}" for c, p in zip(definition.classes, probabilities, strict=True)
-            )
-            charts.show_figure(charts_predict.probability_bars(definition.classes, probabilities), alt=f"Probabilities: {words}.")
+            titles = class_names(definition)
+            names = [titles.get(c, c) for c in definition.classes]
+            words = ", ".join(f"{c} {charts_predict.say_share(p)}" for c, p in zip(names, probabilities, strict=True))
+            charts.show_figure(charts_predict.probability_bars(names, probabilities), alt=f"Probabilities: {words}.")
+        if definition.task == "regression":
+            st.markdown(_say_error(context, known["version"]))
         problems = _list_problems(definition, known)
         if problems:
             st.markdown(":orange[:material/warning: **Answered all the same, but note:**]")
@@ -113,6 +117,15 @@ def _show_answer(context: PageContext, definition: Definition, known: dict[str, 
     if context.account.may("feed_labels"):
         with st.expander("What turned out to be true?", icon=":material/add_task:"):
             predict_labels.ask_label(context, definition, str(outputs["prediction_id"]), place="case")
+
+
+def _say_error(context: PageContext, version: str) -> str:
+    """How far off to expect an answered number to be, as it was measured when the version was trained."""
+    assert context.project is not None
+    held = get_version(context.home, context.project.name, version).summary.get("holdout") or {}
+    if held.get("mae") is None or not held.get("rows"):
+        return ":gray[:material/help: How far off it may be is not known.]"
+    return f"On {held['rows']:,} rows that it had never seen it was off by **{say_number(held['mae'], 3)}** on average."
 
 
 def _list_problems(definition: Definition, known: dict[str, Any]) -> list[str]:

@@ -245,7 +245,7 @@ def _show_result(summary: dict[str, Any], definition: Definition, path: Path, st
             )
         else:
             st.caption("Rows with problems come first.")
-        shown = shown_columns(result, definition)
+        shown = tidy_answers(result.frame, definition)
         st.dataframe(
             shown,
             hide_index=True,
@@ -253,7 +253,7 @@ def _show_result(summary: dict[str, Any], definition: Definition, path: Path, st
             column_config={
                 "score": st.column_config.NumberColumn(format="%.1f", help=say_score(definition)),
                 "confidence": st.column_config.NumberColumn(format="%.3f", help="Probability of the predicted class."),
-                "problems": st.column_config.TextColumn(width="large"),
+                "problems": st.column_config.TextColumn(width="large" if result.problem_rows else "small"),
             },
         )
 
@@ -264,11 +264,10 @@ def _caption_classes(definition: Definition) -> None:
         st.caption(f"1 means {parts.plain(definition.target)} {sign}{parts.plain(definition.positive)}, 0 means not.")
 
 
-def shown_columns(result: tables.Result, definition: Definition) -> pd.DataFrame:
-    """The result as the page shows it: columns that hold nothing are left out, numbers have no more digits than mean something."""
+def tidy_answers(frame: pd.DataFrame, definition: Definition) -> pd.DataFrame:
+    """Answers without the outputs that this task does not have, and with the decimals that mean something."""
     import pandas as pd
 
-    frame = result.frame
     if definition.is_classifier:
         return frame.drop(columns=[c for c in ("score", "confidence") if frame[c].isna().all()])
     numbers = pd.to_numeric(frame["prediction"], errors="coerce")

@@ -13,7 +13,7 @@ from core.jobs import jobs
 from core.projects.definition import Definition
 from core.scoring import source as scoring
 from core.scoring.source import Scoring
-from pages import act, charts, charts_predict, parts
+from pages import act, charts, charts_predict, parts, predict_file
 from pages.session import PageContext
 
 _SHOWN = 500  # rows on the page; the download has all of them
@@ -125,21 +125,24 @@ def _filter(definition: Definition, frame: Any) -> Any:
 
 
 def _show_table(definition: Definition, chosen: Scoring, frame: Any) -> None:
+    order = "the highest score first" if "score" in frame and frame["score"].notna().any() else "as they were read"
+    frame = predict_file.tidy_answers(frame, definition)
     front = [c for c in ([definition.key] if definition.key and "skill_name" not in frame else []) if c in frame]
     front += [c for c in _FRONT if c in frame]
     rest = [c for c in frame.columns if c not in front and not (c == definition.key and "skill_name" in frame)]
-    if not definition.is_classifier:
-        front = [c for c in front if c not in ("score", "confidence")]
-        rest = [c for c in rest if c not in ("score", "confidence")]
     more = f"The first {_SHOWN:,} of " if len(frame) > _SHOWN else ""
     found = f" that were found among {chosen.rows:,}" if len(frame) < chosen.rows else ""
-    st.caption(f"{more}{len(frame):,} rows{found}, the highest score first.")
+    st.caption(f"{more}{len(frame):,} rows{found}, {order}.")
     titles = {k: v for k, v in _TITLES.items() if k in frame and not (k == "prediction" and "skill_name" not in frame)}
     st.dataframe(
         frame[front + rest].head(_SHOWN).rename(columns=titles), hide_index=True, height=420, key="source-table", alt="The answers",
         column_config={
-            "score": st.column_config.NumberColumn("Score", format="%.1f", help="0 to 100: how great the need is, not how sure the model is."),
-            "confidence": st.column_config.NumberColumn("Confidence", format="%.2f", help="Probability of the level."),
+            "score": st.column_config.NumberColumn("Score", format="%.1f", help=_score_help(definition, "skill_name" in frame)),
+            "confidence": st.column_config.NumberColumn("Confidence", format="%.3f", help="Probability of the predicted class."),
             "Why": st.column_config.TextColumn(width="large", help="What each value does, replaced alone by the typical one."),
         },
     )  # fmt: skip
+
+
+def _score_help(definition: Definition, hr: bool) -> str:
+    return "0 to 100: how great the need is, not how sure the model is." if hr else predict_file.say_score(definition)

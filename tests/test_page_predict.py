@@ -234,8 +234,9 @@ def test_numbers_are_shown_without_digits_that_mean_nothing_and_empty_columns_no
     columns = (Column("x", "number"),)
     prices = Definition("p", "P", "regression", "y", columns)
     answers = pd.DataFrame({"prediction": ["88000.50759", "412.5"], "score": [88000.5, 412.5], "confidence": [None, None], "x": ["1", "2"]})
-    shown = predict_file.shown_columns(tables.Result(2, 0, answers), prices)
+    shown = predict_file.tidy_answers(answers, prices)
     assert shown.to_dict("list") == {"prediction": [88001.0, 412.0], "x": ["1", "2"]}
     plain = Definition("p", "P", "multiclass", "y", columns, classes=("a", "b", "c"))
     answers = pd.DataFrame({"prediction": ["a"], "score": [None], "confidence": [0.9], "x": ["1"]})
-    assert list(predict_file.shown_columns(tables.Result(1, 0, answers), plain)) == ["prediction", "confidence", "x"]
+    assert list(predict_file.tidy_answers(answers, plain)) == ["prediction", "confidence", "x"]
+    assert predict_file.tidy_answers(answers.head(0), prices).empty
