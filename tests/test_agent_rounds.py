@@ -409,12 +409,12 @@ def test_every_alert_of_a_storm_is_counted_when_it_is_over(trained_home):
 
 
 def test_alerts_that_cannot_be_diagnosed_go_to_people_and_keep_no_others_waiting(trained_home):
-    bad = alarm(trained_home, "drift", 0.9, severity="critical", detail={"columns": 5})
+    bad = alarm(trained_home, "drift", 0.9, severity="critical", detail={"columns": 5, "hours": "a day"})
     alarm(trained_home, "latency", 3000.0)
     found = {i.cause: i for i in agent.turn(trained_home, now=NOW)}
     unclear = found["inputs and answers"]
     assert (unclear.diagnosis["cause"], unclear.kind, unclear.severity) == ("unknown", "system_error", 0.9)
-    assert "could not be found out (TypeError)" in unclear.diagnosis["sentence"]
+    assert "could not be found out (ValueError)" in unclear.diagnosis["sentence"]
     assert steps(unclear) == {"log": "done", "alert": "done", "collect_diagnostics": "done"}
     assert found["service"].diagnosis["cause"] == "slow"
     with writing(trained_home.db) as db:

@@ -44,14 +44,14 @@ def turn(home: Home, *, now: datetime) -> list[Incident]:
     for incident in known:
         if read_control(home).paused:
             break
-        try:
-            follow(home, incident.id, now=now)
-            if incidents.get_incident(home, incident.id).closed_at is None:
-                work_off(home, incident.id, now=now)
-        except Refused:
-            raise  # the account is closed: nothing of the agent may go on
-        except Exception:  # the boundary of one incident
-            log.exception("the agent's turn on incident %s failed", incident.id)
+        for do in (follow, work_off):
+            try:
+                if incidents.get_incident(home, incident.id).closed_at is None:
+                    do(home, incident.id, now=now)
+            except Refused:
+                raise  # the account is closed: nothing of the agent may go on
+            except Exception:  # the boundary of one incident; its plan is worked off even where it cannot be followed
+                log.exception("the agent's turn on incident %s failed", incident.id)
     return [incidents.get_incident(home, i.id) for i in known]
 
 
