@@ -98,7 +98,7 @@ def _show_progress(context: PageContext, job: Job) -> None:
         "Cancel",
         key=f"training-cancel-{job.id}",
         icon=":material/stop_circle:",
-        help="Stops the training; nothing of it is kept.",
+        help="Stops the training; no model of it is kept, only what a search has tried.",
     ):
         with parts.guarded():
             jobs.cancel(context.home, context.actor, job.id, key=sending.request_key("training", "cancel", job.id))
@@ -272,7 +272,7 @@ def _show_job(context: PageContext, job: Job, data: dict[int, int]) -> None:
             f"hold-out {job.params['holdout']:.0%}, seed {job.params['seed']}; {parts.plain('; '.join(names))}.{where}{again}"
         )
         _show_warnings(context.home, job)
-        if job.state == "done":
+        if job.finished:
             training_search.show_results(context, job)
         if job.outcome and job.outcome.get("run"):
             parts.show_link("comparison", "Compare the candidates", run=str(job.outcome["run"]))

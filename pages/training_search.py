@@ -46,10 +46,11 @@ def show_form(definition: Definition, candidates: Sequence[Candidate]) -> list[t
 
 
 def show_results(context: PageContext, job: Job) -> None:
-    """Every search of a finished training: what came of it, the course, the trials."""
-    run = runs.find_run_of_job(context.home, job.id)
-    for place, search in enumerate(runs.get_searches(context.home, run) if run else []):
+    """Every search of a training that has ended, however it did: what came of it, the course, the trials."""
+    for place, search in enumerate(runs.find_searches(context.home, job.id)):
         st.markdown(f"**Search of settings.** {parts.plain(search.sentence)}")
+        if job.state != "done" and not search.broken_off:
+            st.markdown("The training did not come to its end, so nothing was trained with what was found.")
         alt = f"What each of {len(search.trials)} settings of {search.title} reached, and the best so far."
         charts.show_figure(charts_training.search_history(search), alt=alt, key=f"training-search-{job.id}-{place}")
         st.caption("A setting that was stopped early stands at the mean of the folds that it had answered by then.")

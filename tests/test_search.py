@@ -12,7 +12,7 @@ from core.errors import BadInput, Cancelled, Refused
 from core.jobs import jobs, worker
 from core.training import runs
 from core.training.catalogue import get_candidate
-from core.training.executor import InlineExecutor, LocalExecutor, Outcome
+from core.training.executor import InlineExecutor, LocalExecutor, Outcome, keep_workers
 from core.training.search import (
     Budget,
     Search,
@@ -202,7 +202,11 @@ def test_a_setting_that_somebody_chose_is_the_first_and_stays_where_nothing_vari
 def test_the_same_seed_gives_the_same_trials_on_one_worker_and_on_two(tmp_path):
     once, twice = search(), search()
     assert bare(once) == bare(twice)
-    assert bare(search(executor=LocalExecutor(2, folder=tmp_path))) == bare(once)
+    local = LocalExecutor(2, folder=tmp_path)
+    with keep_workers(local):
+        assert bare(search(executor=local)) == bare(once)
+        assert len(list(tmp_path.iterdir())) == 1  # one crew and one shared file for all rounds
+    assert list(tmp_path.iterdir()) == []
     assert bare(search(seed=7)) != bare(once)
 
 
@@ -314,8 +318,11 @@ def test_it_can_be_stopped():
         asked.append(1)
         return len(asked) > 5
 
+    noted = []
     with pytest.raises(Cancelled):
-        search(trials=40, check_cancelled=stop)
+        search(trials=40, check_cancelled=stop, note=noted.append)
+    assert [(len(s.trials), s.ended) for s in noted] == [(4, "unfinished"), (5, "cancelled")]
+    assert noted[-1].trials[:4] == noted[0].trials
 
 
 @extra
@@ -394,7 +401,7 @@ def test_from_the_command_line_to_the_comparison_a_search_is_part_of_the_run(dem
 
 
 @extra
-def test_a_search_is_cancelled_with_its_training_and_nothing_is_kept(demo_home):
+def test_a_search_is_cancelled_with_its_training_and_its_trials_stay_marked(demo_home, open_page):
     made_ = runs.start_training(
         demo_home, SCIENTIST, HEART, candidates=[("random_forest", {})], search=[("random_forest", Budget(500, 600.0, 500))], owner="cli"
     )
@@ -409,4 +416,15 @@ def test_a_search_is_cancelled_with_its_training_and_nothing_is_kept(demo_home):
     job = worker.wait_for(demo_home, made_["id"], process, on_progress=stop)
     assert job.state == "cancelled"
     assert "trial" in seen[0]
-    assert not list(demo_home.runs.glob("job_*"))
+    (search_,) = runs.find_searches(demo_home, job.id)
+    count = len(search_.trials)
+    assert (search_.ended, search_.candidate) == ("cancelled", "random_forest")
+    assert 1 <= count < 500
+    assert [t.number for t in search_.trials] == sorted({t.number for t in search_.trials})
+    were = "1 setting that the search had tried is" if count == 1 else f"{count} settings that the search had tried are"
+    assert job.error == f"Cancelled by scientist. No model was kept; the {were} shown with this training."
+    assert [p.name for p in (demo_home.runs / f"job_{job.id}").iterdir()] == ["searches.json"]  # half a run is no run
+    assert runs.list_runs(demo_home, HEART) == []
+    page = open_page(demo_home, "training")
+    assert "It was cancelled." in "".join(m.value for m in page.markdown).replace("\\", "")
+    assert len(next(d.value for d in page.dataframe if "Fold 1" in d.value.columns)) == count

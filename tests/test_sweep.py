@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -246,6 +247,10 @@ def double(shared, task):
     return shared * task
 
 
+def pid_of_worker(shared, task):
+    return os.getpid()
+
+
 def die_once(marker, task):
     if task == 1 and not os.path.exists(marker):
         open(marker, "w").close()
@@ -291,6 +296,18 @@ def test_a_killed_worker_is_replaced_and_its_task_tried_again(tmp_path):
     found = list(executor.run(die_once, [0, 1, 2, 3], str(tmp_path / "died")))
     assert sorted(outcome.value for outcome in found) == [0, 1, 2, 3]
     assert executor.ran_on in ("1 worker of this machine", "2 workers of this machine")  # who took a dead one's place is none more
+
+
+def test_workers_that_stay_take_up_the_next_run_of_the_same_work_and_are_gone_after_it(tmp_path):
+    executor, shared = LocalExecutor(2, tmp_path), {"any": 1}
+    with executor.staying():
+        first = [{o.value for o in executor.run(pid_of_worker, range(6), shared)} for _ in range(2)]
+        assert first[0] & first[1]
+        list(executor.run(die_once, [0, 1], str(tmp_path / "died")))  # other work: other workers
+        others = {o.value for o in executor.run(pid_of_worker, range(6), {"any": 2})}
+        assert not others & first[0]
+    assert not [p for p in tmp_path.iterdir() if p.name != "died"]
+    assert not [pid for pid in first[0] | others if Path(f"/proc/{pid}").exists()]
 
 
 def test_where_tasks_were_done_is_told_by_what_did_them_and_not_by_what_was_allowed():

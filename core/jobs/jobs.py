@@ -174,6 +174,8 @@ def _left(kind: str) -> str:
         return "rows scored by then stay in the log. Run again, it goes on from there."
     if kind == "retrain":
         return "the steps that were done are kept, and it goes on from there by itself. The live version is as it was."
+    if kind == "train":
+        return "no model was kept. It can be run again."  # what a search had tried is
     return "nothing of it was kept. It can be run again."
 
 

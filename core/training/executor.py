@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from mmap import ACCESS_COPY, mmap
 from multiprocessing import connection, forkserver
@@ -114,6 +114,8 @@ class LocalExecutor:
         self.workers = workers or min(os.cpu_count() or 1, 2)
         self.folder = folder
         self._most = 0  # workers of one run that did at least one task
+        self._staying = False
+        self._crew: _Crew | None = None  # one that waits for the next run of the same work
 
     @property
     def ran_on(self) -> str:
@@ -123,22 +125,65 @@ class LocalExecutor:
         """Start the server that workers are forked from: it imports the libraries while the caller splits the rows."""
         _start_server()
 
-    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: CancelCheck | None = None) -> Iterator[Outcome]:
-        descriptor, name = tempfile.mkstemp(prefix="greenlight-shared-", dir=self.folder)
-        os.close(descriptor)
-        crew: list[_Worker] = []
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """Inside, workers outlive a run and take up the next one, as long as it is the same work on the very same shared value."""
+        self._staying = True
         try:
-            write_shared(Path(name), shared)
-            crew.extend(_Worker(work, name, place) for place in range(min(self.workers, len(tasks))))
+            yield
+        finally:
+            self._staying = False
+            self._dismiss()
+
+    def run(self, work: Work, tasks: Sequence[Any], shared: Any, cancelled: CancelCheck | None = None) -> Iterator[Outcome]:
+        if self._crew is None or self._crew.work is not work or self._crew.shared is not shared:
+            self._dismiss()
+            self._crew = _Crew(work, shared, self.folder)
+        crew, ended = self._crew, False
+        try:
+            crew.grow(min(self.workers, len(tasks)))
             busy: set[int] = set()
-            for worker, outcome in _supervise(crew, work, name, tasks, cancelled):
+            for worker, outcome in _supervise(crew, tasks, cancelled):
                 busy.add(worker.place)
                 self._most = max(self._most, len(busy))
                 yield outcome
+            ended = True
         finally:
-            for worker in crew:
-                worker.end()
-            Path(name).unlink(missing_ok=True)
+            if not (ended and self._staying):  # a worker that is in the middle of a task is of no use to the next run
+                self._dismiss()
+
+    def _dismiss(self) -> None:
+        if self._crew is not None:
+            crew, self._crew = self._crew, None
+            crew.end()
+
+
+class _Crew:
+    """The workers of one piece of work, and the file with the value that they share."""
+
+    def __init__(self, work: Work, shared: Any, folder: str | Path | None) -> None:
+        self.work, self.shared = work, shared
+        self.workers: list[_Worker] = []
+        descriptor, self.file = tempfile.mkstemp(prefix="greenlight-shared-", dir=folder)
+        os.close(descriptor)
+        try:
+            write_shared(Path(self.file), shared)
+        except BaseException:
+            self.end()
+            raise
+
+    def grow(self, count: int) -> None:
+        self.workers.extend(_Worker(self.work, self.file, place) for place in range(len(self.workers), count))
+
+    def replace(self, worker: _Worker) -> None:
+        worker.end()
+        self.workers.remove(worker)
+        self.workers.append(_Worker(self.work, self.file, worker.place))
+
+    def end(self) -> None:
+        for worker in self.workers:
+            worker.end()
+        Path(self.file).unlink(missing_ok=True)
 
 
 class _Worker:
@@ -202,14 +247,12 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _supervise(
-    crew: list[_Worker], work: Work, shared_file: str, tasks: Sequence[Any], cancelled: CancelCheck | None
-) -> Iterator[tuple[_Worker, Outcome]]:
+def _supervise(crew: _Crew, tasks: Sequence[Any], cancelled: CancelCheck | None) -> Iterator[tuple[_Worker, Outcome]]:
     waiting = deque(range(len(tasks)))
     lost = [0] * len(tasks)
     left = len(tasks)
 
-    def replace(worker: _Worker) -> _Worker:
+    def replace(worker: _Worker) -> None:
         if worker.index is not None:
             lost[worker.index] += 1
             if lost[worker.index] >= ATTEMPTS:
@@ -218,14 +261,11 @@ def _supervise(
                     "train fewer rows or smaller candidates, or free memory and train again."
                 )
             waiting.appendleft(worker.index)
-        worker.end()
-        crew.remove(worker)
-        crew.append(_Worker(work, shared_file, worker.place))
-        return crew[-1]
+        crew.replace(worker)
 
     while left:
         check_cancelled(cancelled)
-        for worker in list(crew):
+        for worker in list(crew.workers):
             if worker.index is None and waiting:
                 index = waiting.popleft()
                 if not worker.give(index, tasks[index]):
@@ -235,8 +275,8 @@ def _supervise(
                     if lost[index] > ATTEMPTS:
                         raise WorkerLost("Worker processes end as soon as they start; see the job's log for the reason.")
                     replace(worker)
-        ready = connection.wait([w.pipe for w in crew if w.index is not None], timeout=POLL_SECONDS)
-        for worker in [w for w in crew if w.pipe in ready]:
+        ready = connection.wait([w.pipe for w in crew.workers if w.index is not None], timeout=POLL_SECONDS)
+        for worker in [w for w in crew.workers if w.pipe in ready]:
             try:
                 outcome = worker.pipe.recv()
             except (EOFError, ConnectionResetError):
@@ -283,6 +323,11 @@ def attempt(work: Work, shared: Any, index: int, task: Any) -> Outcome:
         return Outcome(index, value=work(shared, task))
     except Exception as error:
         return Outcome(index, error=tell_error(error))
+
+
+def keep_workers(executor: Executor) -> AbstractContextManager[None]:
+    """Inside, workers outlive a run where they would be started anew for each: those of this machine; a cluster's stay anyway."""
+    return executor.staying() if isinstance(executor, LocalExecutor) else nullcontext()
 
 
 def say_workers(count: int) -> str:

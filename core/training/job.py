@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core import acts
 from core.acts import Actor, Done, Tx
 from core.datasets import versions as datasets
-from core.errors import NotFound
+from core.errors import Cancelled, NotFound
 from core.projects.limits import check_allowed
 from core.projects.projects import get_definition
 from core.registry.artifacts import sign
@@ -20,6 +20,8 @@ from core.training.runs import get_run, summarise
 from storage import runs as store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from core.jobs.worker import JobContext
     from core.projects.definition import Definition
     from core.training.executor import Executor
@@ -28,13 +30,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("greenlight.model_training")
 
 
-def _search(context: JobContext, prepared: Any, definition: Definition, executor: Executor) -> list[Search]:
-    """The searches that were asked for, one after the other; the hold-out's rows are not among those that they are given."""
-    from core.training.search import Budget, run_search
+def _search(context: JobContext, prepared: Any, definition: Definition, executor: Executor, folder: Path) -> list[Search]:
+    """The searches that were asked for, one after the other; the hold-out's rows are not among those that they are given.
+
+    Every trial is in ``folder`` soon after it ended: what was tried stays known, whatever becomes of the training.
+    """
+    from core.training.search import Budget, run_search, save_searches
     from core.training.sweep import split_holdout
 
     params = context.job.params
-    found = []
+    found: list[Search] = []
     for wanted in params.get("search", []):
         train, _ = split_holdout(prepared.target, prepared.group, definition, params["holdout"], params["seed"])
         found.append(
@@ -43,10 +48,26 @@ def _search(context: JobContext, prepared: Any, definition: Definition, executor
                 budget=Budget(**wanted["budget"]), executor=executor, train=train, folds=params["folds"], seed=params["seed"],
                 base=next((values for name, values in params["candidates"] if name == wanted["candidate"]), None),
                 progress=context.progress, check_cancelled=context._cancelled.is_set,
+                note=lambda so_far: save_searches([*found, so_far], folder),
             )
         )
+        save_searches(found, folder)
         log.info("job %s: %s", context.job.id, found[-1].sentence)
     return found
+
+
+def _forget_half(folder: Path) -> None:
+    """Half a run is no run: only what a search has tried stays."""
+    from core.training.search import FILE
+
+    if not (folder / FILE).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != FILE:
+            path.unlink(missing_ok=True)
 
 
 def _sum_up(search: Search) -> dict[str, Any]:
@@ -60,8 +81,9 @@ def _sum_up(search: Search) -> dict[str, Any]:
 def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
     """The handler: returns {"run", "choice", "sentence", "ran_on"}. ``actor`` is the retraining that it is a step of, where it is one."""
     from core.settings import Settings
+    from core.training.executor import keep_workers
     from core.training.executors import choose_executor
-    from core.training.search import save_searches
+    from core.training.search import load_searches
     from core.training.selection import choose
     from core.training.sweep import run_sweep
 
@@ -86,7 +108,8 @@ def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
 
     executor = choose_executor(Settings.from_environment(), home.work)
     try:
-        searches = _search(context, prepared, definition, executor)
+        with keep_workers(executor):
+            searches = _search(context, prepared, definition, executor, folder)
         searched = [(s.candidate, s.winner.params) for s in searches if s.winner is not None]
         sweep = run_sweep(
             prepared.features, prepared.target, prepared.group, definition,
@@ -95,11 +118,16 @@ def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
             folds=params["folds"], holdout=params["holdout"], seed=params["seed"], progress=progress,
             check_cancelled=context._cancelled.is_set,
         )
-        if searches:
-            save_searches(searches, folder)
         context.check_cancelled()
+    except Cancelled:
+        _forget_half(folder)
+        tried = sum(len(search.trials) for search in load_searches(folder))
+        if tried:
+            were = "1 setting that the search had tried is" if tried == 1 else f"{tried} settings that the search had tried are"
+            raise Cancelled(f"No model was kept; the {were} shown with this training.") from None
+        raise
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)  # half a run is no run
+        _forget_half(folder)
         raise
     for result in sweep.results:
         if result.error:
@@ -137,7 +165,10 @@ def run(context: JobContext, actor: Actor | None = None) -> dict[str, Any]:
                     "sha256": sha, "hmac": mac, "error": result.error,
                 },
             )
-        outcome = {"run": run_id, "choice": choice.name if choice else None, "sentence": choice.sentence if choice else None, "ran_on": executor.ran_on}
+        outcome = {
+            "run": run_id, "choice": choice.name if choice else None, "sentence": choice.sentence if choice else None,
+            "ran_on": executor.ran_on,
+        }  # fmt: skip
         return Done(outcome, after={**outcome, "job": job.id}, subject=f"run {run_id}")
 
     outcome = acts.perform(

@@ -195,6 +195,13 @@ def get_searches(home: Home, run: Run) -> list[Search]:
     return load_searches(run_folder(home, run)) if run.settings.get("searches") else []
 
 
+def find_searches(home: Home, job_id: int) -> list[Search]:
+    """What the searches of a training tried, also where it was cancelled or broke off and left no run; empty where nothing was searched."""
+    from core.training.search import load_searches
+
+    return load_searches(home.runs / f"job_{job_id}")
+
+
 @lru_cache(maxsize=16)
 def _load_sweep(folder: Path, home: Home, project: str, definition_sha: str) -> SweepResult:
     from core.training.results import load_sweep

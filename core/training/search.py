@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.errors import BadInput
+from core.errors import BadInput, Cancelled
 from core.projects.definition import Definition
 from core.training.catalogue import Param, check_params, get_candidate
 from core.training.executor import Executor
@@ -79,14 +79,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Search:
-    """One finished search.
+    """One search, finished or broken off.
 
     Attributes
     ----------
     best : int or None
         Number of the best complete trial; None when none was completed. Trial 0 has the usual setting.
     ended : str
-        Why it ended: "trials", "seconds" or "patience".
+        Why it ended: "trials", "seconds" or "patience"; "cancelled", or "unfinished" where nobody was left to say why.
     """
 
     candidate: str
@@ -122,6 +122,7 @@ class Search:
         why = {
             "trials": "", "seconds": f" The {self.budget.seconds:g} seconds were up.",
             "patience": f" It ended early: {self.budget.patience} trials in a row brought nothing better.",
+            "cancelled": " It was cancelled.", "unfinished": " It did not come to its end.",
         }[self.ended]  # fmt: skip
         begin = f"{self.title}: {len(self.trials)} settings were tried in {self.seconds:.0f} s ({how}).{why}"
         if self.best is None:
@@ -132,10 +133,16 @@ class Search:
             return f"{begin} None was better than the usual setting."
         value = f"{winner.value:.3f} {METRIC_NAMES[self.metric]}" if winner.value is not None else ""
         by = f", {gain:+.3f} against the usual setting" if gain is not None else ""
+        then = "nothing was trained with it." if self.broken_off else "judge it by the hold-out, which the search never saw."
         return (
             f"{begin} The best, trial {winner.number + 1}, reached {value} over the search's folds{by}. "
-            "It was picked as the best of many, so that number flatters it; judge it by the hold-out, which the search never saw."
+            f"It was picked as the best of many, so that number flatters it; {then}"
         )
+
+    @property
+    def broken_off(self) -> bool:
+        """Its trials are all that there is: no model was trained with what it found."""
+        return self.ended in ("cancelled", "unfinished")
 
 
 @dataclass(frozen=True)
@@ -195,6 +202,7 @@ def run_search(
     features: pd.DataFrame, target: np.ndarray, group: np.ndarray | None, definition: Definition, *,
     candidate: str, budget: Budget, executor: Executor, train: np.ndarray, folds: int = 5, seed: int = 42,
     base: dict[str, Any] | None = None, progress: Progress | None = None, check_cancelled: Callable[[], bool] | None = None,
+    note: Callable[[Search], None] | None = None,
 ) -> Search:  # fmt: skip
     """Look for a better setting of one candidate.
 
@@ -207,6 +215,8 @@ def run_search(
     base : dict
         Hyperparameters that stay as they are where a search does not vary them, and the setting that it is compared with.
     progress : callable(trials done, trials at most, note, seconds left or None)
+    note : callable(search so far)
+        Called after each round, and with every trial that had ended when somebody cancelled.
 
     Raises
     ------
@@ -228,6 +238,14 @@ def run_search(
     trials: list[Trial] = []
     best: Trial | None = None
     ended = "trials"
+
+    def tell(ended: str) -> Search:
+        leader = _best(trials)
+        return Search(
+            candidate, known.title, definition.metric, folds, seed, budget, tuple(trials), leader.number if leader else None, ended,
+            round(perf_counter() - begin, 3),
+        )  # fmt: skip
+
     while len(trials) < budget.trials:
         if perf_counter() - begin >= budget.seconds:
             ended = "seconds"
@@ -239,25 +257,30 @@ def run_search(
         others = tuple(tuple(v for v in t.values if v is not None) for t in trials if t.state == "complete")
         tasks = [TrialTask({**usual, **params}, others, until) for _, params in asked]
         found: dict[int, Trial] = {}
-        for outcome in executor.run(try_setting, tasks, material, check_cancelled):
-            number = asked[outcome.index][0]
-            bare = Trial(number, tasks[outcome.index].params, "failed", (), None, 0.0, outcome.error)
-            found[number] = bare if outcome.error else replace(bare, **outcome.value)
-            if progress is not None:
-                done = len(trials) + len(found)
-                leader = _best([*trials, *found.values()])
-                progress(done, budget.trials, _say(known.title, done, budget, leader, definition.metric), _left(begin, done, budget))
+        try:
+            for outcome in executor.run(try_setting, tasks, material, check_cancelled):
+                number = asked[outcome.index][0]
+                bare = Trial(number, tasks[outcome.index].params, "failed", (), None, 0.0, outcome.error)
+                found[number] = bare if outcome.error else replace(bare, **outcome.value)
+                if progress is not None:
+                    done = len(trials) + len(found)
+                    leader = _best([*trials, *found.values()])
+                    progress(done, budget.trials, _say(known.title, done, budget, leader, definition.metric), _left(begin, done, budget))
+        except Cancelled:
+            trials += [found[number] for number, _ in asked if number in found]
+            if note is not None and trials:
+                note(tell("cancelled"))
+            raise
         for number, _ in asked:  # in the order of their numbers, whoever was ready first
             trial = found[number]
             sampler.tell(number, trial.value, [v for v in trial.values if v is not None], trial.state)
             trials.append(trial)
         best = _best(trials)
+        if note is not None:
+            note(tell("unfinished"))
     if ended == "trials" and any(t.state == "stopped" for t in trials):
         ended = "seconds"
-    return Search(
-        candidate, known.title, definition.metric, folds, seed, budget, tuple(trials), best.number if best else None, ended,
-        round(perf_counter() - begin, 3),
-    )  # fmt: skip
+    return tell(ended)
 
 
 def try_setting(material: SearchMaterial, task: TrialTask) -> dict[str, Any]:
@@ -290,7 +313,7 @@ def try_setting(material: SearchMaterial, task: TrialTask) -> dict[str, Any]:
 
 
 def save_searches(searches: Sequence[Search], folder: Path) -> None:
-    """Write every search of a run beside its results."""
+    """Write every search of a run beside its results, complete or not at all."""
     fresh = folder / f".{FILE}.new"
     fresh.write_text(json.dumps([asdict(s) for s in searches], ensure_ascii=False, allow_nan=False), encoding="utf-8")
     fresh.replace(folder / FILE)
