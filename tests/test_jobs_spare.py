@@ -11,12 +11,14 @@ import pytest
 
 from core.acts import Actor
 from core.jobs import jobs, spare, worker
-from core.jobs import supervisor as supervisor_module
+from core.jobs import supervisor as supervising
 from core.jobs.spare import Spare
 from core.jobs.supervisor import Supervisor
 from core.monitoring import health
 from core.scoring.job import start_scoring
-from core.times import utc_now
+from core.times import stamp, utc_now
+from storage import jobs as store
+from storage.connection import writing
 from tests.test_jobs import until
 
 PROJECT = "heart_disease"
@@ -54,7 +56,7 @@ def open_files(pid):
 
 
 def test_a_spare_worker_becomes_the_worker_of_one_job_and_another_follows(trained_home, monkeypatch):
-    monkeypatch.setattr(supervisor_module, "REST_SECONDS", 0.5)
+    monkeypatch.setattr(supervising, "REST_SECONDS", 0.5)
     supervisor = Supervisor(trained_home, poll=0.05, spare=True)
     supervisor._spare = kept = Spare(trained_home, ahead=("core.scoring.job", "no_such_module"))
     supervisor.start()
@@ -147,6 +149,23 @@ def test_a_spare_worker_that_does_not_answer_is_given_up_and_the_job_runs_all_th
         assert gone(pid)
         assert until(lambda: supervisor.turn() or jobs.get_job(trained_home, job_id).finished)
     assert jobs.get_job(trained_home, job_id).state == "done"
+
+
+def test_no_spare_worker_is_started_beside_a_job_of_anybody(trained_home):
+    supervisor = Supervisor(trained_home, spare=True)
+    supervisor._spare = kept = Spare(trained_home, ahead=())
+    supervisor.keep_spare()
+    job_id = start_scoring(trained_home, Actor("developer"), PROJECT, ONE_ROW, file_name="in.csv", owner="cli")["id"]
+    with writing(trained_home.db) as db:
+        store.mark_running(db, job_id, pid=os.getpid(), at=stamp(utc_now()))
+    supervisor.turn()
+    assert kept.pid is None
+    with writing(trained_home.db) as db:
+        store.finish(db, job_id, state="done", at=stamp(utc_now()))
+    supervisor.turn()
+    assert kept.pid is not None
+    supervisor.stop()
+    assert kept.pid is None
 
 
 def test_one_that_is_still_loading_is_kept_for_the_next_job(trained_home):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -18,6 +20,7 @@ from storage.connection import read_marker, reading, writing
 log = logging.getLogger("greenlight.supervisor")
 
 AT_ONCE = capacity.LEAST  # jobs at the same time; each training job itself uses every core
+GRACE_SECONDS = 10.0  # what a worker is given to end in
 REST_SECONDS = 3.0  # after a job until the next spare worker is started: the page that shows what came of it is drawn first
 
 
@@ -60,7 +63,11 @@ class Supervisor:
             self._spare.end()
         for job_id, process in self._processes.items():
             jobs.stop_worker(process.pid)
-            process.wait(timeout=10)
+            try:
+                process.wait(timeout=GRACE_SECONDS)
+            except subprocess.TimeoutExpired:  # it hangs; the others must be stopped too
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(timeout=GRACE_SECONDS)
             with writing(self.home.db) as db:
                 store.finish(
                     db, job_id, state="interrupted", at=stamp(utc_now()),
