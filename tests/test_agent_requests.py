@@ -177,14 +177,24 @@ def test_an_approved_version_that_waits_is_asked_for_before_a_retraining(trained
     assert deployment.find_live(trained_home, HEART).version == "1.1.0"
 
 
-def test_an_alarm_that_keeps_ending_by_itself_asks_for_a_wider_limit(trained_home):
+@pytest.mark.parametrize("since", [None, 4.5])
+def test_an_alarm_that_keeps_ending_by_itself_asks_for_a_wider_limit(trained_home, since):
     for n in range(5):
         alarm(trained_home, "anomaly", 4.0, subject="rate", threshold=3.0, minutes=-600 + n)
         alerts.settle(trained_home, HEART, "anomaly", "rate", now=NOW + timedelta(minutes=-599.5 + n))
     alarm(trained_home, "anomaly", 4.0, subject="rate", threshold=3.0)
     agent.turn(trained_home, now=NOW)
     request = agent_requests.get_request(trained_home, 1, now=NOW)
-    assert (request.action, request.params, request.title) == ("change_setting", {"changes": {"zscore": 4.0}}, "Change zscore to 4")
+    assert (request.action, request.params, request.title) == (
+        "change_setting", {"changes": {"zscore": 4.0}, "from": {"zscore": 3.0}}, "Change zscore to 4",
+    )  # fmt: skip
+    if since:  # somebody has widened it further since
+        proposals.propose(trained_home, DEVOPS, HEART, {"zscore": since}, reason="Far too tight", now=NOW)
+        proposals.decide(trained_home, DIRECTOR, 1, "approved", reason="Yes", now=NOW)
+        done = agent_requests.approve(trained_home, DIRECTOR, 1, reason="It cries wolf", now=NOW)
+        assert "nothing was changed" in done["outcome"]
+        assert limits.get_limits(trained_home, HEART).watching.zscore == since
+        return
     done = agent_requests.approve(trained_home, DIRECTOR, 1, reason="It cries wolf", now=NOW)
     assert done["outcome"] == "Zscore was 3 and is 4."
     assert limits.get_limits(trained_home, HEART).watching.zscore == 4.0

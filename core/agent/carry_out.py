@@ -16,6 +16,8 @@ from core.decisions import HOLDS
 from core.errors import GreenlightError, Refused
 from core.home import Home
 from core.projects import proposals
+from core.projects.limits import get_limits, say_value, title_of, value_of
+from core.projects.projects import get_definition
 from core.retraining import retraining
 from core.times import stamp
 from storage import agent as store
@@ -81,6 +83,11 @@ def _deploy(home: Home, request: AgentRequest, reason: str, story: str, now: dat
 
 
 def _change_setting(home: Home, request: AgentRequest, reason: str, story: str, now: datetime) -> tuple[dict[str, Any], str]:
+    limits = get_limits(home, request.project)
+    for name, meant in request.params.get("from", {}).items():
+        if value_of(limits, name) != meant:
+            said = f"{say_value(name, meant)} was in force when it was asked for, {say_value(name, value_of(limits, name))} is now"
+            raise Refused(f"{title_of(name, get_definition(home, request.project))}: {said}; nothing was changed.")
     done = proposals.change_on_warrant(
         home, account.ACTOR, request.project, request.params["changes"], reason=reason, warrant=request.id, correlation_id=story, now=now
     )

@@ -102,7 +102,7 @@ def propose_setting(home: Home, incident: Incident, now: datetime) -> Proposal |
     if wanted == limits.watching.zscore or wanted >= (points - 1) / points**0.5:
         return f"The limit of anomalies is {say_value('zscore', limits.watching.zscore)} already; wider would never speak."
     return Proposal(
-        {"changes": {"zscore": wanted}},
+        {"changes": {"zscore": wanted}, "from": {"zscore": limits.watching.zscore}},
         f"{len(over)} anomalies ended by themselves in 7 days. An anomaly would be {say_value('zscore', wanted)}, "
         f"{limits.watching.zscore:g} now: fewer alarms, and a real one is seen later.",
     )

@@ -208,7 +208,9 @@ def change_on_warrant(
     wanted = check_changes(definition, in_force, changes)
 
     def work(tx: Tx) -> Done:
-        approver = warrants.use(tx, warrant, project, "change_setting", {"changes": dict(changes)})
+        # approved was the way from one value to another: a value that somebody has changed since is not changed again
+        asked = {"changes": dict(changes), "from": {name: value_of(in_force, name) for name in changes}}
+        approver = warrants.use(tx, warrant, project, "change_setting", asked)
         change = {name: {"from": value_of(in_force, name), "to": value} for name, value in wanted.items()}
         request_id = store.insert_request(
             tx.db,
