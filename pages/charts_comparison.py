@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.training.threshold import CostPoint
 
 _SIGNS = ("circle", "square", "diamond", "triangle-up", "x", "star")
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_DASHES = ("solid", "dash", "dot", "dashdot", "3px,3px", "9px,2px,2px,2px")
 MOST_BARS = 20
 MOST_POINTS = 1500  # of a scatter: more would only be slower, not clearer
 

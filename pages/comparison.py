@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core.errors import NotFound
-from core.numbers import count_places
+from core.numbers import count_places, say_places
 from core.projects import projects
 from core.projects.definition import Definition
 from core.registry import comparison, versions
@@ -148,12 +148,13 @@ def leaderboard_rows(board: Comparison, labels: dict[int, str], task: str) -> li
     for s in board.standings:
         met, judged = s.criteria_met
         note = "baseline" if s.baseline else "failed" if s.error else "✓ choice" if s.chosen else ""
-        interval = s.holdout_intervals.get(board.metric)
+        found = s.holdout_intervals.get(board.metric)
+        interval = (found.low, found.high) if found and found.low is not None and found.high is not None else None
         rows.append(
             {
                 "Candidate": labels[s.candidate_id], "Note": note,
                 **{TITLES[name]: s.holdout.get(name) for name in COLUMNS[task]},
-                f"{metric} 95 %": f"{interval.low:.2f} to {interval.high:.2f}" if interval and interval.low is not None else "",
+                f"{metric} 95 %": " to ".join(say_places(v, 2) for v in interval) if interval else "",
                 f"CV {metric}": s.cv_mean, "CV std": s.cv_std, "Fit": s.fit_seconds, "Criteria": f"{met} of {judged}",
                 "Register gate": "" if s.baseline else GATE[s.register.passed],
                 "Version": ", ".join(s.versions), "Run": s.run_id,

@@ -1,5 +1,7 @@
 """What the wizard guesses, and what it builds of a person's choices."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from core.datasets.guess import build_definition, describe, guess_columns, guess_task
@@ -57,6 +59,15 @@ def test_a_target_that_cannot_be_one_is_refused(table):
     for target, words in (("nothing", "no column"), ("empty", "0 value"), ("note", "different texts")):
         with pytest.raises(BadInput, match=words):
             guess_task(table, target)
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%d.%m.%y %H:%M"])
+def test_dates_are_said_to_be_dates_and_are_neither_key_nor_feature(form):
+    days = [(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n)).strftime(form) for n in range(40)]
+    lines = [f"{day},{days[n % 12]},{n % 2},{n}-x" for n, day in enumerate(days)]
+    found = {g.name: g for g in guess_columns(read_table("\n".join(["hired,month,left,code", *lines]).encode(), file_name="t.csv"))}
+    assert [(found[n].kind, found[n].role) for n in ("hired", "month", "code")] == [("text", "ignored")] * 2 + [("category", "key")]
+    assert found["hired"].reason.startswith("It holds dates, which are not used")
 
 
 def test_a_definition_is_built_of_the_choices(table):

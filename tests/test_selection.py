@@ -9,7 +9,7 @@ from core.projects.definition import from_dict
 from core.training.intervals import Answers, Interval
 from core.training.metrics import classification_metrics
 from core.training.results import CandidateResult, Importance
-from core.training.selection import beats_baseline, best_baseline, choose, criteria, gate, is_open
+from core.training.selection import _span, beats_baseline, best_baseline, choose, criteria, gate, is_open
 
 ROWS = 400
 TRUTH = np.arange(ROWS) % 2
@@ -81,6 +81,11 @@ def test_of_two_equally_simple_ones_neither_is_called_simpler():
     found = chosen(dummy(), candidate("one", 38, 2), candidate("other", 40, 2, shift=100))
     assert (found.name, found.leader) == ("one", "one")
     assert found.sentence.endswith("so the lead may be chance; neither of the two is simpler.")
+
+
+def test_an_interval_that_rounds_to_nothing_has_no_minus_before_its_zero():
+    assert _span(Interval(-0.0001, 0.0004, 0.95, 100)) == "0.000 .. 0.000"
+    assert _span(Interval(-0.0361, 0.042, 0.95, 100)) == "-0.036 .. 0.042"
 
 
 def test_an_interval_below_zero_is_not_said_to_cover_it():

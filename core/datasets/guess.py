@@ -18,6 +18,9 @@ from core.projects.definition import TASKS, Column, Definition, check, check_nam
 
 MAX_ALLOWED = 50
 MAX_CLASSES = 20
+_DATE = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?"
+)
 _BOOLEAN = ({"true", "false"}, {"true"}, {"false"})
 _YES = ("yes", "true", "1", "y", "positive", "si", "oui", "ja")
 _ORDER = (("low", "medium", "high"), ("low", "mid", "high"), ("small", "medium", "large"), ("minor", "major", "critical"))
@@ -272,6 +275,9 @@ def _guess_column(name: str, series: Any, decimal: str) -> GuessedColumn:
             kind="number", role="feature", integer=whole, suggested_low=float(values.min()), suggested_high=float(values.max()),
             reason="It holds whole numbers." if whole else "It holds numbers.", **base,
         )  # fmt: skip
+    if not (unique and _KEY_NAME.search(name)) and all(_DATE.fullmatch(str(u).strip()) for u in uniques):
+        reason = "It holds dates, which are not used: make a number of them (an age, days since) to use them."
+        return GuessedColumn(kind="text", role="ignored", reason=reason, **base)
     if unique:
         spaced = sum(" " in str(u).strip() for u in uniques) > distinct / 2
         if spaced and not _KEY_NAME.search(name):

@@ -271,7 +271,7 @@ def _against_zero(interval: Interval | None) -> str:
 def _span(interval: Interval | None) -> str:
     if interval is None or interval.low is None or interval.high is None:
         return "unknown"
-    return f"{interval.low:.3f} .. {interval.high:.3f}"
+    return f"{round(interval.low, 3) + 0.0:.3f} .. {round(interval.high, 3) + 0.0:.3f}"  # + 0.0: never "-0.000"
 
 
 def _at_least(value: float | None, target: float | None) -> bool | None:
