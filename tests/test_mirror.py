@@ -29,7 +29,7 @@ from core.mirror.address import find_address, read_address
 from core.mirror.failures import NotTaken
 from core.monitoring import quality, stats, traffic
 from core.monitoring.traffic import Request
-from core.projects import creation
+from core.projects import creation, projects
 from core.projects.definition import Column, Definition
 from core.registry import versions
 from core.scoring import labels, predict
@@ -151,6 +151,9 @@ def test_hours_wait_once_they_have_ended_and_settled(trained_home):
         store.set_place(db, "t", PROJECT, {"traffic_until": stamp(hour + timedelta(hours=1))[:13], "labels_until": "", "labels": 0})
     assert plan.list_hours(trained_home, "t", PROJECT, now=hour + timedelta(minutes=62)) == []
     assert plan.list_hours(trained_home, "another server", PROJECT, now=hour + timedelta(minutes=62)) != []
+    deployment.undeploy(trained_home, DEVOPS, PROJECT, reason="over")
+    projects.archive_project(trained_home, SCIENTIST, PROJECT, reason="over")  # its last hours are told all the same
+    assert "traffic" in {item.kind for item in plan.list_waiting(trained_home, "another server", now=hour + timedelta(minutes=62))}
 
 
 def test_the_waits_after_failures_grow_to_an_hour_and_end_with_a_success(home):

@@ -50,7 +50,7 @@ def list_waiting(home: Home, target: str, *, now: datetime, at_once: bool = Fals
 def count_waiting(home: Home, target: str, *, now: datetime) -> int:
     """How many things wait; hours are counted one by one."""
     items = [i for i in list_waiting(home, target, now=now) if i.kind != "traffic"]
-    hours = sum(len(list_hours(home, target, p.name, now=now)) for p in list_projects(home))
+    hours = sum(len(list_hours(home, target, p.name, now=now)) for p in list_projects(home, archived=True))
     return len(items) + hours
 
 
@@ -114,7 +114,7 @@ def _list_checks(home: Home, target: str) -> list[Item]:
 
 def _list_hours(home: Home, target: str, now: datetime, at_once: bool) -> list[Item]:
     found, last = [], last_hour(now)
-    for project in list_projects(home):
+    for project in list_projects(home, archived=True):  # its last hours too, whoever was away meanwhile
         place = store.find_place(reading(home.db), target, project.name)
         if list_hours(home, target, project.name, now=now):
             found.append(Item("traffic", project.name, project.name))
