@@ -20,6 +20,7 @@ from core.monitoring import alerts as watched_alerts
 from core.monitoring import checks as watching
 from core.monitoring.alerts import Alert
 from core.monitoring.findings import Finding
+from core.numbers import say_number
 from core.projects import proposals
 from core.projects.definition import Definition, Thresholds
 from core.projects.limits import Limits, get_limits, title_of
@@ -308,7 +309,7 @@ def _say_use(quality: dict[str, Any] | None, measured: dict[str, Any] | None) ->
         return f"{quality['rows']} labels are too few to say how often it is right"
     if "accuracy" in measured:
         return f"{measured['accuracy']:.0%} of {measured['rows']} labelled predictions were right"
-    return f"it is off by {measured['mae']:.3g} on average"
+    return f"it is off by {say_number(measured['mae'], 3)} on average"
 
 
 def _count_yesterday(home: Home, project: str, now: datetime) -> int:

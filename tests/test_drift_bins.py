@@ -77,6 +77,8 @@ def test_a_constant_column_shows_a_fall_and_a_rise():
     bins, counts = one([5.0] * 40)
     assert counts == (0, 40, 0, 0)
     assert bins.columns[0].labels == ("below 5", "5", "above 5", "(missing)")
+    salaries = one(np.arange(30_000, 130_000, 1_000))[0].columns[0].labels
+    assert salaries[0] == "up to 39,900"  # never 3.99e+04
     assert B.count(bins, pd.DataFrame({"x": [4.0, 5.0, 6.0, 7.0]})).counts["x"] == (1, 1, 2, 0)
 
 

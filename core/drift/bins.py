@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import BadInput
+from core.numbers import say_number
 from core.projects.definition import Definition
 
 FORMAT = 1
@@ -64,7 +65,7 @@ class ColumnBins:
         if not self.edges:
             return ("any value", MISSING)
         if len(self.edges) == 2 and self.edges[0] == np.nextafter(self.edges[1], -np.inf):
-            only = _number(self.edges[1])
+            only = say_number(self.edges[1])
             return (f"below {only}", only, f"above {only}", MISSING)
         shown = _distinct(self.edges)
         middle = (f"{low} to {high}" for low, high in pairwise(shown))
@@ -284,14 +285,10 @@ def _plus(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}"
-
-
 def _distinct(edges: tuple[float, ...]) -> list[str]:
     """The edges in as few digits as still tell them apart."""
     for digits in (4, 6, 9):
-        shown = [f"{e:.{digits}g}" for e in edges]
+        shown = [say_number(e, digits) for e in edges]
         if len(set(shown)) == len(shown):
             return shown
     return [repr(e) for e in edges]
