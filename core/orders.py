@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +20,8 @@ from core.home import Home
 from core.times import stamp
 from storage import accounts as settings_store
 from storage import audit as audit_store
+from storage import orders as store
 from storage.connection import reading, writing
-
-_PREFIX = "order "
 
 
 @dataclass(frozen=True)
@@ -57,19 +56,18 @@ def place(tx: Tx, kind: str, project: str, subject: str, *, key: str | None, fac
     order = Order(
         secrets.token_hex(8), kind, project, tx.actor.name, tx.actor.via, subject, tx.at, tx.at, tx.correlation_id, key or "", facts
     )
-    settings_store.set_setting(tx.db, _PREFIX + order.id, json.dumps(asdict(order)))
+    store.insert_order(tx.db, asdict(order))
     return order
 
 
 def list_orders(home: Home, kind: str) -> list[Order]:
     """Orders of one kind that are not done, oldest first."""
-    found = [Order(**json.loads(value)) for value in settings_store.list_settings(reading(home.db), _PREFIX)]
-    return sorted((o for o in found if o.kind == kind), key=lambda o: (o.at, o.id))
+    return [Order(**row) for row in store.list_orders(reading(home.db), kind)]
 
 
 def find_order(home: Home, order_id: str) -> Order | None:
-    value = settings_store.find_setting(reading(home.db), _PREFIX + order_id)
-    return None if value is None else Order(**json.loads(value))
+    row = store.find_order(reading(home.db), order_id)
+    return None if row is None else Order(**row)
 
 
 def beat(home: Home, order: Order, *, now: datetime) -> None:
@@ -81,9 +79,8 @@ def beat(home: Home, order: Order, *, now: datetime) -> None:
         The order was ended by somebody else, because it had seemed abandoned.
     """
     with writing(home.db) as db:
-        if settings_store.find_setting(db, _PREFIX + order.id) is None:
+        if not store.set_beat(db, order.id, stamp(now)):
             raise Refused(f"{order.subject} took so long that it was noted as interrupted; do it again.")
-        settings_store.set_setting(db, _PREFIX + order.id, json.dumps(asdict(replace(order, beat=stamp(now)))))
 
 
 def end(
@@ -104,10 +101,8 @@ def end(
         Settings of the installation that are set along with it.
     """
     with acts.unattended(home, now) as (db, note):
-        value = settings_store.find_setting(db, _PREFIX + order.id)
-        if value is None or (before_age and json.loads(value)["beat"] >= before_age):
+        if not store.remove_order(db, order.id, before=before_age):
             return False
-        settings_store.set_setting(db, _PREFIX + order.id, None)
         for name, content in (settings or {}).items():
             settings_store.set_setting(db, name, content)
         if order.key:

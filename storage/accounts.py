@@ -101,12 +101,6 @@ def find_setting(db: Database, key: str) -> str | None:
     return row["value"] if row else None
 
 
-def list_settings(db: Database, prefix: str) -> list[str]:
-    """The values of all settings whose name begins with ``prefix``, in the order of their names."""
-    rows = db.conn.execute("SELECT value FROM settings WHERE substr(key, 1, ?) = ? ORDER BY key", (len(prefix), prefix))
-    return [r["value"] for r in rows]
-
-
 def set_setting(db: Database, key: str, value: str | None) -> None:
     if value is None:
         db.conn.execute("DELETE FROM settings WHERE key = ?", (key,))

@@ -505,3 +505,17 @@ CREATE TABLE identities (
 CREATE TABLE identity_uses (token_hash TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT, WITHOUT ROWID;;
 """,
     )
+
+
+@acts()
+def m023_orders(db: Database) -> None:
+    # acts whose work lies in the prediction log: the row goes when the end is audited, so that a kill between leaves it behind
+    run_script(
+        db,
+        """
+CREATE TABLE orders (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, project TEXT NOT NULL, actor TEXT NOT NULL, via TEXT NOT NULL, subject TEXT NOT NULL,
+    at TEXT NOT NULL, beat TEXT NOT NULL, correlation_id TEXT NOT NULL, key TEXT NOT NULL, facts TEXT NOT NULL
+) STRICT, WITHOUT ROWID;;
+""",
+    )
