@@ -111,10 +111,20 @@ class SingleSignOn:
         return claims if known else None
 
     def redirect_answers(self, scope: Scope, send: Send, *, secure: bool) -> Send:
-        """Lead the browser from Streamlit's routes to ours, and keep their cookies off plain HTTP where ours are."""
+        """Lead the browser from Streamlit's routes to ours, and keep their cookies off plain HTTP where ours are.
+
+        What they refuse or fail at, such as a provider that is away, becomes our sign-in page, which says so.
+        """
+        failed = False
 
         async def send_redirected(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            nonlocal failed
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                failed = True
+                message = {**message, "status": 303, "headers": [(b"location", FAILED.encode()), (b"content-length", b"0")]}
+            elif failed:
+                message = {**message, "body": b""}
+            elif message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 cookies = headers.getlist("set-cookie")
                 if secure and cookies:

@@ -5,7 +5,7 @@ import math
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -267,7 +267,7 @@ def answer_as_streamlit(home, cookies, location="/", **options):
     """The door around a stand-in for Streamlit's routes, which answers as Streamlit was seen to answer."""
 
     async def answer(request):
-        given = RedirectResponse(location, 302)
+        given = RedirectResponse(location, 302) if location else PlainTextResponse("Authentication error", 400)
         for cookie in cookies:
             given.headers.append("set-cookie", cookie)
         return given
@@ -296,6 +296,12 @@ CLEARED = '_streamlit_user=""; Max-Age=0; Path=/; SameSite=lax'
 )
 def test_the_answers_of_streamlits_routes_lead_to_ours(home, admin, path, cookies, to):
     assert answer_as_streamlit(home, cookies).get(path).headers["location"] == to
+
+
+def test_a_provider_that_is_away_is_said_on_our_sign_in_page(home, admin):
+    answer = answer_as_streamlit(home, [], "").get("/auth/login")
+    assert (answer.status_code, answer.headers["location"], answer.text) == (303, "/sign-in?failed=1", "")
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_the_way_to_the_provider_is_left_as_it_is(home, admin):
