@@ -373,7 +373,7 @@ OWN = {
 # Functions that open a write without being an act: what time decides, the clock's and the workers' own rows, the prediction log.
 WRITES = {
     "core.accounts": {"sign_in", "first_start_code", "_count_try"},
-    "core.clock": {"tick", "note_tick"},
+    "core.clock": {"_check_due", "note_tick"},
     "core.monitoring.checks": {"watch"},
     "core.jobs.jobs": {"note_dead", "note_exit"},
     "core.keys": {"_touch"},
@@ -393,7 +393,7 @@ WRITES = {
     "core.erasure": {"_carry_out"},  # of an order that was an act
     "core.scoring.removal": {"erase_rows", "purge_before"},  # called by acts
     "core.retention": {"_carry_out", "rewrite_due"},  # by rules and orders that were acts
-    "core.schedule.slots": {"_claim", "_put_clock_right", "_beating"},
+    "core.schedule.slots": {"_begin_again", "_claim", "_put_clock_right", "_beating"},
     "core.agent.execute": {"_settle_state"},
     "core.notify.events": {"tell"},
     "core.notify.outbox": {"_claim", "_end", "_forget_old"},
