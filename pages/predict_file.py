@@ -269,6 +269,9 @@ def tidy_answers(frame: pd.DataFrame, definition: Definition) -> pd.DataFrame:
     import pandas as pd
 
     if definition.is_classifier:
+        sure = frame["confidence"]
+        # three decimals are shown, and a probability is never rounded up to certainty
+        frame = frame.assign(confidence=sure.where((sure < 0.9995) | (sure >= 1.0) | sure.isna(), 0.999))
         return frame.drop(columns=[c for c in ("score", "confidence") if frame[c].isna().all()])
     numbers = pd.to_numeric(frame["prediction"], errors="coerce")
     places = count_places(float(numbers.abs().max()), 5)

@@ -237,6 +237,8 @@ def test_numbers_are_shown_without_digits_that_mean_nothing_and_empty_columns_no
     shown = predict_file.tidy_answers(answers, prices)
     assert shown.to_dict("list") == {"prediction": [88001.0, 412.0], "x": ["1", "2"]}
     plain = Definition("p", "P", "multiclass", "y", columns, classes=("a", "b", "c"))
-    answers = pd.DataFrame({"prediction": ["a"], "score": [None], "confidence": [0.9], "x": ["1"]})
-    assert list(predict_file.tidy_answers(answers, plain)) == ["prediction", "confidence", "x"]
+    answers = pd.DataFrame({"prediction": ["a"] * 3, "score": [None] * 3, "confidence": [0.9, 0.99997, 1.0], "x": ["1"] * 3})
+    shown = predict_file.tidy_answers(answers, plain)
+    assert list(shown) == ["prediction", "confidence", "x"]
+    assert shown["confidence"].tolist() == [0.9, 0.999, 1.0]  # never rounded up to certainty
     assert predict_file.tidy_answers(answers.head(0), prices).empty
