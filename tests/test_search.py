@@ -388,7 +388,7 @@ def test_from_the_command_line_to_the_comparison_a_search_is_part_of_the_run(dem
     (summary,) = report["searches"]
     assert (summary["candidate"], summary["trials"]) == ("hist_gradient_boosting", 6)
     run = runs.get_run(demo_home, report["run"])
-    (found,) = runs.get_searches(demo_home, run)
+    (found,) = runs.find_searches(demo_home, run.job_id)
     assert found.sentence == summary["sentence"]
     names = [r["candidate"] for r in report["leaderboard"]]
     assert {"dummy", "logistic_regression", "hist_gradient_boosting"} <= set(names)

@@ -188,13 +188,6 @@ def get_sweep(home: Home, run: Run) -> SweepResult:
     return _load_sweep(run_folder(home, run), home, run.project, run.definition_sha)
 
 
-def get_searches(home: Home, run: Run) -> list[Search]:
-    """Every search of a run with all its trials; empty where nothing was searched."""
-    from core.training.search import load_searches
-
-    return load_searches(run_folder(home, run)) if run.settings.get("searches") else []
-
-
 def find_searches(home: Home, job_id: int) -> list[Search]:
     """What the searches of a training tried, also where it was cancelled or broke off and left no run; empty where nothing was searched."""
     from core.training.search import load_searches
