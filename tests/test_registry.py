@@ -34,7 +34,10 @@ def test_metadata_has_every_field_of_the_contract(trained_home):
     assert metadata["target"] == "num"
     assert metadata["classes"] == ["0", "1"]
     assert metadata["artifact_sha256"] == version.sha256
-    for name in ("date", "duration_seconds", "hyperparameters", "seed", "metrics", "per_class", "baseline", "feature_importance", "environment", "ran_on"):
+    filled = (
+        "date", "duration_seconds", "hyperparameters", "seed", "metrics", "per_class", "baseline", "feature_importance", "environment", "ran_on",
+    )  # fmt: skip
+    for name in filled:
         assert metadata[name] not in (None, {}, []), name
     assert {"recall", "precision", "support"} <= set(metadata["per_class"]["1"])
     assert set(versions.list_files(trained_home, version)) == {"model.pkl", "metadata.json", "golden.json"}
