@@ -91,13 +91,14 @@ def _show_answer(context: PageContext, definition: Definition, known: dict[str, 
     outputs, probabilities = known["outputs"], known["probabilities"]
     with st.container(border=True):
         st.markdown(f"#### {_say(definition, outputs)}")
-        first, second = st.columns(2)
         scored = definition.is_classifier and outputs["score"] == outputs["score"]  # not NaN: classes without an order have no score
+        sure = outputs["confidence"] == outputs["confidence"]
+        places = iter(st.columns(2) if scored or sure else ())
         if scored:
-            first.metric("Score", f"{outputs['score']:.1f}", help=predict_file.say_score(definition))
-        if outputs["confidence"] == outputs["confidence"]:
-            place, shown = second if scored else first, charts_predict.say_share(outputs["confidence"])
-            place.metric("Confidence", shown, help="Probability of the predicted class.")
+            next(places).metric("Score", f"{outputs['score']:.1f}", help=predict_file.say_score(definition))
+        if sure:
+            shown = charts_predict.say_share(outputs["confidence"])
+            next(places).metric("Confidence", shown, help="Probability of the predicted class.")
         if probabilities:
             titles = class_names(definition)
             names = [titles.get(c, c) for c in definition.classes]
@@ -157,11 +158,13 @@ def _show_why(context: PageContext, known: dict[str, Any]) -> None:
     words = [parts.plain(s) for s in explaining.describe(explanation)]
     st.markdown("\n".join(f"- {s}" for s in words))
     charts.show_figure(charts_predict.contribution_steps(explanation), alt=" ".join(words), key="case-why")
+    sampled = explanation.method.startswith(explaining.SAMPLING)
     st.caption(
         "From the average answer to this one, step by step. That says what the model does with the values, not what they cause. "
+        f"{'It is an estimate: steps of nearly one size may change places. ' if sampled else ''}"
         f"Method: {parts.plain(explanation.method)}; compared with {parts.plain(explanation.background)}."
     )
-    if not explanation.method.startswith(explaining.SAMPLING):
+    if not sampled:
         return
     if not shap_values.is_possible():
         st.caption(f"A second opinion by SHAP needs a library: `{LIBRARIES['shap'].install}`.")

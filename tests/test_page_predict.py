@@ -1,6 +1,7 @@
 """The Predict page: what is uploaded is scored once, logged, and shown as it was stored."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from core.scoring import job as scoring_job
 from core.scoring import labels as labelling
 from core.scoring import log, tables
 from core.times import utc_now
-from pages import charts_predict, predict_file
+from pages import charts_predict, predict_case, predict_file
 
 HUNGARY = (Path(__file__).parent.parent / "samples" / "heart_disease" / "data" / "heart_hungary.csv").read_bytes()
 SCIENTIST = Actor("scientist")
@@ -242,3 +243,12 @@ def test_numbers_are_shown_without_digits_that_mean_nothing_and_empty_columns_no
     assert list(shown) == ["prediction", "confidence", "x"]
     assert shown["confidence"].tolist() == [0.9, 0.999, 1.0]  # never rounded up to certainty
     assert predict_file.tidy_answers(answers.head(0), prices).empty
+
+
+def test_a_predicted_number_stands_with_how_far_off_to_expect_it(monkeypatch):
+    held = {"mae": 11334.6, "rows": 120}
+    monkeypatch.setattr(predict_case, "get_version", lambda home, project, version: SimpleNamespace(summary={"holdout": held}))
+    context = SimpleNamespace(home=None, project=SimpleNamespace(name="prices"))
+    assert predict_case._say_error(context, "1.0.0") == "On 120 rows that it had never seen it was off by **11,335** on average."
+    held.clear()
+    assert "How far off it may be is not known" in predict_case._say_error(context, "1.0.0")
