@@ -99,6 +99,8 @@ def from_proxy(scope: MutableMapping[str, Any], proxies: tuple[Network, ...]) ->
     told = [(name, value.decode("latin-1")) for name, value in scope["headers"] if name in _TOLD_BY_PROXY]
     hops = [hop.strip() for name, value in told if name == b"x-forwarded-for" for hop in value.split(",")]
     client = next((a for a in (_read_hop(hop) for hop in reversed(hops)) if not _is_among(a, proxies)), UNKNOWN)
+    if is_loopback(client):  # somebody on the proxy's machine, or what a client wrote into a header that is only handed on
+        client = UNKNOWN
     schemes = [part.strip().lower() for name, value in told if name == b"x-forwarded-proto" for part in value.split(",")]
     secure = schemes[-1:] == ["https"]
     scheme = {"http": "https", "ws": "wss"}.get(scope["scheme"], scope["scheme"]) if secure else scope["scheme"]
@@ -116,13 +118,9 @@ def _is_among(address: str, networks: Iterable[Network]) -> bool:
 
 
 def _read_hop(text: str) -> str:
-    """One entry of X-Forwarded-For, with or without a port, as an address; "unknown" for anything else.
-
-    Also for a loopback address: that would be the proxy's own machine, or what a client wrote into a header that is only handed on.
-    """
+    """One entry of X-Forwarded-For, with or without a port, as an address; "unknown" for anything else."""
     bare = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0] if text.count(":") == 1 else text
     try:
-        address = str(ipaddress.ip_address(bare))
+        return str(ipaddress.ip_address(bare))
     except ValueError:
         return UNKNOWN
-    return UNKNOWN if is_loopback(address) else address

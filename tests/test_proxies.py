@@ -45,6 +45,11 @@ def test_the_client_is_the_last_hop_that_is_no_named_proxy(hops, client):
     assert read(*hops) == client
 
 
+def test_two_named_proxies_on_one_machine_hand_on_the_client():
+    assert read("192.0.2.7, 127.0.0.3", peer="127.0.0.1", proxies="127.0.0.1,127.0.0.3") == "192.0.2.7"
+    assert read("192.0.2.7, 127.0.0.2", peer="127.0.0.1", proxies="127.0.0.1,127.0.0.3") == "unknown"
+
+
 def test_nobody_else_is_believed():
     unchanged = scope(("192.0.2.7", 1), "127.0.0.1", x_forwarded_proto="https")
     assert addresses.from_proxy(unchanged, addresses.read_proxies("10.0.0.0/24")) is unchanged

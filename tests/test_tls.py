@@ -49,7 +49,7 @@ class Proxied:
     def __enter__(self):
         environment = {
             **os.environ, "GREENLIGHT_HOME": str(self.home.root), "GREENLIGHT_MODELS": str(self.home.models), "GREENLIGHT_DEMO": "1",
-            "GREENLIGHT_PROXIES": "127.0.0.1", "GREENLIGHT_HOSTS": NAME, "GREENLIGHT_SECURE_COOKIES": "1",
+            "GREENLIGHT_PROXIES": "127.0.0.1,127.0.0.3", "GREENLIGHT_HOSTS": NAME, "GREENLIGHT_SECURE_COOKIES": "1",
         }  # fmt: skip
         console = [
             sys.executable, "-m", "streamlit", "run", "app.py", "--server.address", "127.0.0.1", "--server.port", str(self.console),
@@ -134,10 +134,11 @@ def test_a_forged_address_opens_nothing(proxied):
     assert proxied.ask("/metrics").status == 401
     assert proxied.ask("/metrics", headers={"X-Forwarded-For": "127.0.0.1"}).status == 401
     forged = {"X-Forwarded-For": "192.0.2.7"}
-    for bound, status in (("192.0.2.0/24", 403), ("127.0.0.2", 200)):  # the address that nginx was called from, and no other
-        key = make_key(proxied.home, "read", addresses=(bound,))
-        answer = proxied.ask("/api/v1/models", headers={"X-API-Key": key, **forged}, source="127.0.0.2")
+    key = make_key(proxied.home, "read", addresses=("192.0.2.0/24",))
+    for caller, status in (("127.0.0.2", 403), ("127.0.0.3", 200)):  # the second is itself a named proxy, so what it says counts
+        answer = proxied.ask("/api/v1/models", headers={"X-API-Key": key, **forged}, source=caller)
         assert answer.status == status, answer.text
+    assert proxied.ask("/metrics", source="127.0.0.2").status == 401  # nor is the proxy's neighbour this machine
     direct = http.client.HTTPConnection("127.0.0.1", proxied.console, timeout=30)
     direct.request("GET", "/metrics", headers={"Host": "localhost"})
     assert direct.getresponse().status == 401
