@@ -236,7 +236,7 @@ def _show_activity(context: PageContext, project: str) -> None:
     rows = [
         {
             "Timestamp": parts.short_time(e.at), "Action": ACTIONS[e.action].title, "Status": MARKS.get(e.status, e.status),
-            "Approver": e.approver or ("nobody" if e.kind == "action" and ACTIONS[e.action].tier == "safe" else ""),
+            "Approver": e.approver or ("needs nobody" if e.kind == "action" and ACTIONS[e.action].tier == "safe" else ""),
             "What": e.sentence, "Incident": e.incident_id,
         }
         for e in found

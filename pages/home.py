@@ -82,8 +82,9 @@ def _show_cards(view: Overview) -> None:
             st.caption("No check was made against what is live.")
         else:
             drifted = sum(c.status == "drift" for c in view.check.result.columns)
-            columns = f": {drifted} of {len(view.check.result.columns)} columns drifted" if drifted else ""
-            st.caption(f"{_drift_word(view)}{columns}, {parts.plain(parts.local_time(view.check.at))}")
+            columns = f"{drifted} of {len(view.check.result.columns)} columns drifted, " if drifted else ""
+            # outside of the caption, which would pale the colour of the sign
+            st.markdown(f"{_drift_word(view)} :gray[:small[{columns}{parts.plain(parts.local_time(view.check.at))}]]")
 
 
 def _show_headline(view: Overview) -> None:

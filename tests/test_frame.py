@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import tomllib
 import types
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -220,3 +221,25 @@ def test_every_listed_page_exists_and_stands_in_a_known_group():
         assert (Path(contents.__file__).parent / f"{page.url}.py").is_file(), page.url
         assert page.group in contents.GROUPS
     assert sum(page.default for page in contents.PAGES) == 1
+
+
+def _contrast(one, other):
+    """WCAG 2.1's ratio of two colours, each (red, green, blue) in 0..255."""
+    lights = []
+    for colour in (one, other):
+        parts = [v / 255 / 12.92 if v / 255 <= 0.03928 else ((v / 255 + 0.055) / 1.055) ** 2.4 for v in colour]
+        lights.append(0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2])
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_captions_and_words_in_colour_are_readable_in_both_themes(scheme):
+    theme = tomllib.loads((Path(__file__).parent.parent / ".streamlit" / "config.toml").read_text())["theme"][scheme]
+    colour = {name: [int(text[i : i + 2], 16) for i in (1, 3, 5)] for name, text in theme.items() if isinstance(text, str)}
+    paper = colour["backgroundColor"]
+    caption = [0.6 * ink + 0.4 * ground for ink, ground in zip(colour["textColor"], paper, strict=True)]  # Streamlit pales captions
+    assert _contrast(caption, paper) >= 4.5
+    for name in ("greenTextColor", "orangeTextColor", "redTextColor", "grayTextColor", "linkColor"):
+        assert _contrast(colour[name], paper) >= 4.5, name
+    assert _contrast(colour["primaryColor"], [255, 255, 255]) >= (4.5 if scheme == "light" else 4.2)  # white words on a button
+    assert _contrast(colour["primaryColor"], paper) >= 4.2  # a chosen tab
