@@ -197,7 +197,8 @@ def _decide(
         if decision == "approved":
             if request.failed_gates and not despite_gates:
                 names = ", ".join(g["name"] for g in request.failed_gates)
-                raise Refused(f"Version {request.version} fails these gates: {names}. To approve it all the same, say so expressly: tick that box, or add --despite-gates.")
+                how = "To approve it all the same, say so expressly: tick that box, or add --despite-gates."
+                raise Refused(f"Version {request.version} fails these gates: {names}. {how}")
             store.update_request(
                 tx.db, request_id, state="approved", decided_by=actor.name, decided_at=tx.at, decision_reason=reason,
                 despite_gates=int(bool(request.failed_gates)), lapses_at=stamp(now + HOLDS),
