@@ -16,12 +16,12 @@ def count_places(largest: float, digits: int = 4) -> int:
     return max(0, digits - 1 - floor(log10(size)))
 
 
-def say_number(value: float, digits: int = 4) -> str:
+def say_number(value: float | None, digits: int = 4) -> str:
     """A number in a sentence: 196,312 and 0.0341, never 1.963e+05; digits before the point are all there.
 
     Parameters
     ----------
-    value : float
+    value : float or None
     digits : int
         Significant digits that are shown at least; zeros at the end of decimals are left out.
 
@@ -30,7 +30,7 @@ def say_number(value: float, digits: int = 4) -> str:
     str
         "unknown" for what is no number.
     """
-    if not isfinite(value):
+    if value is None or not isfinite(value):
         return "unknown"
     if value and not LEAST <= abs(value) < MOST:
         return f"{value:.{digits}g}"

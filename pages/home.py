@@ -7,6 +7,7 @@ import streamlit as st
 from core import overview as overviews
 from core.agent.agent_requests import AgentRequest
 from core.approvals import Request
+from core.numbers import say_number
 from core.overview import Overview, Verdict
 from core.projects import projects
 from core.projects.proposals import SettingRequest
@@ -158,8 +159,8 @@ def _show_accuracy(view: Overview) -> None:
         _say("No labels came back for the live version, so how often it is right is unknown. Feed them on the Predict page.")
     elif "accuracy" not in quality:
         st.markdown(
-            f"The live version predicts numbers: on {quality['rows']} labelled predictions it is off by **{quality['mae']:.3g}** "
-            f"on average; always answering their mean would be off by {quality['baseline_mae']:.3g}."
+            f"The live version predicts numbers: on {quality['rows']} labelled predictions it is off by **{say_number(quality['mae'], 3)}** "
+            f"on average; always answering their mean would be off by {say_number(quality['baseline_mae'], 3)}."
         )
     else:
         st.markdown(

@@ -11,7 +11,7 @@ from core.adapters.optional import LIBRARIES
 from core.jobs.jobs import Job
 from core.projects.definition import Definition
 from core.training import runs
-from core.training.catalogue import Candidate
+from core.training.catalogue import Candidate, find_candidate
 from core.training.search import MOST_SECONDS, MOST_TRIALS, SECONDS, TRIALS, Budget, Search, searchable
 from core.training.selection import METRIC_NAMES
 from pages import charts, charts_training, parts
@@ -64,12 +64,14 @@ def show_results(context: PageContext, job: Job) -> None:
 def list_rows(search: Search) -> list[dict[str, Any]]:
     """The trials as a table: setting, value of each fold, state, seconds."""
     metric = METRIC_NAMES[search.metric]
+    known = find_candidate(search.candidate)  # an estimator may have gone since
+    titles = {p.name: p.title for p in known.params} if known else {}
     return [
         {
             "Trial": t.number + 1,
             "State": _WORDS[t.state] + "".join(f", {w}" for w, so in (("usual", t.number == 0), ("best", t.number == search.best)) if so),
             f"{metric}, mean": None if t.value is None else round(t.value, 4),
-            **{k: round(v, 6) if isinstance(v, float) else v for k, v in t.params.items()},
+            **{titles.get(k, k): round(v, 6) if isinstance(v, float) else v for k, v in t.params.items()},
             **{f"Fold {n + 1}": None if n >= len(t.values) else t.values[n] for n in range(search.folds)},
             "Seconds": t.seconds, "Why": t.error or "",
         }

@@ -186,7 +186,8 @@ def test_an_alarm_that_keeps_ending_by_itself_asks_for_a_wider_limit(trained_hom
     agent.turn(trained_home, now=NOW)
     request = agent_requests.get_request(trained_home, 1, now=NOW)
     assert (request.action, request.params, request.title) == (
-        "change_setting", {"changes": {"zscore": 4.0}, "from": {"zscore": 3.0}}, "Change zscore to 4",
+        "change_setting", {"changes": {"zscore": 4.0}, "from": {"zscore": 3.0}},
+        "Change “An anomaly is more than” (zscore) to 4 standard deviations from the mean",
     )  # fmt: skip
     if since:  # somebody has widened it further since
         proposals.propose(trained_home, DEVOPS, HEART, {"zscore": since}, reason="Far too tight", now=NOW)

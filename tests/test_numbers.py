@@ -24,6 +24,7 @@ from core.numbers import count_places, say_number, say_places
         (2.5e-9, 4, "2.5e-09"),
         (float("nan"), 4, "unknown"),
         (float("inf"), 4, "unknown"),
+        (None, 4, "unknown"),
     ],
 )
 def test_a_number_is_said_without_an_exponent_and_without_needless_digits(value, digits, said):

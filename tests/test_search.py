@@ -149,7 +149,7 @@ def test_the_table_has_a_row_per_trial_and_a_column_per_fold_and_setting():
     rows = training_search.list_rows(made(trial(0, 0.6, C=1.0), trial(1, None, "pruned", (0.25,), C=0.5), trial(2, 0.7, C=2.0), best=2))
     assert [r["Trial"] for r in rows] == [1, 2, 3]
     assert [r["State"] for r in rows] == ["✓ to the end, usual", "✕ stopped early", "✓ to the end, best"]
-    assert [(r["C"], r["Fold 1"], r["Fold 2"], r["F1, mean"]) for r in rows] == [
+    assert [(r["Inverse penalty"], r["Fold 1"], r["Fold 2"], r["F1, mean"]) for r in rows] == [
         (1.0, 0.5, 0.6, 0.6), (0.5, 0.25, None, None), (2.0, 0.5, 0.6, 0.7),
     ]  # fmt: skip
 

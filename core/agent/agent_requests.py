@@ -18,6 +18,7 @@ from core.agent.actions import ACTIONS
 from core.errors import NotFound, Refused
 from core.home import Home
 from core.notify.events import tell
+from core.projects.limits import call_setting, say_value
 from core.times import stamp, utc_now
 from storage import agent as store
 from storage import versions as versions_store
@@ -84,7 +85,7 @@ def say_action(action: str, params: dict[str, Any]) -> str:
     if action == "deploy":
         return f"Deploy version {params.get('version')}"
     if action == "change_setting":
-        return "Change " + ", ".join(f"{name} to {value:g}" for name, value in params.get("changes", {}).items())
+        return "Change " + ", ".join(f"{call_setting(name)} to {say_value(name, value)}" for name, value in params.get("changes", {}).items())
     return ACTIONS[action].title
 
 
@@ -205,7 +206,8 @@ def note_expired(home: Home, *, now: datetime) -> list[int]:
             reason = "nobody decided within 24 hours" if state == "expired" else "it was not carried out within 7 days"
             store.update_request(db, row["id"], state=state)
             note_event(db, row, state, f"It {'expired' if state == 'expired' else 'lapsed'}: {reason}.", at=stamp(now))
-            _escalate(db, row, f"The request to {say_action(row['action'], row['params']).lower()} is {state}: {reason}.", story, now)
+            said = say_action(row["action"], row["params"])
+            _escalate(db, row, f"The request to {said[:1].lower()}{said[1:]} is {state}: {reason}.", story, now)
             note(
                 actor="clock", via="clock", trigger="schedule", action=f"agent_request_{state}", project=row["project"],
                 subject=_subject(row), before={"state": row["state"]}, after={"state": state}, reason=reason, correlation_id=story,

@@ -25,6 +25,7 @@ from core.monitoring import checks
 from core.monitoring.findings import Finding
 from core.monitoring.quality_checks import LEAST, weigh_labels
 from core.notify.events import tell
+from core.numbers import say_number
 from core.projects.limits import get_limits
 from core.retraining import retraining
 from core.times import parse, stamp
@@ -130,9 +131,10 @@ def _accept_if_still_right(home: Home, incident: Incident, now: datetime) -> Non
 def _count(said: Mapping[str, Any]) -> str:
     if said.get("value") is None:
         return "not measured"
-    interval = f" (95 %: {said['low']:.3g} to {said['high']:.3g})" if said["low"] is not None and said["high"] is not None else ""
-    trained = f", {said['training']:.3g} on the hold-out" if said["training"] is not None else ""
-    return f"{said['value']:.3g}{interval} on {said['rows']:,} labels{trained}"
+    low, high = said["low"], said["high"]
+    interval = "" if low is None or high is None else f" (95 %: {say_number(low, 3)} to {say_number(high, 3)})"
+    trained = f", {say_number(said['training'], 3)} on the hold-out" if said["training"] is not None else ""
+    return f"{say_number(said['value'], 3)}{interval} on {said['rows']:,} labels{trained}"
 
 
 def _diagnose_again(home: Home, incident: Incident, alerts: Sequence[dict[str, Any]], now: datetime) -> None:
@@ -270,7 +272,7 @@ def describe_end(
                          "after": now_ if same else None, "by": alert["resolved_by"]})
         if alert["value"] is not None and same and now_ is not None and len(words) < 4:
             name = alert["kind"].replace("_", " ") + (f" {alert['subject']}" if alert["subject"] else "")
-            words.append(f"{name} {alert['value']:.3g} before, {now_:.3g} now")
+            words.append(f"{name} {say_number(alert['value'], 3)} before, {say_number(now_, 3)} now")
     by = sorted({str(a["resolved_by"]) for a in alerts if a["resolved_by"] and a["resolved_by"] != "monitor"})
     who = f" ({', '.join(by)} ended some by hand)" if by else ""
     count = "Its alert has" if total == 1 else f"All {total:,} alerts have"

@@ -12,6 +12,7 @@ from core.drift import checks as drift_checks
 from core.home import Home
 from core.monitoring.findings import Finding, percent
 from core.monitoring.traffic_checks import judge_series
+from core.numbers import say_number
 from core.projects.definition import Definition
 from core.projects.limits import Limits
 from core.scoring import profiles
@@ -207,7 +208,7 @@ def judge_level(
     else:
         means = _mean_numbers(home, project, live, since, hour)
     series = [means.get(name) for name in names]
-    found = judge_series("score", "Mean answer by hour", series, limits.watching, say=lambda v: f"{v:.3g}", errors=errors)
+    found = judge_series("score", "Mean answer by hour", series, limits.watching, say=lambda v: f"{say_number(v, 3)}", errors=errors)
     return replace(found, version=version)
 
 

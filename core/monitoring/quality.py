@@ -25,6 +25,7 @@ from core.monitoring.estimates import (
     measure_ranking,
     subtract,
 )
+from core.numbers import say_number
 from core.projects.definition import Definition
 from core.projects.projects import get_definition
 from core.times import parse, stamp
@@ -234,7 +235,7 @@ def _change(name: str, version: str, now: Point, training: Metric) -> Change:
         if difference.low is not None and difference.high is not None:
             chance = difference.low <= 0 <= difference.high
         how = "unlike training by more than chance explains" if chance is False else "within chance" if chance else "of unknown certainty"
-        sentence = f"{title} is {metric.value:.3g} on {of}, {training.value:.3g} in training: a change {how}."
+        sentence = f"{title} is {say_number(metric.value, 3)} on {of}, {say_number(training.value, 3)} in training: a change {how}."
     return Change(name, version, now.rows, metric, training, difference, chance, worse, relative, sentence)
 
 

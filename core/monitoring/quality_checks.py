@@ -10,6 +10,7 @@ from core.monitoring import quality
 from core.monitoring.estimates import LOWER_IS_BETTER, subtract
 from core.monitoring.findings import Finding
 from core.monitoring.quality import TITLES, Point
+from core.numbers import say_number
 from core.projects.definition import Definition
 from core.projects.limits import Limits
 from core.times import parse
@@ -80,11 +81,12 @@ def check_drop(home: Home, project: str, definition: Definition, limits: Limits,
     drop = (difference.value if name in LOWER_IS_BETTER else -difference.value) / before.value
     sure = difference.low is not None and difference.high is not None and not difference.low <= 0 <= difference.high
     word = "" if sure else " (within chance)"
-    sentence = f"{TITLES[name]} is {now_metric.value:.3g} in the last 7 days, {before.value:.3g} in the 7 before{word}."
+    last, earlier = say_number(now_metric.value, 3), say_number(before.value, 3)
+    sentence = f"{TITLES[name]} is {last} in the last 7 days, {earlier} in the 7 before{word}."
     if other:
         sentence = (
-            f"{TITLES[name]} of version {version} is {now_metric.value:.3g} in the last 7 days; version {other} had {before.value:.3g} in its "
-            f"last 7{word}. The version has changed, so a difference is that of the versions, not a drift of answers."
+            f"{TITLES[name]} of version {version} is {last} in the last 7 days; version {other} had {earlier} in its last 7{word}. "
+            "The version has changed, so a difference is that of the versions, not a drift of answers."
         )
     detail = {"before": other} if other else {}
     return replace(blank, state="warning" if sure and drop > limit else "ok", sentence=sentence, value=drop, rows=rows, detail=detail)
@@ -172,4 +174,4 @@ def _is_right(change: quality.Change, rows: int, limits: Limits) -> bool:
 def _say(name: str, value: float | None) -> str:
     if value is None:
         return "unknown"
-    return f"{value:.1%}" if name == "accuracy" else f"{value:.3g}"
+    return f"{value:.1%}" if name == "accuracy" else f"{say_number(value, 3)}"

@@ -171,7 +171,7 @@ def _matters(watching: Watching) -> float:
 
 
 def _too_few(n: int, window: Window) -> str:
-    return f"{n} requests in {window.minutes} minutes; {LEAST_REQUESTS} are needed to say."
+    return f"{n} request{'' if n == 1 else 's'} in {window.minutes} minutes; {LEAST_REQUESTS} are needed to say."
 
 
 def _too_few_to_compare(n: int, window: Window) -> str:

@@ -18,6 +18,7 @@ from core.home import Home
 from core.monitoring import alerts, quality
 from core.monitoring.estimates import LOWER_IS_BETTER, Metric, subtract
 from core.monitoring.quality import TITLES, OverTime
+from core.numbers import say_number
 from core.projects.definition import Thresholds
 from core.projects.limits import get_limits
 from core.retraining import retraining
@@ -174,7 +175,7 @@ def _judge(now: dict[str, Metric], before: dict[str, Metric], rows: int, against
         if difference is None or difference.value is None:
             continue
         known += 1
-        said = f"{TITLES[name]} {metric.value:.3g} after {before[name].value:.3g}"
+        said = f"{TITLES[name]} {say_number(metric.value, 3)} after {say_number(before[name].value, 3)}"
         if difference.low is None or difference.high is None:
             unsure.append(said)
         elif not difference.low <= 0 <= difference.high:
