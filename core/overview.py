@@ -28,7 +28,7 @@ from core.projects.projects import Project, get_definition, get_project, list_pr
 from core.projects.proposals import SettingRequest
 from core.retraining import triggers
 from core.retraining.triggers import RetrainCheck
-from core.scoring import labels, log
+from core.scoring import accuracy, log
 from core.times import parse, stamp
 
 DAYS = 30
@@ -95,9 +95,9 @@ class Overview:
     yesterday : int
         Those of the whole day before (UTC), for comparison.
     quality : dict or None
-        The live version's real quality in the last 30 days (core.scoring.labels.live_quality); None without labels.
+        The live version's real quality in the last 30 days (core.scoring.accuracy.live_quality); None without labels.
     daily : list of dict
-        Its accuracy a day (core.scoring.labels.daily_accuracy); empty where numbers are predicted.
+        Its accuracy a day (core.scoring.accuracy.daily_accuracy); empty where numbers are predicted.
     check : Check or None
         The newest drift check against the live version: of logged predictions if there is one, else of a file.
     since_check : int
@@ -141,7 +141,7 @@ def overview(home: Home, project: str, account: Account, now: datetime) -> Overv
     live = deployment.find_live(home, project)
     version = live.version if live else None
     check = _find_check(home, project, live)
-    quality, daily = labels.recent_quality(home, project, now=now, days=DAYS, version=version) if live else (None, [])
+    quality, daily = accuracy.recent_quality(home, project, now=now, days=DAYS, version=version) if live else (None, [])
     headline = find_headline(definition, live)
     ticked = triggers.find_last_check(home, project)
     since_check = log.count_since(home, project, parse(check.at)) if check else 0

@@ -14,7 +14,7 @@ from pages.charts import GO, LOOK, QUIET, SERIES, TEMPLATE
 def accuracy_by_day(days: Sequence[Mapping[str, Any]], *, baseline: float | None, floor: float | None) -> go.Figure:
     """Accuracy a day with its 95 % interval; the baseline and the floor as named lines.
 
-    ``days`` as core.scoring.labels.daily_accuracy returns them; days without labels are gaps, not zeros.
+    ``days`` as core.scoring.accuracy.daily_accuracy returns them; days without labels are gaps, not zeros.
     """
     figure = go.Figure(
         go.Scatter(

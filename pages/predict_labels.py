@@ -9,7 +9,7 @@ import streamlit as st
 from core.numbers import say_number
 from core.projects.definition import Definition
 from core.roles import who_may
-from core.scoring import labels, log, tables
+from core.scoring import accuracy, labels, log, tables
 from pages import act, parts
 from pages.classes import class_names
 from pages.session import PageContext
@@ -148,7 +148,7 @@ def _ask_value(definition: Definition, key: str) -> str | float | None:
 
 def _show_quality(context: PageContext, definition: Definition) -> None:
     assert context.project is not None
-    found = labels.live_quality(context.home, context.project.name, now=context.now)
+    found = accuracy.live_quality(context.home, context.project.name, now=context.now)
     if found is None:
         st.markdown(":gray[:material/help: Unknown:] no label has come back for the predictions of the last 30 days.")
     elif definition.is_classifier:

@@ -13,7 +13,7 @@ from core.home import open_home
 from core.monitoring import quality
 from core.projects import projects
 from core.projects.definition import from_dict
-from core.scoring import answers, labels, removal
+from core.scoring import accuracy, answers, labels, removal
 from core.scoring.compact import compact
 from core.scoring.predict import predict_rows
 from core.times import parse, stamp, utc_now
@@ -307,7 +307,7 @@ def test_rows_that_were_packed_into_a_block_take_their_own_labels(tmp_path):
     assert found[ids[1]].probabilities == (0.0, 0.0, 1.0)
     rows = [{"prediction_id": i, "label": name} for i, name in zip(ids, names, strict=True)]
     assert labels.feed_label_rows(home, SCIENTIST, "cases", rows, source="api")["new"] == 3
-    assert labels.live_quality(home, "cases", now=parse("2026-11-20T10:00:00.000Z"))["accuracy"] == 1.0
+    assert accuracy.live_quality(home, "cases", now=parse("2026-11-20T10:00:00.000Z"))["accuracy"] == 1.0
 
 
 def test_an_erased_prediction_counts_no_more_and_a_purged_one_still_does(trained_home):

@@ -17,7 +17,7 @@ from core.projects import proposals
 from core.projects.projects import get_definition
 from core.registry import versions
 from core.retraining.triggers import RetrainCheck
-from core.scoring import labels, log, predict
+from core.scoring import accuracy, labels, log, predict
 from core.times import stamp, utc_now
 
 HEART = "heart_disease"
@@ -120,8 +120,8 @@ def test_real_accuracy_is_counted_a_day_and_for_the_live_version_only(trained_ho
         (stamp(now - timedelta(days=2))[:10], 40, 1.0),
         (stamp(now)[:10], 10, 0.0),
     ]
-    assert labels.live_quality(trained_home, HEART, now=now, version="9.9.9") is None
-    assert labels.daily_accuracy(trained_home, HEART, now=now + timedelta(days=40)) == []
+    assert accuracy.live_quality(trained_home, HEART, now=now, version="9.9.9") is None
+    assert accuracy.daily_accuracy(trained_home, HEART, now=now + timedelta(days=40)) == []
 
 
 def test_an_accuracy_surely_below_the_floor_asks_to_act(trained_home):

@@ -14,8 +14,8 @@ from core.errors import BadInput, Cancelled, NotFound, Refused
 from core.projects.projects import get_definition
 from core.registry import versions
 from core.retraining import triggers
+from core.scoring import accuracy, labels, log
 from core.scoring import job as scoring_job
-from core.scoring import labels, log
 from core.scoring.files import predict_file
 from core.scoring.predict import predict_rows
 from core.scoring.scorer import load_scorer, score, score_with
@@ -233,20 +233,20 @@ def feed(home, frame, who="scientist", **kwargs):
 
 def test_labels_come_back_and_give_the_real_accuracy_with_its_baseline(trained_home, tmp_path):
     now = utc_now()
-    assert labels.live_quality(trained_home, PROJECT, now=now) is None
+    assert accuracy.live_quality(trained_home, PROJECT, now=now) is None
     _, out = score_hungary(trained_home, tmp_path, now=now)
     result = pd.read_csv(out)
     counts = feed(trained_home, result[["prediction_id", "num"]])
     assert counts == {"new": 294, "corrected": 0, "same": 0, "unknown": 0, "unreadable": 0, "empty": 0, "problems": []}
-    quality = labels.live_quality(trained_home, PROJECT, now=now + timedelta(minutes=1))
+    quality = accuracy.live_quality(trained_home, PROJECT, now=now + timedelta(minutes=1))
     truth = (result["num"] > 0).astype(int)
     assert quality["rows"] == 294
     assert quality["accuracy"] == pytest.approx((truth == result["prediction"]).mean())
     assert quality["baseline_accuracy"] == pytest.approx(max(truth.mean(), 1 - truth.mean()))
     assert quality["low"] < quality["accuracy"] < quality["high"]
-    days = labels.daily_accuracy(trained_home, PROJECT, now=now + timedelta(minutes=1))
+    days = accuracy.daily_accuracy(trained_home, PROJECT, now=now + timedelta(minutes=1))
     assert [d["rows"] for d in days] == [294]
-    assert labels.live_quality(trained_home, PROJECT, now=now + timedelta(days=40)) is None
+    assert accuracy.live_quality(trained_home, PROJECT, now=now + timedelta(days=40)) is None
 
 
 def test_a_corrected_label_supersedes_the_older(trained_home):
@@ -270,8 +270,8 @@ def test_labels_need_their_columns_and_a_role(trained_home):
 
 def test_wilson_interval_of_a_known_case():
     # Wilson 95 % interval of 8 of 10, worked by hand
-    assert labels.wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert labels.wilson(0, 5)[0] == 0.0
+    assert accuracy.wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert accuracy.wilson(0, 5)[0] == 0.0
 
 
 # The clock

@@ -11,7 +11,7 @@ from core.errors import BadInput
 from core.home import open_home
 from core.monitoring import estimates, quality
 from core.monitoring.estimates import Metric
-from core.scoring import labels
+from core.scoring import accuracy, labels
 from core.times import parse, utc_now
 from tests.test_labels import PROJECT, SCIENTIST, feed, level, make_project, predict, write_group
 
@@ -27,9 +27,9 @@ def near(metric, value, low, high, baseline):
 
 def test_accuracy_and_f1_of_four_cells_with_their_intervals_and_baselines():
     found = estimates.measure_classes(np.array([[3, 1], [2, 4]]), "binary")
-    near(found["accuracy"], 0.7, *labels.wilson(7, 10), 0.6)
+    near(found["accuracy"], 0.7, *accuracy.wilson(7, 10), 0.6)
     # F1 = 8 / 11, a function of 4 / 7; always answering class 1: 12 / 16
-    low, high = labels.wilson(4, 7)
+    low, high = accuracy.wilson(4, 7)
     near(found["f1"], 8 / 11, 2 * low / (1 + low), 2 * high / (1 + high), 0.75)
 
 
@@ -40,7 +40,7 @@ def test_f1_of_a_class_that_never_occurs_is_unknown_and_not_zero():
 
 def test_the_macro_f1_of_right_answers_only_still_has_an_interval():
     f1 = estimates.measure_classes(np.diag([4, 4, 0]), "multiclass")["f1"]
-    low, _ = labels.wilson(4, 4)
+    low, _ = accuracy.wilson(4, 4)
     near(f1, 1.0, 2 * low / (1 + low), 1.0, 1 / 3)
 
 

@@ -13,7 +13,8 @@ from core.home import Home
 from core.monitoring import alerts
 from core.projects.limits import SETTINGS, get_limits, say_value
 from core.retraining import retraining
-from core.scoring.labels import count_labels_since, live_quality
+from core.scoring.accuracy import live_quality
+from core.scoring.labels import count_labels_since
 from core.times import parse
 from storage import datasets as datasets_store
 from storage import versions as versions_store

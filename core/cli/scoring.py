@@ -79,7 +79,8 @@ def feedback(
     as_json: Json = False,
 ) -> None:
     """Feed back what the predictions should have been."""
-    from core.scoring.labels import feed_labels, live_quality
+    from core.scoring.accuracy import live_quality
+    from core.scoring.labels import feed_labels
     from core.times import utc_now
 
     home = console.open_home()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.scoring.labels import wilson
+from core.scoring.accuracy import wilson
 from core.training.metrics import ndcg_by_group, scores_from_confusion
 
 Z = 1.959963984540054

@@ -12,7 +12,7 @@ from typing import Any
 from core.approvals import Request
 from core.numbers import say_number
 from core.projects.definition import Definition
-from core.scoring.labels import wilson
+from core.scoring.accuracy import wilson
 
 TEMPLATES: dict[str, dict[str, str]] = {
     "en": {
