@@ -54,7 +54,7 @@ def show(context: PageContext) -> None:
 
 def _show_incidents(context: PageContext, project: str) -> None:
     open_ = incidents.list_unclosed(context.home, project)
-    st.subheader("Incidents" + (f" ({len(open_)})" if open_ else ""), anchor=False)
+    st.header("Incidents" + (f" ({len(open_)})" if open_ else ""), anchor=False)
     if not open_:
         st.markdown(f"{parts.find_status('ok').markdown} No incident is open.")
     for incident in sorted(open_, key=lambda i: (i.state != "escalated", -i.severity, -i.id)):
@@ -116,7 +116,7 @@ def _show_one(context: PageContext, wanted: str) -> None:
 
 def _show_incident(context: PageContext, incident: Incident) -> None:
     look = parts.find_status(STATES[incident.state])
-    st.subheader(
+    st.header(
         f"Incident {incident.id}: {parts.plain(_title(incident))}  :{look.colour}-badge[{look.icon} {incident.state.capitalize()}]",
         anchor=False,
     )
@@ -212,7 +212,7 @@ def _say_status(event: Event) -> str:
 
 def _show_activity(context: PageContext, project: str) -> None:
     """Timestamp, Action, Status, Approver: what was done, asked for or advised."""
-    st.subheader("Activity", anchor=False)
+    st.header("Activity", anchor=False)
     first, second, third = st.columns(3)
     action = first.selectbox(
         "Action", list(ACTIONS), index=None, format_func=lambda a: ACTIONS[a].title, placeholder="Every action", key="activity-action"

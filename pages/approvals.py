@@ -84,7 +84,7 @@ def _show_card(context: PageContext, request: Request) -> None:
     )
     with st.container(border=True):
         look = parts.find_status(_LOOKS.get(request.state, request.state))
-        st.subheader(
+        st.header(
             f"{parts.plain(definition.title)}: release of version {parts.plain(request.version)}  "
             f":{look.colour}-badge[{look.icon} "
             f"Request {request.id}, {request.state}]",

@@ -37,7 +37,7 @@ def show_card(context: PageContext, request: AgentRequest) -> None:
     project = projects.get_project(context.home, request.project)
     with st.container(border=True, key=f"agent-request-{request.id}"):
         look = parts.find_status(LOOKS.get(request.state, request.state))
-        st.subheader(
+        st.header(
             f"{parts.plain(project.title)}: {parts.plain(request.title[0].lower() + request.title[1:])}  "
             f":{look.colour}-badge[{look.icon} Agent's request {request.id}, {request.state}]",
             anchor=False,

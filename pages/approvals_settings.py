@@ -58,7 +58,7 @@ def show_card(context: PageContext, request: SettingRequest) -> None:
     definition = projects.get_definition(context.home, request.project)
     with st.container(border=True, key=f"settings-request-{request.id}"):
         look = parts.find_status(_LOOKS.get(request.state, request.state))
-        st.subheader(
+        st.header(
             f"{parts.plain(project.title)}: change of {_what(request)}  :{look.colour}-badge[{look.icon} "
             f"Settings request {request.id}, {request.state}]",
             anchor=False,

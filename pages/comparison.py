@@ -244,7 +244,7 @@ def _show_one(context: PageContext, board: Comparison, labels: dict[int, str], d
 
 
 def _show_register(context: PageContext, s: Standing, label: str, definition: Definition, threshold: float | None) -> None:
-    st.subheader("Register", anchor=False)
+    st.header("Register", anchor=False)
     if s.versions:
         st.markdown(f"{parts.find_status('done').markdown}: this candidate is version **{', '.join(s.versions)}**.")
         parts.show_link("registry", "Open it in the Registry", version=s.versions[0])

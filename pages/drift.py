@@ -154,7 +154,7 @@ def _say_done(done: dict[str, Any], before: dict[str, Any] | None) -> str:
 def _show_check(context: PageContext, check: Check) -> None:
     result = check.result
     sign = parts.find_status(ALERTS.get(check.alert["level"], "unknown")).markdown
-    st.markdown(f"#### {sign} {parts.plain(check.alert['sentence'])}")
+    st.markdown(f"## {sign} {parts.plain(check.alert['sentence'])}")
     st.caption(
         f"Check {check.id} by {parts.plain(check.by)}, {parts.plain(parts.local_time(check.at))}: "
         f"{parts.plain(_say_side(check.current))} against {parts.plain(_say_side(check.reference))}."
@@ -231,7 +231,7 @@ def _formats() -> dict[str, Any]:
 
 
 def _show_column(check: Check) -> None:
-    st.subheader("One column, before and now", anchor=False)
+    st.header("One column, before and now", anchor=False)
     names = [c.name for c in check.result.worst_first]
     chosen = st.selectbox("Column", names, key=f"drift-column-{check.id}")
     column = check.result.column(chosen)
@@ -242,7 +242,7 @@ def _show_column(check: Check) -> None:
 
 
 def _show_prediction(check: Check) -> None:
-    st.subheader("Predictions, before and now", anchor=False)
+    st.header("Predictions, before and now", anchor=False)
     drift = check.result.prediction
     if drift is None:
         st.markdown(":gray[:material/info: There are no predictions on both sides, so their drift is unknown.]")
@@ -254,7 +254,7 @@ def _show_prediction(check: Check) -> None:
 
 
 def _show_history(history: list[dict[str, Any]]) -> None:
-    st.subheader("History", anchor=False)
+    st.header("History", anchor=False)
     rows = [
         {
             "Check": h["id"],

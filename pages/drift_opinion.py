@@ -20,7 +20,7 @@ SIGNS = {"ok": "● OK", "warning": "▲ Warning", "drift": "◆ Drift", "unknow
 
 def show(context: PageContext, check: Check) -> None:
     """Evidently's verdict, or how far it is, or why there is none."""
-    st.subheader("A second opinion: Evidently", anchor=False)
+    st.header("A second opinion: Evidently", anchor=False)
     if check.evidently is not None:
         _show_verdict(check, check.evidently)
         return

@@ -21,7 +21,7 @@ SIGNS = {"worse": "◆ Worse", "better": "● Better", "chance": "○ Within cha
 
 def show(home: Home, check: Check) -> None:
     """Each metric now and in training, with what chance explains; then the classes, where the check counted them."""
-    st.subheader("Quality, where labels are known", anchor=False)
+    st.header("Quality, where labels are known", anchor=False)
     changes = _find_changes(home, check)
     if not changes and check.quality is None:
         said = "No current row has a label, so how often the model is right here is unknown."

@@ -115,7 +115,7 @@ def _show_alerts(context: PageContext, views: dict[str, Overview]) -> None:
     if not opened:
         return
     opened.sort(key=lambda pair: (pair[1].severity != "critical", pair[1].state != "active", -pair[1].id))
-    st.subheader(f"Alerts ({len(opened)})", anchor=False)
+    st.header(f"Alerts ({len(opened)})", anchor=False)
     for project, alert in opened[:ALERTS]:
         said, link = st.columns(BESIDE, vertical_alignment="center")
         sign = parts.find_status(alert.severity).markdown
@@ -130,7 +130,7 @@ def _show_alerts(context: PageContext, views: dict[str, Overview]) -> None:
 
 
 def _show_waiting(context: PageContext) -> None:
-    st.subheader("What waits for you", anchor=False)
+    st.header("What waits for you", anchor=False)
     waiting = overviews.list_waiting(context.home, context.account, context.now)
     todo = [w for w in waiting if w.what != "mine"]
     if not todo:
@@ -151,7 +151,7 @@ def _show_waiting(context: PageContext) -> None:
 
 
 def _show_accuracy(view: Overview) -> None:
-    st.subheader("Right answers, last 30 days", anchor=False)
+    st.header("Right answers, last 30 days", anchor=False)
     quality = view.quality
     if view.live is None:
         _say("Nothing is live, so there is nothing to be right about.")
@@ -177,7 +177,7 @@ def _show_accuracy(view: Overview) -> None:
 def _show_classes(view: Overview) -> None:
     if not view.definition.is_classifier:
         return
-    st.subheader("Answers per class, last 30 days", anchor=False)
+    st.header("Answers per class, last 30 days", anchor=False)
     if not view.by_label:
         _say(
             "The live version has answered nothing in the last 30 days."
@@ -192,7 +192,7 @@ def _show_classes(view: Overview) -> None:
 
 
 def _show_drift(context: PageContext, view: Overview) -> None:
-    st.subheader("Drift per column", anchor=False)
+    st.header("Drift per column", anchor=False)
     check = view.check
     if check is None and view.drift is not None:
         st.markdown(f"{parts.find_status(view.drift.state).markdown} {parts.plain(view.drift.sentence)}")

@@ -229,7 +229,7 @@ def _show_errors(seen: Window, before: Window | None, limits: Limits) -> None:
 
 
 def _show_charts(context: PageContext, project: str, span: Span, limits: Limits) -> None:
-    st.subheader("Requests and times", anchor=False)
+    st.header("Requests and times", anchor=False)
     now = context.now
     points = stats.series(context.home, project, now - timedelta(minutes=span.minutes), now, span.step)
     asked = sum(p.requests for p in points)
@@ -272,7 +272,7 @@ def _show_posted(context: PageContext, project: str, span: Span) -> None:
     found = observations.window(context.home, project, span.minutes, now=context.now)
     if not found:
         return  # nothing is missing where nobody posts
-    st.subheader("Metrics that programs post", anchor=False)
+    st.header("Metrics that programs post", anchor=False)
     table = [
         {
             "Metric": s.name, "Values": s.n, "Mean": s.mean, "Std": s.std, "p50": s.p50, "p95": s.p95, "p99": s.p99, "Last": s.last,

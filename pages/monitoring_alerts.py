@@ -25,7 +25,7 @@ CLOSED = 20  # resolved ones that are listed
 def show(context: PageContext, project: str) -> None:
     """The open alerts, worst first, with acknowledge and resolve; those that are over are folded away."""
     found = alerts.list_open(context.home, project)
-    st.subheader("Anomalies and alerts" + (f" ({len(found)})" if found else ""), anchor=False)
+    st.header("Anomalies and alerts" + (f" ({len(found)})" if found else ""), anchor=False)
     if not found:
         st.markdown(f"{parts.find_status('ok').markdown} No alert is open.")
     elif not context.account.may(PERMISSION):

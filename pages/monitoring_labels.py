@@ -24,7 +24,7 @@ def show(context: PageContext, project: str, since: datetime, words: str) -> Non
     definition = get_definition(context.home, project)
     if not definition.is_classifier:
         return
-    st.subheader("Right and wrong answers", anchor=False)
+    st.header("Right and wrong answers", anchor=False)
     found = quality.confusion(context.home, project, since, context.now)
     if found is None:
         parts.show_empty(

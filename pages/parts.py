@@ -78,7 +78,7 @@ def show_empty(
 ) -> None:
     """An honest empty state: what is missing, and how to get it (``page`` is the url of the page where)."""
     with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.markdown(f"#### {icon} {plain(sentence)}", width="content")
+        st.markdown(f"## {icon} {plain(sentence)}", width="content")
         if next_step:
             st.markdown(plain(next_step), width="content")
         if page is not None:

@@ -137,7 +137,7 @@ def _show_table(context: PageContext, known: list[Version], requests: list[appro
                 "Why in this stage": v.stage_reason,
             }
         )
-    st.subheader("Versions", anchor=False)
+    st.header("Versions", anchor=False)
     number = st.column_config.NumberColumn(format="%.3f", help=f"Mean of {name} over the folds of cross-validation.")
     st.dataframe(
         rows,

@@ -28,7 +28,7 @@ from pages.session import PageContext
 def show_card(context: PageContext, version: Version, requests: list[Request], spans: list[Deployment]) -> None:
     """Everything about one version; ``requests`` and ``spans`` newest first (spans of the whole project)."""
     with st.container(border=True):
-        st.subheader(f"Version {parts.plain(version.version)}  {parts.find_status(version.stage).markdown}", anchor=False)
+        st.header(f"Version {parts.plain(version.version)}  {parts.find_status(version.stage).markdown}", anchor=False)
         st.markdown(
             f"{parts.plain(version.summary.get('title', ''))}. In this stage because: {parts.plain(version.stage_reason)}."
         )

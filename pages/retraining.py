@@ -153,7 +153,7 @@ def _start(context: PageContext, project: str, reason: str, params: dict[str, An
 
 
 def _show_history(context: PageContext, project: str) -> None:
-    st.subheader("Retrainings", anchor=False)
+    st.header("Retrainings", anchor=False)
     found = retraining.list_retrainings(context.home, project)
     if not found:
         st.markdown("Nothing was retrained yet in this project.")

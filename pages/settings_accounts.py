@@ -24,7 +24,7 @@ def show_own(context: PageContext) -> None:
     else:
         parts.show_door_link("/password", "Change password")
     _show_own_email(context)
-    st.subheader("Where you are signed in", anchor=False)
+    st.header("Where you are signed in", anchor=False)
     sessions = accounts.list_sessions(context.home, me.name, now=context.now)
     if not sessions:
         st.markdown(":gray[:material/info: No session of yours is open.]")
@@ -40,7 +40,7 @@ def show_own(context: PageContext) -> None:
 def _show_own_email(context: PageContext) -> None:
     known = accounts.find_account(context.home, context.account.name)
     present = known.email if known else ""
-    st.subheader("Where you are mailed", anchor=False)
+    st.header("Where you are mailed", anchor=False)
     with st.form(turn("own-email"), border=True):
         email = st.text_input(
             "E-mail address", present, max_chars=254, key=turn("own-email-address"),
@@ -87,7 +87,7 @@ def show(context: PageContext) -> None:
 
 
 def _show_add(context: PageContext) -> None:
-    st.subheader("Add an account", anchor=False)
+    st.header("Add an account", anchor=False)
     with st.form(turn("account-add"), border=True):
         name = st.text_input(
             "Name", help="Lower-case letters, digits and underscores, beginning with a letter.", key=turn("add-name")
@@ -105,7 +105,7 @@ def _show_add(context: PageContext) -> None:
 
 
 def _show_change(context: PageContext, known: list[Account]) -> None:
-    st.subheader("Change an account", anchor=False)
+    st.header("Change an account", anchor=False)
     by_name = {a.name: a for a in sorted(known, key=lambda a: a.name == context.account.name)}  # nobody demotes themselves by a slip
     name = st.selectbox("Account", list(by_name), key="change-name")
     account = by_name[name]

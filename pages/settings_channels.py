@@ -36,9 +36,9 @@ def show(context: PageContext) -> None:
         "Where a channel leads stands in the environment, beside its password (see .env.example); here it is tried, switched, and "
         "told whom to write to. Who is mailed needs an address: people set theirs under My account, administrators under Accounts."
     )
-    st.subheader("Deliveries", anchor=False)
+    st.header("Deliveries", anchor=False)
     _show_deliveries(context)
-    st.subheader("Who hears of what", anchor=False)
+    st.header("Who hears of what", anchor=False)
     _show_wants(found)
     _show_choose(context, found)
 

@@ -62,7 +62,7 @@ def _show_known(context: PageContext, known: list[Key]) -> None:
 
 
 def _show_add(context: PageContext) -> None:
-    st.subheader("Make a key", anchor=False)
+    st.header("Make a key", anchor=False)
     names = [p.name for p in projects.list_projects(context.home)]
     with st.form(turn("key-add"), border=True):
         name = st.text_input(
@@ -96,7 +96,7 @@ def _show_add(context: PageContext) -> None:
 
 
 def _show_revoke(context: PageContext, living: list[Key]) -> None:
-    st.subheader("Revoke a key", anchor=False)
+    st.header("Revoke a key", anchor=False)
     if not living:
         st.markdown(":gray[:material/info: There is no key that could be revoked.]")
         return

@@ -98,7 +98,7 @@ def _choose(kinds: list[str], known: dict[str, Schedule]) -> str:
 
 
 def _show_one(context: PageContext, kind: str, schedule: Schedule | None) -> None:
-    st.subheader(KINDS[kind], anchor=False)
+    st.header(KINDS[kind], anchor=False)
     st.caption(WHAT[kind])
     if schedule is not None:
         _show_state(context, schedule)

@@ -26,7 +26,7 @@ def show(context: PageContext) -> None:
     if not context.account.may("delete_data"):
         st.caption("How long things are kept, and what is deleted before, is decided by an administrator.")
         return
-    st.subheader("Change or delete", anchor=False)
+    st.header("Change or delete", anchor=False)
     # one at a time: to say what would go, each counts rows, which may take a moment
     names = [name for name in ACTIONS if context.project is not None or name == "keep"]
     chosen = st.segmented_control(
@@ -52,7 +52,7 @@ def _show_room(context: PageContext) -> None:
 
 
 def _show_rules(context: PageContext) -> None:
-    st.subheader("How long things are kept", anchor=False)
+    st.header("How long things are kept", anchor=False)
     rules = retention.list_rules(context.home, context.project.name if context.project else "")
     rows = [
         {

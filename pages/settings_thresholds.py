@@ -70,9 +70,9 @@ def _show_values(found: list[Source], definition: Definition) -> None:
         return
     changed = [_row(s, definition) for s in found if s.request_id is not None]
     if changed:
-        st.subheader("Changed by approved requests", anchor=False)
+        st.header("Changed by approved requests", anchor=False)
         _show_table(changed)
-        st.subheader("Every value", anchor=False)
+        st.header("Every value", anchor=False)
     for title, rows in groups.items():
         if rows:
             with st.expander(f"{title}: {len(rows)} value{'s' * (len(rows) != 1)}"):
@@ -131,7 +131,7 @@ def _show_open(context: PageContext, project: str) -> None:
 
 
 def _show_propose(context: PageContext, project: str, found: list[Source], asked: str = "") -> None:
-    st.subheader("Propose a change", anchor=False)
+    st.header("Propose a change", anchor=False)
     if not context.account.may("propose_settings"):
         parts.show_whom_to_ask(context.home, context.account, "Proposing a change", "propose_settings")
         return

@@ -214,7 +214,7 @@ def _describe_data(dataset: Dataset) -> str:
 
 
 def _show_history(context: PageContext, history: list[Job], data: dict[int, int]) -> None:
-    st.subheader("History", anchor=False)
+    st.header("History", anchor=False)
     if not history:
         st.markdown("Nothing was trained yet in this project.")
         return

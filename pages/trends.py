@@ -158,7 +158,7 @@ def _show_quality(
     floor = get_limits(context.home, definition.name).thresholds.accuracy_floor
     for column, name in zip(st.columns(2, gap="medium"), SHOWN[definition.task], strict=True):
         with column:
-            st.subheader(_title(name), anchor=False)
+            st.header(_title(name), anchor=False)
             whole = found.whole.metrics[name] if found.whole else None
             if whole is None or whole.value is None:
                 _show_no_quality(context, found, whole.reason if whole else "")
@@ -200,7 +200,7 @@ def _show_no_quality(context: PageContext, found: OverTime, reason: str) -> None
 
 
 def _show_drift(context: PageContext, definition: Definition, period: Period, events: list[trends.Event]) -> None:
-    st.subheader("Drift score", anchor=False)
+    st.header("Drift score", anchor=False)
     name = definition.name
     points = trends.drift_over_time(context.home, name, since=period.since, until=period.until, step=period.step)
     checks = trends.list_checks(context.home, name, since=period.since, until=period.until)
@@ -231,7 +231,7 @@ def _show_drift(context: PageContext, definition: Definition, period: Period, ev
 
 
 def _show_volume(period: Period, volume: tuple[trends.VolumePoint, ...], events: list[trends.Event]) -> None:
-    st.subheader("Predictions", anchor=False)
+    st.header("Predictions", anchor=False)
     total, problems = sum(v.rows for v in volume), sum(v.problem_rows for v in volume)
     if not total:
         st.markdown(":gray[:material/info:] Nothing was predicted in this period.")
@@ -245,7 +245,7 @@ def _show_volume(period: Period, volume: tuple[trends.VolumePoint, ...], events:
 def _show_versions(context: PageContext, found: OverTime) -> None:
     if not found.versions:
         return
-    st.subheader("Versions beside their training", anchor=False)
+    st.header("Versions beside their training", anchor=False)
     rows = []
     for point in found.versions:
         training = quality.find_training(context.home, found.project, point.version)
@@ -272,7 +272,7 @@ def _cell(metric: quality.Metric) -> str:
 
 
 def _show_events(context: PageContext, events: list[trends.Event]) -> None:
-    st.subheader("What happened", anchor=False)
+    st.header("What happened", anchor=False)
     if not events:
         st.markdown(":gray[:material/info:] No version went live, nothing was trained and no alert was raised in this period.")
         return

@@ -244,7 +244,7 @@ def make_definition(table: Table, overrides: dict[str, dict[str, Any]], given: d
 
 def _show_plan(context: PageContext, answers: dict[str, Any]) -> None:
     definition = answers["definition"]
-    st.subheader(parts.plain(definition.title), anchor=False)
+    st.header(parts.plain(definition.title), anchor=False)
     for sentence in guess.describe(definition):
         st.markdown(f"- {parts.plain(sentence)}")
     if answers.get("checked_for") != definition.sha256:

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -129,6 +130,8 @@ class Person:
         assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id("stException").first.inner_text()
         assert self.page.get_by_text("Page not found").count() == 0
         assert self.page.get_by_text("Something went wrong here").count() == 0
+        levels = self.main.evaluate("m => [...m.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => +h.tagName[1])")
+        assert all(below - above <= 1 for above, below in pairwise(levels)), f"A level of headings is left out: {levels}"
 
     # reading
 

@@ -20,7 +20,7 @@ def home(trained_home):
 
 
 def text(page) -> str:
-    return " ".join(m.value for m in [*page.markdown, *page.subheader, *page.caption, *page.title])
+    return " ".join(m.value for m in [*page.markdown, *page.header, *page.caption, *page.title])
 
 
 def test_a_calm_installation_says_so_and_shows_the_policy(trained_home, open_page):

@@ -63,12 +63,12 @@ def test_what_waits_for_the_person_who_looks_comes_first_and_is_listed_with_a_li
     proposals.propose(waiting, Actor("devops"), "heart_disease", {"drift": 0.8}, reason="Later", now=utc_now() - timedelta(hours=2))
     test = open_page(waiting, "approvals", "director")
     assert "3 requests wait, all of them for you" in texts(test)
-    order = [s.value.split("badge[")[1].partition("] ")[0].partition(" ")[2] for s in test.subheader]
+    order = [s.value.split("badge[")[1].partition("] ")[0].partition(" ")[2] for s in test.header]
     assert order == ["Settings request 1, pending]", "Request 2, pending]", "Agent's request 1, pending]"]  # the first to expire is the first
     assert "**Heart disease**: Version 1\\.1\\.0" in texts(test)
     other = open_page(waiting, "approvals", "scientist")
     assert "3 requests wait, 1 for you" in texts(other)
-    assert "Agent's request 1" in other.subheader[0].value
+    assert "Agent's request 1" in other.header[0].value
     assert "requests wait" not in texts(open_page(waiting, "approvals", "director", request="2"))
 
 
@@ -130,7 +130,7 @@ def test_others_see_the_card_and_who_decides_but_no_button(waiting, open_page, n
 
 def test_a_link_opens_one_request_in_any_state_and_nonsense_is_named(waiting, open_page):
     test = open_page(waiting, "approvals", "developer", request="1")
-    assert any("Request 1, used" in s.value for s in test.subheader)
+    assert any("Request 1, used" in s.value for s in test.header)
     assert "**director** approved it" in texts(test)
     assert "is no request" in open_page(waiting, "approvals", request="x<b>").warning[0].value
     assert r"There is no request 99\." in open_page(waiting, "approvals", request="99").error[0].value
@@ -149,7 +149,7 @@ def test_an_expired_request_is_among_the_decided_ones_and_cannot_be_approved(wai
     monkeypatch.setattr("core.times.utc_now", lambda: later)
     monkeypatch.setattr("core.approvals.utc_now", lambda: later)
     test = open_page(waiting, "approvals", "director", request="2")
-    assert any("Request 2, expired" in s.value for s in test.subheader)
+    assert any("Request 2, expired" in s.value for s in test.header)
     assert not {"Approve", "Reject"} & labels(test)
 
 

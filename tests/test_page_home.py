@@ -129,11 +129,11 @@ def test_open_alerts_of_every_project_stand_on_home_with_a_link(demo_home, open_
     alerts.raise_alert(demo_home, "future_skills", "errors", severity="warning", sentence="3 of 50 <failed>.", now=now)
     alerts.raise_alert(demo_home, "heart_disease", "latency", severity="critical", sentence="Slow.", now=now)
     test = open_page(demo_home, "home", "director")
-    assert "Alerts (2)" in [s.value for s in test.subheader]
+    assert "Alerts (2)" in [s.value for s in test.header]
     lines = [m.value for m in test.markdown if "Errors" in m.value or "Latency" in m.value]
     assert any(r"3 of 50 \<failed\>\." in line for line in lines)
     assert any(line.startswith(":red[:material/error: Act]") and "Latency" in line for line in lines)
 
 
 def test_no_alert_means_no_list_of_alerts(demo_home, open_page):
-    assert not any(s.value.startswith("Alerts") for s in open_page(demo_home, "home", "director").subheader)
+    assert not any(s.value.startswith("Alerts") for s in open_page(demo_home, "home", "director").header)

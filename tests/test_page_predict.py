@@ -10,7 +10,7 @@ from core import deployment
 from core.acts import Actor
 from core.jobs import jobs, worker
 from core.scoring import job as scoring_job
-from core.scoring import labels as labelling
+from core.scoring import accuracy
 from core.scoring import log, tables
 from core.times import utc_now
 from pages import charts_predict, predict_case, predict_file
@@ -173,7 +173,7 @@ def test_labels_are_counted_and_quality_is_shown_beside_the_majority(trained_hom
         "**4** new labels, **0** corrected, 0 known already, 1 that no prediction has, 0 without a readable label, 1 left empty."
         "\n- Row 5: 'nobody\\-1' belongs to no logged prediction\\."
     )
-    found = labelling.live_quality(trained_home, "heart_disease", now=utc_now())
+    found = accuracy.live_quality(trained_home, "heart_disease", now=utc_now())
     assert (found["rows"], found["accuracy"]) == (4, 0.75)
     assert "**75 of 100** were right" in texts(test)
 

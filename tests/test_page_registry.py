@@ -64,10 +64,10 @@ def test_the_table_shows_the_metric_of_the_folds_beside_the_baseline(trained_hom
 
 def test_a_link_opens_its_version_and_an_unknown_one_is_named(trained_home, open_page):
     register_forest(trained_home)
-    assert any("Version 1\\.1\\.0" in s.value for s in open_page(trained_home, "registry", version="1.1.0").subheader)
+    assert any("Version 1\\.1\\.0" in s.value for s in open_page(trained_home, "registry", version="1.1.0").header)
     test = open_page(trained_home, "registry", version="9.9.9")
     assert test.warning[0].value == r"There is no version 9\.9\.9 in this project."
-    assert any("Version 1\\.0\\.0" in s.value for s in test.subheader)
+    assert any("Version 1\\.0\\.0" in s.value for s in test.header)
 
 
 def test_a_scientist_requests_and_withdraws(trained_home, open_page):

@@ -45,7 +45,7 @@ def test_everybody_sees_how_long_things_are_kept_and_only_an_administrator_chang
         assert "At least 180 days are advised" in texts(test)
         assert "decided by an administrator" in texts(test)
         assert not [b for b in test.button if "Erase" in b.label or "Delete" in b.label]
-        assert "Change or delete" not in [h.value for h in test.subheader]
+        assert "Change or delete" not in [h.value for h in test.header]
 
 
 def test_a_rule_is_set_after_it_was_said_what_goes(trained_home, storage):

@@ -64,7 +64,7 @@ def test_a_change_is_proposed_decided_and_shown_with_its_source(demo_home, open_
     assert row["Value"] == "at least 0.8"
     assert re.fullmatch(r"request 1, approved by director on .* UTC; without it: at least 0.7", row["Source"])
     # what differs stands in full view and comes first; the rest is folded away
-    assert after.subheader[0].value == "Changed by approved requests"
+    assert after.header[0].value == "Changed by approved requests"
     assert [r.replace("\\", "") for r in after.table[0].value["What"]] == [FLOOR]
     assert "one value was changed by approved requests" in texts(after)
 
@@ -98,11 +98,11 @@ def test_several_values_and_a_gate_that_asks_for_nothing_are_one_request(demo_ho
 def test_a_link_for_one_setting_puts_its_form_first(demo_home, open_page):
     test = open_page(demo_home, "settings", "scientist", tab="thresholds", propose="write_back")
     assert test.multiselect[0].value == ["write_back"]
-    assert test.subheader[0].value == "Propose a change"
+    assert test.header[0].value == "Propose a change"
     assert next(s for s in test.selectbox if s.label == limits.SETTINGS["write_back"].title).value == 1
     plain = open_page(demo_home, "settings", "scientist", tab="thresholds")
     assert plain.multiselect[0].value == []
-    assert plain.subheader[-1].value == "Propose a change"
+    assert plain.header[-1].value == "Propose a change"
     assert not open_page(demo_home, "settings", "scientist", tab="thresholds", propose="no_such").exception
 
 
