@@ -9,9 +9,9 @@ import pytest
 from core import deployment
 from core.acts import Actor
 from core.jobs import jobs, worker
+from core.scoring import accuracy, log, tables
 from core.scoring import job as scoring_job
-from core.scoring import accuracy
-from core.scoring import log, tables
+from core.scoring import labels as labelling
 from core.times import utc_now
 from pages import charts_predict, predict_case, predict_file
 
