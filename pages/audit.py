@@ -87,7 +87,7 @@ def _show_event(context: PageContext, wanted: str) -> None:
     event = audit.get_event(context.home, int(wanted))
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"### Event {event['seq']}: {parts.plain(_words(event['action']))}", width="content")
+            st.markdown(f"## Event {event['seq']}: {parts.plain(_words(event['action']))}", width="content")
             st.space("stretch")
             if st.button("Close", icon=":material/close:", key="audit-close"):
                 del st.query_params["event"]

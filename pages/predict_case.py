@@ -90,7 +90,7 @@ def _span(column: Column) -> str:
 def _show_answer(context: PageContext, definition: Definition, known: dict[str, Any]) -> None:
     outputs, probabilities = known["outputs"], known["probabilities"]
     with st.container(border=True):
-        st.markdown(f"### {_say(definition, outputs)}")
+        st.markdown(f"## {_say(definition, outputs)}")
         scored = definition.is_classifier and outputs["score"] == outputs["score"]  # not NaN: classes without an order have no score
         sure = outputs["confidence"] == outputs["confidence"]
         places = iter(st.columns(2) if scored or sure else ())

@@ -30,10 +30,10 @@ def show(context: PageContext, definition: Definition, *, has_predictions: bool)
         return
     table, one = st.columns(2, gap="large")
     with table:
-        st.markdown("### A table")
+        st.markdown("## A table")
         _show_upload(context, definition)
     with one:
-        st.markdown("### One prediction")
+        st.markdown("## One prediction")
         _show_one(context, definition)
 
 

@@ -54,7 +54,7 @@ def _show_report(context: PageContext, wanted: str) -> None:
     page = read_report(context.home, report.id, "html")
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"### {parts.plain(report.title)}", width="content")
+            st.markdown(f"## {parts.plain(report.title)}", width="content")
             st.space("stretch")
             if st.button("Close", icon=":material/close:", key="report-close"):
                 del st.query_params["report"]
