@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import sys
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -169,21 +171,31 @@ def run_job(home: Home, who: Actor, job_id: int) -> Job:
     """Run a job of this command in a worker process to its end, showing progress; Ctrl-C cancels it and waits for the truth."""
     from core.jobs import jobs, worker
 
-    process = worker.start_process(home, job_id)
-    line = JobLine()
-    try:
-        try:
-            return worker.wait_for(home, job_id, process, on_progress=line.show)
-        finally:
+    line, pressed, heard = JobLine(), 0, 0
+
+    def note(*_: object) -> None:
+        nonlocal pressed
+        pressed += 1
+
+    def follow(job: Job) -> None:
+        nonlocal heard
+        if not pressed:
+            line.show(job)
+        elif not heard:
+            heard = pressed
             line.end()
-    except KeyboardInterrupt:
-        say("Stopping; press Ctrl-C again to end the worker at once.")
-        try:
-            jobs.cancel(home, who, job_id)
-        except Refused:
-            return jobs.get_job(home, job_id)  # it had ended a moment before: then that is what happened
-        try:
-            return worker.wait_for(home, job_id, process)
-        except KeyboardInterrupt:
+            say("Stopping; press Ctrl-C again to end the worker at once.")
+            with suppress(Refused):  # it had ended a moment before: then that is what happened
+                jobs.cancel(home, who, job_id)
+        elif pressed > heard:
+            heard = pressed
             jobs.stop_worker(process.pid)
-            return worker.wait_for(home, job_id, process)
+
+    # counted, not raised: an exception that comes up inside a library's clean-up would be lost, and the job would go on
+    before = signal.signal(signal.SIGINT, note)
+    process = worker.start_process(home, job_id)
+    try:
+        return worker.wait_for(home, job_id, process, on_progress=follow)
+    finally:
+        line.end()
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
