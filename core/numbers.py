@@ -43,3 +43,8 @@ def say_places(value: float, places: int, *, signed: bool = False) -> str:
     rounded = round(value, places) + 0.0
     form = ("+" if signed else "") + ("," if abs(rounded) >= APART else "") + f".{places}f"
     return f"{rounded:{form}}".replace("-", "−") if signed else f"{rounded:{form}}"
+
+
+def say_count(number: int, noun: str) -> str:
+    """``1 row``, ``12,345 rows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

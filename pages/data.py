@@ -13,7 +13,7 @@ from core.datasets.versions import Dataset
 from core.drift.compute import result_from_json
 from core.errors import NotFound
 from core.home import Home
-from core.numbers import say_number
+from core.numbers import say_count, say_number
 from core.projects import projects
 from core.projects.definition import Definition
 from pages import charts_data, charts_drift, data_connect, data_remote, data_suite, parts, sending, wizard
@@ -128,7 +128,7 @@ def _follow_choice() -> None:
 def _show_verdict(dataset: Dataset, report: Report) -> None:
     errors, warnings = len(report.errors), len(report.warnings)
     infos = len(report.findings) - errors - warnings
-    counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}, {_count(infos, 'note')}"
+    counts = f"{say_count(errors, 'error')}, {say_count(warnings, 'warning')}, {say_count(infos, 'note')}"
     if dataset.label_provenance == "model":
         status, text = "critical", "its labels were made by a model, so no model is trained on it"
     elif errors:
@@ -395,7 +395,3 @@ def _show_archived(context: PageContext) -> None:
             sending.note_sent("data", f"Before: {parts.plain(titles[name])} was archived. Now: it is in use again.")
             st.query_params.from_dict({"project": name})
             st.rerun()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
