@@ -14,11 +14,11 @@ BENCHES := $(filter-out __init__ asking full_home live_model plain_sweep $(JOINE
 
 # Test processes side by side; each makes its own sample projects once. A number, or "auto": one per core.
 TEST_PROCESSES ?= auto
-# COVERAGE=1 measures; every measured process leaves a file, which check-rest adds up.
+# COVERAGE=1 measures; every measured process leaves a file, which `make coverage` adds up.
 PYTEST := $(BIN)/python -m $(if $(COVERAGE),coverage run -m )pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve demo test check check-rest lint types bench soak retrain-future-skills lock clean
+.PHONY: help run serve demo test check check-rest coverage lint types bench soak retrain-future-skills lock clean
 
 help: ## list what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 24
@@ -36,14 +36,17 @@ test: $(VENV)/.installed-dev ## the quick tests
 	$(if $(COVERAGE),$(BIN)/python -m coverage erase)
 	$(PYTEST) $(FAST) -n $(TEST_PROCESSES) --dist worksteal
 
-check: ## everything that a change must pass: all tests but the soak, ruff, mypy, coverage of core and storage
-	$(MAKE) test COVERAGE=1
+check: ## everything that a change must pass: all tests but the soak, ruff, mypy
+	$(MAKE) test
 	$(MAKE) check-rest
 
-check-rest: $(VENV)/.installed-dev $(EXTRA)/.installed ## what check does after a measured test run
-	PYTHONPATH=$(CURDIR)/$(EXTRA) $(BIN)/python -m coverage run -m pytest -m "(browser or server or extra) and not soak" \
-		-n $(TEST_PROCESSES) --dist loadfile
+check-rest: $(VENV)/.installed-dev $(EXTRA)/.installed ## what check does after the quick tests
+	PYTHONPATH=$(CURDIR)/$(EXTRA) $(PYTEST) -m "(browser or server or extra) and not soak" -n $(TEST_PROCESSES) --dist loadfile
 	$(MAKE) lint types
+
+coverage: ## the lines of core, storage and api that the tests of check run: check, and longer
+	$(MAKE) test COVERAGE=1
+	$(MAKE) check-rest COVERAGE=1
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --skip-covered --fail-under=90
 
