@@ -12,6 +12,7 @@ from core.agent.plans import PLAN, is_known, read_name
 from core.home import Home
 from core.monitoring import checks
 from core.monitoring.findings import Finding
+from core.numbers import count_of
 from core.projects.limits import get_setting
 from core.projects.projects import get_definition
 from core.retraining import triggers
@@ -108,4 +109,4 @@ def _say_incidents(home: Home, project: str, name: str, now: datetime) -> str:
         if i.kind == issue and (i.diagnosis.get("cause") == cause or (cause == policy.ANY and i.diagnosis.get("cause") not in own))
         and (i.diagnosis.get("plan") or {}).get("band") == band and parse(i.opened_at) > now - timedelta(days=DAYS)
     ]  # fmt: skip
-    return f"{len(alike)} such incident{'s' * (len(alike) != 1)} in the last {DAYS} days."
+    return f"{count_of(len(alike), 'such incident')} in the last {DAYS} days."

@@ -45,6 +45,6 @@ def say_places(value: float, places: int, *, signed: bool = False) -> str:
     return f"{rounded:{form}}".replace("-", "−") if signed else f"{rounded:{form}}"
 
 
-def say_count(number: int, noun: str) -> str:
-    """``1 row``, ``12,345 rows``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count_of(number: int, one: str, many: str = "", *, apart: str = ",") -> str:
+    """``1 row``, ``12,345 rows``; ``apart`` stands between thousands, ``many`` is a plural that does not just end in s."""
+    return f"{number:,}".replace(",", apart) + f" {one if number == 1 else many or one + 's'}"

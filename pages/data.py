@@ -13,7 +13,7 @@ from core.datasets.versions import Dataset
 from core.drift.compute import result_from_json
 from core.errors import NotFound
 from core.home import Home
-from core.numbers import say_count, say_number
+from core.numbers import count_of, say_number
 from core.projects import projects
 from core.projects.definition import Definition
 from pages import charts_data, charts_drift, data_connect, data_remote, data_suite, parts, sending, wizard
@@ -128,7 +128,7 @@ def _follow_choice() -> None:
 def _show_verdict(dataset: Dataset, report: Report) -> None:
     errors, warnings = len(report.errors), len(report.warnings)
     infos = len(report.findings) - errors - warnings
-    counts = f"{say_count(errors, 'error')}, {say_count(warnings, 'warning')}, {say_count(infos, 'note')}"
+    counts = f"{count_of(errors, 'error')}, {count_of(warnings, 'warning')}, {count_of(infos, 'note')}"
     if dataset.label_provenance == "model":
         status, text = "critical", "its labels were made by a model, so no model is trained on it"
     elif errors:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.numbers import count_places, say_count, say_number, say_places
+from core.numbers import count_of, count_places, say_number, say_places
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_numbers_of_one_list_have_the_same_decimals_and_none_is_minus_nothing():
 
 
 def test_one_of_a_kind_has_no_plural():
-    assert [say_count(n, "row") for n in (0, 1, 2, 12345)] == ["0 rows", "1 row", "2 rows", "12,345 rows"]
+    assert [count_of(n, "row") for n in (0, 1, 2, 12345)] == ["0 rows", "1 row", "2 rows", "12,345 rows"]

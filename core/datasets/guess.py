@@ -14,7 +14,7 @@ from core.datasets.cells import canonical, fix_categories, read_categories, read
 from core.datasets.prepare import UNREADABLE, prepare
 from core.datasets.read import Table
 from core.errors import BadInput
-from core.numbers import say_count
+from core.numbers import count_of
 from core.projects.definition import TASKS, Column, Definition, check, check_name
 
 MAX_ALLOWED = 50
@@ -208,7 +208,7 @@ def describe(definition: Definition) -> list[str]:
         "regression": f"Predicts the number {d.target}.",
         "ranking": f"Ranks the rows of each {d.group} by {d.target}.",
     }[d.task]
-    sentences = [what, f"Uses {say_count(len(d.features), 'column')}: {', '.join(c.name for c in d.features)}."]
+    sentences = [what, f"Uses {count_of(len(d.features), 'column')}: {', '.join(c.name for c in d.features)}."]
     left_out = [c.name for c in d.columns if c.role == "ignored"]
     if left_out:
         sentences.append(f"Leaves out {', '.join(left_out)}.")

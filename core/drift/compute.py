@@ -17,7 +17,7 @@ import numpy as np
 
 from core.drift.bins import Bins, ColumnBins, Profile
 from core.errors import BadInput
-from core.numbers import say_count
+from core.numbers import count_of
 from core.projects.definition import Thresholds
 
 FORMAT = 1
@@ -260,9 +260,9 @@ def _sentence(
 ) -> str:
     if overall is None:
         if m < thresholds.drift_min_rows:
-            return f"Drift is unknown: {say_count(m, 'row')} in this period, at least {thresholds.drift_min_rows} are needed."
+            return f"Drift is unknown: {count_of(m, 'row')} in this period, at least {thresholds.drift_min_rows} are needed."
         if n < thresholds.drift_min_rows:
-            return f"Drift is unknown: {say_count(n, 'row')} in the reference, at least {thresholds.drift_min_rows} are needed."
+            return f"Drift is unknown: {count_of(n, 'row')} in the reference, at least {thresholds.drift_min_rows} are needed."
         return "Drift is unknown: no column could be measured."
     word = {"ok": "no drift overall", "warning": "a warning", "drift": "drift"}[status]
     drifted = sum(c.status == "drift" for c in columns)

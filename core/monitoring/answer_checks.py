@@ -12,7 +12,7 @@ from core.drift import checks as drift_checks
 from core.home import Home
 from core.monitoring.findings import Finding, percent
 from core.monitoring.traffic_checks import judge_series
-from core.numbers import say_count, say_number
+from core.numbers import count_of, say_number
 from core.projects.definition import Definition
 from core.projects.limits import Limits
 from core.scoring import profiles
@@ -88,7 +88,7 @@ def check_drift(home: Home, project: str, limits: Limits, *, now: datetime) -> l
     hours = next((span / timedelta(hours=1) for span, words in SPANS if words == lately.words), LONGEST_HOURS)
     found = [
         replace(
-            blank, state=state, sentence=f"{verdict.sentence} ({say_count(lately.profile.rows, 'row')} of {lately.words})", value=verdict.severity,
+            blank, state=state, sentence=f"{verdict.sentence} ({count_of(lately.profile.rows, 'row')} of {lately.words})", value=verdict.severity,
             threshold=thresholds.drift if state == "critical" else thresholds.drift_warning, rows=lately.profile.rows,
             detail={"overall": result.overall, "band": result.status, "columns": list(verdict.columns), "scores": columns, "hours": hours},
         )

@@ -11,7 +11,7 @@ from core.errors import GreenlightError
 from core.home import Home
 from core.monitoring import alerts
 from core.monitoring.findings import Finding, percent
-from core.numbers import say_count
+from core.numbers import count_of
 from core.projects.limits import Limits
 from core.times import parse, stamp
 from storage import versions as versions_store
@@ -80,7 +80,7 @@ def judge_refusals(outcomes: list[dict[str, Any]], limits: Limits) -> Finding:
     limit = limits.watching.problem_rows
     blank = Finding("data_quality", "Requests that do not fit", "unknown", "", subject="requests", unit="share", threshold=limit, rows=n)
     if n < LEAST_REQUESTS:
-        return replace(blank, sentence=f"{say_count(n, 'request')} in the last 24 hours; {LEAST_REQUESTS} are needed to say.")
+        return replace(blank, sentence=f"{count_of(n, 'request')} in the last 24 hours; {LEAST_REQUESTS} are needed to say.")
     share = refused / n
     sentence = f"{refused} of {n} predict requests in the last 24 hours could not be read or did not fit the schema ({percent(share)})."
     return replace(blank, state="warning" if share >= limit else "ok", sentence=sentence, value=share)

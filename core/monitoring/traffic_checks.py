@@ -12,7 +12,7 @@ from core.monitoring import stats
 from core.monitoring.anomalies import find_outliers
 from core.monitoring.findings import Finding, percent
 from core.monitoring.stats import Point, Window
-from core.numbers import say_count
+from core.numbers import count_of
 from core.projects.limits import Limits, Watching
 
 LEAST_REQUESTS = 20  # below, one slow answer would be a twentieth of all
@@ -172,7 +172,7 @@ def _matters(watching: Watching) -> float:
 
 
 def _too_few(n: int, window: Window) -> str:
-    return f"{say_count(n, 'request')} in {window.minutes} minutes; {LEAST_REQUESTS} are needed to say."
+    return f"{count_of(n, 'request')} in {window.minutes} minutes; {LEAST_REQUESTS} are needed to say."
 
 
 def _too_few_to_compare(n: int, window: Window) -> str:

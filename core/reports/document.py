@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from core import numbers
 from core.times import parse
 
 UNKNOWN = "unknown"
+APART = "\u202f"  # a narrow space between thousands
 # level -> (sign, word): a level is never said by colour alone
 LEVELS = {"ok": ("●", "All well"), "look": ("▲", "Look"), "act": ("◆", "Act"), "unknown": ("?", "Unknown"), "none": ("", "")}
 
@@ -158,7 +160,7 @@ def say(value: Any, digits: int = 3) -> str:
 
 
 def say_count(number: int) -> str:
-    return f"{number:,}".replace(",", "\u202f")
+    return f"{number:,}".replace(",", APART)
 
 
 def say_range(low: float | None, high: float | None, digits: int = 3) -> str:
@@ -167,7 +169,7 @@ def say_range(low: float | None, high: float | None, digits: int = 3) -> str:
 
 def count_of(number: int, one: str, many: str = "") -> str:
     """``1 alert``, ``12 alerts``."""
-    return f"{say_count(number)} {one if number == 1 else many or one + 's'}"
+    return numbers.count_of(number, one, many, apart=APART)
 
 
 def sections_of(*found: Section | None) -> tuple[Section, ...]:
